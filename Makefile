@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Levee. `make help` lists what there is to make; V=1 shows the commands, SAN=1 builds with
+# ASan and UBSan into a tree of its own.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+V      ?= 0
+SAN    ?= 0
+PREFIX ?= /usr/local
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+ifeq ($(SAN),1)
+B := .build/san
+else
+B := .build/release
+endif
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-8s %s\n'
+endif
+
+CC      ?= cc
+CLANG   ?= clang
+BPFTOOL ?= $(or $(shell command -v bpftool 2>/dev/null),/usr/sbin/bpftool)
+ARCH    := $(shell uname -m)
+
+WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+            -Wformat=2 -Wundef -Wvla -Werror
+CFLAGS   ?= -O2 -g
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -I$(B) -DLEVEE_VERSION='"$(VERSION)"'
+ALL_CFLAGS := -std=c17 $(WARN) -fno-strict-aliasing -fstack-protector-strong $(CFLAGS)
+ALL_LDFLAGS := $(LDFLAGS)
+ifeq ($(SAN),1)
+ALL_CFLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ALL_LDFLAGS += -fsanitize=address,undefined
+else
+ALL_CFLAGS  += -D_FORTIFY_SOURCE=2 -fPIE
+ALL_LDFLAGS += -pie -Wl,-z,relro,-z,now
+endif
+LIBS := -lbpf -lpcap -lsqlite3 -linih -lm
+
+# ---- what there is to build -------------------------------------------------------------------
+
+BPF_OBJ  := $(patsubst %.bpf.c,$(B)/%.bpf.o,$(wildcard ebpf/*.bpf.c))
+BPF_SKEL := $(BPF_OBJ:.bpf.o=.skel.h)
+TBPF_SKEL := $(patsubst %.bpf.c,$(B)/%.skel.h,$(wildcard tests/*/*.bpf.c tools/*/*.bpf.c))
+
+LIB_SRC := $(sort $(filter-out control/main.c,$(wildcard dataplane/*.c dataplane/*/*.c control/*.c control/*/*.c)))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+LIB     := $(B)/liblevee.a
+LEVEE   := $(B)/levee
+
+# A tool is a folder below tools/ with a C file of the same name in it.
+TOOL_SRC := $(foreach d,$(wildcard tools/*),$(wildcard $(d)/$(notdir $(d)).c))
+TOOLS    := $(foreach s,$(TOOL_SRC),$(B)/$(dir $(s))$(notdir $(s:.c=)))
+
+# Unit tests mirror the tree; kernel tests need root and BPF; scripts run the whole program.
+TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -not -path 'tests/kernel/*'))
+TESTS    := $(TEST_SRC:%.c=$(B)/%)
+KTEST_SRC := $(sort $(wildcard tests/kernel/test_*.c))
+KTESTS   := $(KTEST_SRC:%.c=$(B)/%)
+TEST_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
+STESTS   := $(sort $(wildcard tests/system/test_*.sh))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=.build/fuzz/%)
+FUZZ_SECONDS ?= 60
+
+DEPS := $(shell find $(B) .build/fuzz -name '*.d' 2>/dev/null)
+
+# ---- the targets a person types ---------------------------------------------------------------
+
+.PHONY: help deps all demo check bench install uninstall clean tests unit kernel system fuzz format lint
+
+help:
+	@echo 'make            build the program (as `make all`)'
+	@echo 'make deps       install what is missing from the distribution (apt or dnf)'
+	@echo 'make demo       root: install, build, and show a flood being found and dropped'
+	@echo 'make check      root: install, build, and run every test'
+	@echo 'make bench      root: measure, and print one table of ratios'
+	@echo 'make install    into PREFIX=$(PREFIX), below DESTDIR if that is set'
+	@echo 'make uninstall  the reverse; configuration and state are kept'
+	@echo 'make clean      remove .build'
+	@echo
+	@echo 'make unit | kernel | system | fuzz | lint     the parts of check'
+	@echo 'make format     let clang-format have its way'
+	@echo
+	@echo 'V=1 shows commands, SAN=1 builds with ASan and UBSan, FUZZ_SECONDS=600 fuzzes longer'
+
+deps:
+	$(Q)tools/deps.sh
+
+all: $(LEVEE) $(TOOLS)
+
+tests: $(TESTS) $(KTESTS)
+
+clean:
+	$(Q)rm -rf .build
+
+install: all
+	$(Q)install -D -m 0755 $(LEVEE) $(DESTDIR)$(PREFIX)/sbin/levee
+	$(Q)install -d -m 0755 $(DESTDIR)/etc/levee
+	$(Q)test -e $(DESTDIR)/etc/levee/levee.conf || { \
+		$(LEVEE) config dump --defaults > $(DESTDIR)/etc/levee/levee.conf && \
+		chmod 0644 $(DESTDIR)/etc/levee/levee.conf; }
+	@echo 'levee is in $(DESTDIR)$(PREFIX)/sbin, its configuration in $(DESTDIR)/etc/levee/levee.conf'
+
+uninstall:
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/levee
+	@echo 'kept: /etc/levee, /var/lib/levee; `levee detach` before this takes the program off the NIC'
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo/demo.sh $(B)
+
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/bench/bench.sh $(B)
+
+check: deps
+	$(Q)tests/check.sh
+
+# ---- the parts of check -----------------------------------------------------------------------
+
+unit: $(TESTS)
+	$(Q)tests/run.sh $(B) $(TESTS)
+
+kernel: $(KTESTS) $(LEVEE) $(TOOLS)
+	$(Q)tests/run.sh $(B) $(KTESTS)
+
+system: $(LEVEE) $(TOOLS)
+	$(Q)tests/run.sh $(B) $(STESTS)
+
+fuzz: $(FUZZERS)
+	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZERS)
+
+FORMATTED := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+
+format:
+	$(Q)clang-format -i $(FORMATTED)
+
+lint:
+	$(Q)tests/lint.sh
+
+# ---- how things are built ---------------------------------------------------------------------
+
+$(B)/%.bpf.o: %.bpf.c
+	@mkdir -p $(@D)
+	$(say) BPF $<
+	$(Q)$(CLANG) -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -MMD -MP -MF $(@:.o=.d) \
+		-Iinclude -I. -I/usr/include/$(ARCH)-linux-gnu -c $< -o $@
+
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(say) SKEL $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$(notdir $*))_bpf > $@
+
+# Skeletons must be there before the first compilation; after that the .d files know who needs them.
+$(LIB_OBJ): | $(BPF_SKEL)
+$(TESTS:%=%.o) $(KTESTS:%=%.o) $(TOOL_SRC:%.c=$(B)/%.o) $(TEST_LIB_OBJ): | $(BPF_SKEL) $(TBPF_SKEL)
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(say) CC $<
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+$(LIB): $(LIB_OBJ)
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(LEVEE): $(B)/control/main.o $(LIB)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+
+$(TOOLS): %: %.o $(LIB)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+
+$(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(LIB)
+	$(say) LD $@
+	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lcmocka -o $@
+
+# Fuzz targets are built whole by clang, the library's sources they need included, so that
+# coverage reaches into them. FUZZ_USES_name lists those sources.
+.build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) | $(BPF_SKEL)
+	@mkdir -p $(@D)
+	$(say) FUZZ $<
+	$(Q)$(CLANG) $(CPPFLAGS) -std=c17 -O1 -g -Wall -Wextra -Werror \
+		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
+		$< $(LIB_SRC) $(LIBS) -o $@
+
+$(B) .build/fuzz:
+	@mkdir -p $@
+
+-include $(DEPS)

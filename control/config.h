@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The configuration: one table of keys that feeds the parser, `levee config dump`, the help and
+ * the reference in README.
+ */
+#ifndef LEVEE_CONFIG_H
+#define LEVEE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <levee/shared.h>
+
+#include "dataplane/prefix.h"
+
+#define LEVEE_CONFIG_PATH "/etc/levee/levee.conf"
+
+/** A list of words, as in `interfaces = ens5 ens6`. Owned by the configuration. */
+struct levee_words {
+	size_t n;
+	char **word;
+};
+
+enum levee_attach_mode { LEVEE_ATTACH_AUTO, LEVEE_ATTACH_NATIVE, LEVEE_ATTACH_GENERIC };
+enum levee_block_mode { LEVEE_MODE_ENFORCE, LEVEE_MODE_AUDIT };
+
+struct levee_config {
+	struct { /* [data_path] */
+		struct levee_words interfaces;
+		enum levee_attach_mode attach;
+		char *pin;
+		uint64_t sources;      /* IPv4 slots a CPU and epoch */
+		uint64_t sources6;     /* IPv6 slots a CPU and epoch */
+		uint64_t rules;	       /* allowed and blocked prefixes together */
+		uint64_t source6_prefix;
+	} data_path;
+	struct { /* [scope] */
+		struct levee_words ports;
+		struct levee_scope compiled; /* of ports */
+	} scope;
+	struct { /* [detect] */
+		uint64_t bin;		 /* [s] */
+		uint64_t window;	 /* [s] */
+		uint64_t evaluate_every; /* [s]; 0: at each bin's close */
+		double min_zscore;
+		uint64_t min_packets;
+		uint64_t limit;
+		uint64_t max_sources;
+	} detect;
+	struct { /* [block] */
+		enum levee_block_mode mode;
+	} block;
+	struct { /* [allow] */
+		char *file; /* "": none */
+		struct levee_words prefixes;
+		struct levee_prefix *parsed; /* of prefixes; prefixes.n of them */
+	} allow;
+	struct { /* [state] */
+		char *file; /* "": keep nothing */
+	} state;
+	struct { /* [log] */
+		int level; /* enum levee_log_level */
+	} log;
+};
+
+/** One key. The table of them is what everything else is made from. */
+struct levee_config_key {
+	const char *section;
+	const char *name;
+	const char *type;	/* "words", "choice", "path", "integer", "number" */
+	const char *unit;	/* "s", "packets/bin", "" */
+	const char *value;	/* default, as it would stand in the file */
+	const char *range;	/* accepted values, in words: "1 to 86400" */
+	const char *help;	/* one or two sentences */
+};
+
+/** The table, in the order of the file; n keys. */
+const struct levee_config_key *levee_config_keys(size_t *n);
+
+/** Every key at its default. \return 0; -ENOMEM. levee_config_clear() frees it. */
+int levee_config_init(struct levee_config *config);
+void levee_config_clear(struct levee_config *config);
+
+/**
+ * Read a file over what *config holds.
+ *
+ * Every defect is written to `errors`, one line each: "FILE:LINE: [section] key = value: what is
+ * wrong; accepted: range". All of the file is read, so that all defects show at once.
+ * \return 0; -EINVAL if there was any defect (*config is then not to be used); -errno if the file
+ *         cannot be read, which is said, too
+ */
+int levee_config_read(struct levee_config *config, const char *path, FILE *errors);
+
+/** What only shows when all keys are known (window a multiple of bin, ...). As above. */
+int levee_config_validate(struct levee_config *config, const char *path, FILE *errors);
+
+/** Set one key from text, as `--set section.key=value` and tests do. \return 0; -EINVAL, said */
+int levee_config_set(struct levee_config *config, const char *section, const char *name,
+		     const char *value, const char *where, FILE *errors);
+
+/** Write every key with its value in force, its unit, range and help: a file that reads back. */
+void levee_config_dump(const struct levee_config *config, FILE *out);
+
+/** The reference of all keys, as README has it (Markdown). */
+void levee_config_reference(FILE *out);
+
+/** Parse one word of [scope] ports into *scope. \return 0; -EINVAL, and *why says what is wrong */
+int levee_scope_parse(struct levee_scope *scope, const char *word, const char **why);
+
+#endif

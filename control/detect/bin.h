@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The running bin: packets and bytes of each source, added up over CPUs, logs and early drains.
+ *
+ * It holds at most max_sources names. When they are used up, the sources with the fewest packets,
+ * about half of the table, give up their name and go into `folded`, each as one value; heavy
+ * sources stay. Their sum stays exact; n is too high by every folded source that comes again.
+ */
+#ifndef LEVEE_BIN_H
+#define LEVEE_BIN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <levee/count.h>
+
+#include "control/detect/moments.h"
+#include "dataplane/prefix.h"
+
+struct levee_bin;
+
+/**
+ * \param max_sources  1024 to 2^28; a source costs 48 to 96 bytes, and only when it appears
+ * \return the caller frees it with levee_bin_free(); NULL if memory is short
+ */
+struct levee_bin *levee_bin_new(size_t max_sources);
+void levee_bin_free(struct levee_bin **bin);
+
+/** Forget everything; memory that a large bin took is given back. */
+void levee_bin_reset(struct levee_bin *bin);
+
+/**
+ * Add to a source. \param packets  0 is no value and is ignored
+ * \return 0; -ENOMEM; -ERANGE if the source would pass LEVEE_VALUE_MAX. Unchanged on failure.
+ */
+int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *source, uint64_t packets,
+		  uint64_t bytes);
+
+/** Add values that lost their names in the data path. \return 0; -ERANGE */
+int levee_bin_add_fold(struct levee_bin *bin, const struct levee_fold *fold);
+
+/** Moments over all values, named and folded. \return 0; -ERANGE */
+int levee_bin_moments(const struct levee_bin *bin, struct levee_moments *out);
+
+/** Named sources now held; values folded for want of room, here or in the data path. */
+size_t levee_bin_sources(const struct levee_bin *bin);
+uint64_t levee_bin_folded(const struct levee_bin *bin);
+
+struct levee_bin_entry {
+	struct levee_prefix source;
+	uint64_t packets;
+	uint64_t bytes;
+};
+
+/** Packets of a source in this bin, 0 if it has none. */
+uint64_t levee_bin_get(const struct levee_bin *bin, const struct levee_prefix *source);
+
+/** Call fn for every named source with more than above_packets, in no order. */
+void levee_bin_walk(const struct levee_bin *bin, uint64_t above_packets,
+		    void (*fn)(void *ctx, const struct levee_bin_entry *entry), void *ctx);
+
+/**
+ * Part `part` (0 to parts - 1) of a bin that is to stand for `parts` bins, because nobody closed
+ * them in time: each source's packets divided evenly, the remainder in the last part, zero parts
+ * left out. Folded values go into the last part as they are.
+ * \return a new bin, the caller frees it; NULL if memory is short
+ */
+struct levee_bin *levee_bin_split(const struct levee_bin *bin, unsigned int parts,
+				  unsigned int part);
+
+#endif

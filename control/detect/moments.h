@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exact moments of packet counts, and the Z-score decided without rounding.
+ *
+ * A set of values is kept as n, their sum and the sum of their squares, all integers, so sets
+ * merge by addition and nothing is lost to cancellation:
+ *
+ *	mean = S1 / n          stddev = sqrt(n * S2 - S1^2) / n          (population)
+ *	z(x) = (x - mean) / stddev = (n * x - S1) / sqrt(n * S2 - S1^2)
+ *
+ * n * S2 - S1^2 is computed in 256 bits. It is 0 if and only if all values are equal.
+ */
+#ifndef LEVEE_MOMENTS_H
+#define LEVEE_MOMENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef unsigned __int128 levee_u128;
+
+/* Largest value that is accepted: 2^48 packets in one bin. */
+#define LEVEE_VALUE_MAX (1ULL << 48)
+
+struct levee_moments {
+	uint64_t n;	/* values */
+	levee_u128 sum; /* of the values [packets] */
+	levee_u128 sq;	/* of their squares [packets^2] */
+};
+
+/** Add one value. \return 0; -ERANGE if it is above LEVEE_VALUE_MAX or a sum would wrap: unchanged */
+int levee_moments_add(struct levee_moments *m, uint64_t value);
+
+/** m += other. \return 0; -ERANGE if a sum would wrap: unchanged */
+int levee_moments_merge(struct levee_moments *m, const struct levee_moments *other);
+
+/** Average [packets]; 0 if n is 0. */
+double levee_moments_mean(const struct levee_moments *m);
+
+/** Population standard deviation [packets]; exactly 0 if all values are equal or n is 0. */
+double levee_moments_stddev(const struct levee_moments *m);
+
+/** Z-score of x [standard deviations]; 0 if the deviation is 0. Rounded once, at the end. */
+double levee_moments_zscore(const struct levee_moments *m, uint64_t x);
+
+/**
+ * z(x) > min_zscore, strictly, decided in integers: a value that stands exactly at the threshold
+ * is not above it. min_zscore is taken to 6 decimal places. False if the deviation is 0.
+ */
+bool levee_moments_above(const struct levee_moments *m, uint64_t x, double min_zscore);
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The rolling window: what is kept of each closed bin. That is its moments and the sources above
+ * the packet minimum, so an hour of bins with a million sources each costs kilobytes.
+ *
+ * A window at time `now` holds every bin with bin >= now - (window + now % bin_len): the complete
+ * bins of the last window, and the running one. (FIELD: 60 complete bins and the running one.)
+ */
+#ifndef LEVEE_WINDOW_H
+#define LEVEE_WINDOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/detect/bin.h"
+#include "control/detect/moments.h"
+
+/** A source with more packets in one bin than the minimum. */
+struct levee_candidate {
+	struct levee_prefix source;
+	uint64_t packets;
+	uint64_t bytes;
+};
+
+/* levee_bin_record.flags */
+#define LEVEE_BIN_ESTIMATED 0x1 /* a share of counts that cover several bins */
+#define LEVEE_BIN_FOLDED    0x2 /* values lost their names: n may be too high */
+
+/** What is kept of a closed bin. */
+struct levee_bin_record {
+	int64_t start_s; /* unix time of its start, a multiple of the bin length [s] */
+	struct levee_moments moments;
+	uint64_t min_packets; /* candidates have more than this */
+	size_t n_candidates;
+	struct levee_candidate *candidates; /* owned by the record, sorted by source */
+	uint32_t flags;			    /* LEVEE_BIN_* */
+};
+
+/** Make a record of a bin. \return 0; -ENOMEM; -ERANGE. levee_bin_record_clear() frees it. */
+int levee_bin_record_make(struct levee_bin_record *record, const struct levee_bin *bin,
+			  int64_t start_s, uint64_t min_packets);
+void levee_bin_record_clear(struct levee_bin_record *record);
+
+struct levee_window;
+
+/**
+ * \param bin_s     length of a bin [s], 1 to 86400
+ * \param window_s  length of the window [s], a multiple of bin_s, at most 10080 bins
+ * \return the caller frees it with levee_window_free(); NULL if memory is short
+ */
+struct levee_window *levee_window_new(unsigned int bin_s, unsigned int window_s);
+void levee_window_free(struct levee_window **window);
+
+/**
+ * Take over a record, whose content then belongs to the window. A bin of the same start is
+ * merged: moments and candidates add up. (Two parts of one bin: a restart inside it.)
+ * \return 0, *record emptied; -ENOMEM; -ERANGE
+ */
+int levee_window_push(struct levee_window *window, struct levee_bin_record *record);
+
+/** Forget the bins that a window at time now_s does not hold any more. */
+void levee_window_advance(struct levee_window *window, int64_t now_s);
+
+/** Start of the earliest bin that a window at now_s holds [unix s]. */
+int64_t levee_window_begin(const struct levee_window *window, int64_t now_s);
+
+/** The bins held, earliest first; i from 0 to count - 1. */
+size_t levee_window_bins(const struct levee_window *window);
+const struct levee_bin_record *levee_window_bin(const struct levee_window *window, size_t i);
+
+/** Bytes of memory that the window takes. */
+size_t levee_window_memory(const struct levee_window *window);
+
+unsigned int levee_window_bin_s(const struct levee_window *window);
+unsigned int levee_window_window_s(const struct levee_window *window);
+
+#endif

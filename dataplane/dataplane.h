@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * User space's side of a data path: where counts come from, and where blocks go.
+ *
+ * Back ends (xdp, offline; DPDK to come) are tables of functions behind one handle; the controller
+ * holds the handle and never asks which one it has. One bin, end to end:
+ *
+ *	levee_dataplane_wait(dp, bin_end, &event)     packets are counted and dropped meanwhile
+ *	levee_dataplane_drain(dp, sink, &account)     switch the epoch, fence, hand out the old one
+ *	... statistics, verdicts, the transaction ...
+ *	levee_dataplane_release(dp)                   what was drained is stored: clear it
+ *	levee_policy_block(levee_dataplane_policy(dp), ...)
+ *
+ * Between drain and release the drained epoch stays as it is, so that a process killed there finds
+ * it again. No function here is thread-safe; the data path itself runs on in the kernel, or on its
+ * own lcores, at any time.
+ */
+#ifndef LEVEE_DATAPLANE_H
+#define LEVEE_DATAPLANE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <levee/shared.h>
+
+#include "dataplane/policy.h"
+#include "dataplane/prefix.h"
+
+#define LEVEE_NS_PER_S 1000000000ULL
+
+/** One instant on both clocks. A back end that reads a file gives the file's time for both. */
+struct levee_time {
+	uint64_t boot_ns; /* CLOCK_BOOTTIME: what blocks are timed by */
+	uint64_t unix_ns; /* CLOCK_REALTIME: what bins are named by */
+};
+
+enum levee_dp_event_type {
+	LEVEE_DP_DEADLINE, /* the time given to wait() has come */
+	LEVEE_DP_PRESSURE, /* tables fill up: drain now, the bin goes on */
+	LEVEE_DP_SIGNAL,   /* a descriptor given to levee_dataplane_watch() is readable */
+	LEVEE_DP_END,	   /* offline: the input is used up; all before was delivered */
+};
+
+struct levee_dp_event {
+	enum levee_dp_event_type type;
+	int fd; /* LEVEE_DP_SIGNAL: which */
+	/*
+	 * Offline, with LEVEE_DP_DEADLINE: time of the next record [unix ns], >= the deadline.
+	 * Otherwise 0. Lets the controller step over bins in which the file holds nothing.
+	 */
+	uint64_t next_unix_ns;
+};
+
+/** The account of one drained epoch, summed over CPUs: received = the sum of outcome[]. */
+struct levee_account {
+	uint64_t received;
+	uint64_t received_bytes;
+	uint64_t outcome[LEVEE_OUTCOMES];
+	uint64_t would_drop;
+	uint64_t dropped_bytes;
+	uint64_t reasons[LEVEE_UNPARSED_MAX];
+	uint64_t port_unknown;
+	uint64_t evicted; /* values moved to the eviction logs, and merged again by the drain */
+	struct levee_fold fold; /* values that the logs had no room for: no name, full weight */
+};
+
+/** Add `more` to `sum`, field by field. */
+void levee_account_add(struct levee_account *sum, const struct levee_account *more);
+
+/** Takes the drained sources. A source may come several times (CPUs, log): the parts add up. */
+struct levee_sink {
+	/** \return 0; a negative errno stops the drain, which then returns it */
+	int (*source)(void *ctx, const struct levee_prefix *source, uint64_t packets,
+		      uint64_t bytes);
+	void *ctx;
+};
+
+/** What a drained epoch was. */
+struct levee_drained {
+	struct levee_account account;
+	uint64_t seq;	    /* number of the epoch, counted since the maps were made */
+	uint64_t opened_ns; /* CLOCK_BOOTTIME at which it began */
+	uint64_t bin_ns;    /* start of the bin it was opened for [unix ns]; 0 if unknown */
+};
+
+struct levee_dataplane;
+
+struct levee_dataplane_ops {
+	const char *name;
+
+	/** The clocks of this data path. */
+	void (*now)(struct levee_dataplane *dp, struct levee_time *now);
+
+	/**
+	 * Let packets be handled until `until` (boot_ns counts, for offline both are equal), or
+	 * until something else happens.
+	 * \return 0 and *event filled; -errno if the data path is lost (say so and go on: fail open)
+	 */
+	int (*wait)(struct levee_dataplane *dp, uint64_t until_boot_ns,
+		    struct levee_dp_event *event);
+
+	/** Have wait() also return when fd is readable. \return 0; -ENOTSUP (offline); -errno */
+	int (*watch)(struct levee_dataplane *dp, int fd);
+
+	/**
+	 * Open the next epoch for the bin that starts at bin_ns, and hand out the one before it.
+	 * \return 0; -EBUSY before release(); -errno
+	 */
+	int (*drain)(struct levee_dataplane *dp, uint64_t bin_ns, const struct levee_sink *sink,
+		     struct levee_drained *drained);
+
+	/**
+	 * Hand out an epoch that a process before this one had drained and not released.
+	 * \return 0; -ENOENT if there is none
+	 */
+	int (*redrain)(struct levee_dataplane *dp, const struct levee_sink *sink,
+		       struct levee_drained *drained);
+
+	/** Clear the drained epoch. */
+	void (*release)(struct levee_dataplane *dp);
+
+	/** The running account, without disturbing it: cumulative within the open epoch. */
+	void (*peek)(struct levee_dataplane *dp, struct levee_account *account);
+
+	void (*set_audit)(struct levee_dataplane *dp, bool audit);
+	void (*set_scope)(struct levee_dataplane *dp, const struct levee_scope *scope);
+
+	/** One line for people: where it is attached, and how. */
+	void (*describe)(struct levee_dataplane *dp, FILE *out);
+
+	/** Free user space's side. A data path in the kernel stays attached and in force. */
+	void (*close)(struct levee_dataplane *dp);
+};
+
+/** Embedded as first member by each back end. */
+struct levee_dataplane {
+	const struct levee_dataplane_ops *ops;
+	struct levee_policy *policy;
+	uint8_t source6_length; /* bits of an IPv6 source */
+};
+
+static inline void levee_dataplane_now(struct levee_dataplane *dp, struct levee_time *now)
+{
+	dp->ops->now(dp, now);
+}
+
+static inline int levee_dataplane_wait(struct levee_dataplane *dp, uint64_t until_boot_ns,
+				       struct levee_dp_event *event)
+{
+	return dp->ops->wait(dp, until_boot_ns, event);
+}
+
+static inline int levee_dataplane_drain(struct levee_dataplane *dp, uint64_t bin_ns,
+					const struct levee_sink *sink,
+					struct levee_drained *drained)
+{
+	return dp->ops->drain(dp, bin_ns, sink, drained);
+}
+
+static inline void levee_dataplane_release(struct levee_dataplane *dp)
+{
+	dp->ops->release(dp);
+}
+
+/** Where blocks and allowed prefixes go. Owned by the data path. */
+static inline struct levee_policy *levee_dataplane_policy(struct levee_dataplane *dp)
+{
+	return dp->policy;
+}
+
+/** Close and forget. Accepts NULL inside. */
+void levee_dataplane_close(struct levee_dataplane **dp);
+
+#endif

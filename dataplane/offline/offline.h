@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The offline data path: traffic from a file, through the same classifier, policy and interface.
+ *
+ * Reads pcap and pcapng (any link type Ethernet; microsecond or nanosecond stamps; an original
+ * length above the captured one counts in full), and CSV lines
+ *
+ *	time_unix_s,source,packets[,bytes]
+ *
+ * with an optional heading of just these names, `#` comments and empty lines. The format is told
+ * by the first bytes. Time is the file's alone.
+ *
+ * A bad CSV line is reported (the first ten by file, line, value and remedy, then a count) and
+ * skipped; a pcap that ends in the middle of a packet delivers all packets before it. Either way
+ * the input is worked to its end, and levee_offline_errors() then tells that it was not clean.
+ */
+#ifndef LEVEE_OFFLINE_H
+#define LEVEE_OFFLINE_H
+
+#include "dataplane/dataplane.h"
+
+struct levee_offline_options {
+	const char *path;	/* "-": standard input */
+	uint32_t rules;		/* room in the policy table; 0: 131072 */
+	uint8_t source6_length; /* 1 to 128; 0: 64 */
+	/** Called for each defect of the input with a whole sentence; NULL: standard error. */
+	void (*report)(void *ctx, const char *message);
+	void *ctx;
+};
+
+/**
+ * Open a file and read up to its first record, whose time is then what now() gives.
+ * \param out  the caller closes it with levee_dataplane_close()
+ * \return 0; -errno, and `report` was told; -ENODATA if the file holds no record at all
+ */
+int levee_offline_open(struct levee_dataplane **out, const struct levee_offline_options *options);
+
+/** Defects of the input so far: bad lines, packets cut short, records out of order. */
+uint64_t levee_offline_errors(const struct levee_dataplane *dp);
+
+/** Records read so far, and how far into the file that is: 0 to 1, or -1 for a pipe. */
+uint64_t levee_offline_records(const struct levee_dataplane *dp);
+double levee_offline_progress(const struct levee_dataplane *dp);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The writer of the policy table (layout: include/levee/policy.h), and its reader in user space.
+ *
+ * A back end supplies memory, which for XDP is the memory of kernel maps, and a fence; all else is
+ * the same for every back end. One thread writes; data paths read at any time without a lock.
+ *
+ *	levee_policy_new(&policy, &memory)          adopts the rules that the memory holds
+ *	levee_policy_set_allowed(policy, list, n)   the whole allow list, each time it changes
+ *	levee_policy_block(policy, &prefix, until)  adds, or moves the end of what is there
+ *	levee_policy_unblock(policy, &prefix)
+ *	levee_policy_free(&policy)                  the rules stay in force in the memory
+ */
+#ifndef LEVEE_DATAPLANE_POLICY_H
+#define LEVEE_DATAPLANE_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <levee/policy.h>
+
+#include "dataplane/prefix.h"
+
+struct levee_policy;
+
+/** Where the table lives. All pointers are valid for as long as the policy is. */
+struct levee_policy_memory {
+	uint64_t *near4;		     /* [LEVEE_NEAR_WORDS] */
+	uint64_t *far4;			     /* [LEVEE_FAR_WORDS] */
+	uint64_t *top6;			     /* [LEVEE_NEAR_WORDS] */
+	uint64_t *near6;		     /* [LEVEE_NEAR6_WORDS] */
+	uint64_t *far6;			     /* [LEVEE_FAR_WORDS] */
+	struct levee_policy_bucket *buckets; /* [1 << rule_bits] */
+	struct levee_rule *rules;	     /* [rule_count]; rules[0] is never used */
+	struct levee_hits *hits;	     /* [cpus][rule_count] */
+	struct levee_lengths *lengths;	     /* [2] */
+	uint32_t *lengths_in_use;	     /* index into lengths */
+	uint32_t rule_bits;
+	uint32_t rule_count; /* 2 to LEVEE_RULES_MAX */
+	uint32_t cpus;
+	struct levee_hash_key key;
+
+	/** Return once no reader can hold anything it read before the call. NULL: no readers. */
+	void (*fence)(void *ctx);
+	void *ctx;
+};
+
+/**
+ * Take over the table in `memory`, empty or filled by a process before.
+ * \param out  the caller frees it with levee_policy_free(); set to NULL on failure
+ * \return 0; -ENOMEM; -EUCLEAN if the memory contradicts itself (the caller starts afresh)
+ */
+int levee_policy_new(struct levee_policy **out, const struct levee_policy_memory *memory);
+
+/** Free the writer's own memory; the table is left as it is. Accepts NULL inside. */
+void levee_policy_free(struct levee_policy **policy);
+
+/** Remove every rule, and take every bit and counter back to zero. */
+void levee_policy_clear(struct levee_policy *policy);
+
+/**
+ * Replace the allow list. Blocks that it now covers leave the table, and return to it with the
+ * list that no longer covers them: each change leaves every allowed address allowed throughout.
+ * \param list  n canonical prefixes in any order; copies are made
+ * \return 0; -ENOSPC (no room for all: the old list stays in force); -ENOMEM (the same)
+ */
+int levee_policy_set_allowed(struct levee_policy *policy, const struct levee_prefix *list,
+			     size_t n);
+
+/** Is the whole prefix on the allow list? */
+bool levee_policy_is_allowed(const struct levee_policy *policy, const struct levee_prefix *prefix);
+
+/**
+ * Block a prefix, or move the end of its block, earlier or later.
+ * A block that the allow list covers is remembered and kept out of the table.
+ * \param expires_ns  CLOCK_BOOTTIME; LEVEE_NEVER for no end
+ * \param now_ns      CLOCK_BOOTTIME, noted as the rule's creation if it is new
+ * \return 0; -ENOSPC if the table is full (nothing changed); -ENOMEM
+ */
+int levee_policy_block(struct levee_policy *policy, const struct levee_prefix *prefix,
+		       uint64_t expires_ns, uint64_t now_ns);
+
+/** Lift a block. \return 0; -ENOENT if there was none */
+int levee_policy_unblock(struct levee_policy *policy, const struct levee_prefix *prefix);
+
+/** What is known of one block. */
+struct levee_policy_info {
+	struct levee_prefix prefix;
+	uint64_t expires_ns; /* CLOCK_BOOTTIME */
+	uint64_t created_ns; /* CLOCK_BOOTTIME */
+	bool shadowed;	     /* covered by the allow list: not in the table */
+	/* summed over CPUs since the rule was made */
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t first_ns; /* 0: never hit */
+	uint64_t last_ns;
+};
+
+/** \return 0 and *info filled; -ENOENT */
+int levee_policy_get(const struct levee_policy *policy, const struct levee_prefix *prefix,
+		     struct levee_policy_info *info);
+
+/** Call fn for every block, in no order. fn must not change the policy. */
+void levee_policy_walk(const struct levee_policy *policy,
+		       void (*fn)(void *ctx, const struct levee_policy_info *info), void *ctx);
+
+/** Blocks (shadowed ones included), and allowed prefixes. */
+size_t levee_policy_blocks(const struct levee_policy *policy);
+size_t levee_policy_allowed(const struct levee_policy *policy);
+
+/**
+ * The verdict on one address: what the data paths in user space ask, and what XDP must agree with.
+ * Counts a hit, on `cpu`, if it is a block.
+ * \param hi, lo  as in struct levee_packet, not masked
+ */
+enum levee_verdict levee_policy_lookup(const struct levee_policy_memory *memory, uint8_t family,
+				       uint64_t hi, uint64_t lo, uint64_t bytes, uint64_t now_ns,
+				       uint32_t cpu);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * What a data path and its controller share besides the counting and policy tables: the control
+ * block, the per-CPU account, the scope, and the events. BPF maps hold these structs for longer
+ * than one process lives, so their layout is pinned, and LEVEE_LAYOUT names it.
+ *
+ * The way of a bin, and who writes what:
+ *
+ *	data path    reads control.seq once a packet; epoch = seq & 1 says where to count
+ *	controller   seq++, then waits until no CPU can still hold the old value (the fence),
+ *	             then reads row [old epoch] of every table: nobody writes there any more,
+ *	             stores what it read, clears the row, and sets drained = seq
+ *
+ * Killed in between, the next controller finds drained < seq and takes up the row again.
+ */
+#ifndef LEVEE_SHARED_H
+#define LEVEE_SHARED_H
+
+#include <levee/compiler.h>
+#include <levee/count.h>
+#include <levee/packet.h>
+#include <levee/policy.h>
+
+/* Raised whenever a struct of a pinned map, or what is written into it, changes. */
+#define LEVEE_LAYOUT 1
+
+#define LEVEE_EPOCHS 2
+
+/* Sizes, fixed when the maps are made. A row is one CPU's share of one epoch. */
+struct levee_geometry {
+	__u32 layout;	  /* LEVEE_LAYOUT */
+	__u32 cpus;	  /* possible CPUs, or lcores */
+	__u32 bits4;	  /* log2 of the IPv4 buckets in a row; 4 sources a bucket */
+	__u32 bits6;	  /* log2 of the IPv6 buckets in a row */
+	__u32 log4;	  /* entries of a row's IPv4 eviction log */
+	__u32 log6;	  /* entries of a row's IPv6 eviction log */
+	__u32 rule_bits;  /* log2 of the policy buckets; 8 slots a bucket */
+	__u32 rules;	  /* rules there is room for; index 0 is never used */
+	struct levee_hash_key key;
+};
+
+/* levee_scope.enabled: whether protocols and ports matter at all. */
+struct levee_scope {
+	__u64 enabled;	     /* 0: every packet is in scope */
+	__u64 whole[4];	     /* bit p: protocol p is in scope whatever its port */
+	__u64 part[4];	     /* bit p: some port of protocol p (TCP, UDP) is in scope */
+	__u64 tcp[65536 / 64]; /* bit p: TCP destination port p is in scope */
+	__u64 udp[65536 / 64];
+};
+
+/*
+ * Settings and state of one data path. `settings` is written by the controller alone and read
+ * by every packet; the rest is the controller's own memory that must outlive it.
+ */
+struct levee_control {
+	__u64 seq;	/* epochs opened since the maps were made; epoch = seq & 1 */
+	__u32 audit;	/* 1: nothing is dropped, what would be is counted */
+	__u32 lengths;	/* which of lengths[2] holds */
+	__u64 mask6_hi; /* IPv6 source prefix */
+	__u64 mask6_lo;
+	__u64 _line[4];
+
+	struct levee_geometry geo;
+	__u32 mask6_len;
+	__u32 _pad;
+	__u64 drained;		       /* epochs with seq <= drained are empty or being filled */
+	__u64 opened_ns[LEVEE_EPOCHS]; /* CLOCK_BOOTTIME at which the epoch was opened */
+	__u64 bin_ns[LEVEE_EPOCHS];    /* start of the bin that it belongs to [unix ns] */
+	__u64 taken;		       /* packets of the running bin drained before its close */
+	struct levee_lengths len[2];
+};
+
+/* What became of a packet. Every packet has exactly one outcome. */
+enum levee_outcome {
+	LEVEE_COUNTED = 0,
+	LEVEE_DROPPED = 1,
+	LEVEE_ALLOWED = 2,
+	LEVEE_OUT_OF_SCOPE = 3, /* by [scope], or no IP packet at all (reasons[-LEVEE_NOT_IP]) */
+	LEVEE_UNPARSED = 4,
+	LEVEE_OUTCOMES = 5,
+};
+
+/*
+ * One CPU's account of one epoch: received = the sum of outcome[]. Cleared when it is drained.
+ */
+struct levee_row {
+	__u64 received;
+	__u64 outcome[LEVEE_OUTCOMES];
+	__u64 would_drop; /* in audit mode; such packets have another outcome besides */
+	__u64 dropped_bytes;
+
+	__u64 log4;	    /* entries asked for; what is above geometry.log4 was folded */
+	__u64 log6;
+	__u64 received_bytes;
+	struct levee_fold fold; /* both families */
+
+	__u64 reasons[LEVEE_UNPARSED_MAX]; /* by -(enum levee_unparsed); [0] unused */
+	__u64 port_unknown; /* in scope by protocol alone: fragments, truncated headers */
+	__u64 _pad;
+
+	__u64 now_ns;	/* CLOCK_BOOTTIME as of now_tick */
+	__u64 now_tick; /* kernel tick at which now_ns was read */
+	__u64 _pad2[6];
+};
+
+_Static_assert(sizeof(struct levee_row) == 4 * LEVEE_CACHE_LINE, "layout of a pinned map");
+_Static_assert(__builtin_offsetof(struct levee_row, log4) == 64, "layout of a pinned map");
+_Static_assert(__builtin_offsetof(struct levee_row, reasons) == 128, "layout of a pinned map");
+_Static_assert(__builtin_offsetof(struct levee_control, geo) == 64, "layout of a pinned map");
+
+enum levee_event_type {
+	LEVEE_EVENT_PRESSURE = 1, /* a CPU's eviction log is half full: drain now */
+};
+
+struct levee_event {
+	__u32 type;
+	__u32 cpu;
+	__u64 seq; /* of the epoch it is about */
+};
+
+_Static_assert(sizeof(struct levee_event) == 16, "layout of a ring buffer record");
+
+/**
+ * Is the packet in scope?
+ * \param pkt  after levee_packet_flow()
+ * \return 1; 0; 2 if it is in scope by its protocol alone, its port being unknown. A packet
+ *         whose protocol is unknown (its chain of extension headers cannot be followed) is in
+ *         scope: it has a source, and nothing else can be held against it.
+ */
+levee_inline int levee_scope_has(const struct levee_scope *s, const struct levee_packet *pkt)
+{
+	__u32 word, bit;
+
+	if (!(pkt->flags & LEVEE_PKT_PROTO))
+		return 2;
+	word = (pkt->proto >> 6) & 3;
+	bit = pkt->proto & 63;
+	if ((s->whole[word] >> bit) & 1)
+		return 1;
+	if (!((s->part[word] >> bit) & 1))
+		return 0;
+	if (!(pkt->flags & LEVEE_PKT_PORT))
+		return 2;
+	word = (pkt->dst_port >> 6) & 1023;
+	bit = pkt->dst_port & 63;
+	if (pkt->proto == LEVEE_PROTO_TCP)
+		return (int)((s->tcp[word] >> bit) & 1);
+	return (int)((s->udp[word] >> bit) & 1);
+}
+
+#endif
