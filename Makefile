@@ -35,7 +35,7 @@ ARCH    := $(shell uname -m)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wformat=2 -Wundef -Wvla -Werror
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -I$(B) -DLEVEE_VERSION='"$(VERSION)"'
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -isystem $(B) -DLEVEE_VERSION='"$(VERSION)"'
 ALL_CFLAGS := -std=c17 $(WARN) -fno-strict-aliasing -fstack-protector-strong $(CFLAGS)
 ALL_LDFLAGS := $(LDFLAGS)
 ifeq ($(SAN),1)

@@ -47,8 +47,7 @@ int levee_allowlist_merge(struct levee_allowlist *out, const struct levee_allowl
  * routes (read by netlink in the current network namespace).
  * \return 0; -errno if the interfaces could not be asked, *out then holds the fixed entries
  */
-int levee_allowlist_automatic(struct levee_allowlist *out, const char *const *interfaces,
-			      size_t n);
+int levee_allowlist_automatic(struct levee_allowlist *out, const char *const *interfaces, size_t n);
 
 bool levee_allowlist_covers(const struct levee_allowlist *a, const struct levee_prefix *prefix);
 

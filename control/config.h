@@ -31,16 +31,16 @@ struct levee_config {
 		struct levee_words interfaces;
 		enum levee_attach_mode attach;
 		char *pin;
-		uint64_t sources;      /* IPv4 slots a CPU and epoch */
-		uint64_t sources6;     /* IPv6 slots a CPU and epoch */
-		uint64_t rules;	       /* allowed and blocked prefixes together */
+		uint64_t sources;  /* IPv4 slots a CPU and epoch */
+		uint64_t sources6; /* IPv6 slots a CPU and epoch */
+		uint64_t rules;	   /* allowed and blocked prefixes together */
 		uint64_t source6_prefix;
 	} data_path;
 	struct { /* [scope] */
 		struct levee_words ports;
 		struct levee_scope compiled; /* of ports */
 	} scope;
-	struct { /* [detect] */
+	struct {			 /* [detect] */
 		uint64_t bin;		 /* [s] */
 		uint64_t window;	 /* [s] */
 		uint64_t evaluate_every; /* [s]; 0: at each bin's close */
@@ -52,28 +52,38 @@ struct levee_config {
 	struct { /* [block] */
 		enum levee_block_mode mode;
 	} block;
-	struct { /* [allow] */
+	struct {	    /* [allow] */
 		char *file; /* "": none */
 		struct levee_words prefixes;
 		struct levee_prefix *parsed; /* of prefixes; prefixes.n of them */
 	} allow;
-	struct { /* [state] */
+	struct {	    /* [state] */
 		char *file; /* "": keep nothing */
 	} state;
-	struct { /* [log] */
+	struct {	   /* [log] */
 		int level; /* enum levee_log_level */
 	} log;
 };
+
+struct levee_config_kind;
 
 /** One key. The table of them is what everything else is made from. */
 struct levee_config_key {
 	const char *section;
 	const char *name;
-	const char *type;	/* "words", "choice", "path", "integer", "number" */
-	const char *unit;	/* "s", "packets/bin", "" */
-	const char *value;	/* default, as it would stand in the file */
-	const char *range;	/* accepted values, in words: "1 to 86400" */
-	const char *help;	/* one or two sentences */
+	const char *type;  /* "words", "choice", "path", "integer", "number" */
+	const char *unit;  /* "s", "packets/bin", "" */
+	const char *value; /* default, as it would stand in the file */
+	const char *range; /* accepted values, in words: "1 to 86400" */
+	const char *help;  /* one or two sentences */
+
+	/* For config.c alone. */
+	const struct levee_config_kind *kind; /* how it is set, printed, and freed */
+	size_t offset;			      /* in struct levee_config */
+	uint64_t min, max;		      /* integers; numbers in millionths */
+	const char *const *choices;	      /* NULL at the end; the index is the value */
+	int (*word)(struct levee_config *config, const char *word, const char **why);
+	void (*reset)(struct levee_config *config); /* undo word() for all words */
 };
 
 /** The table, in the order of the file; n keys. */
@@ -92,6 +102,9 @@ void levee_config_clear(struct levee_config *config);
  *         cannot be read, which is said, too
  */
 int levee_config_read(struct levee_config *config, const char *path, FILE *errors);
+
+/** Read an open stream in the same way; `name` is what errors call it. For tests and fuzzing. */
+int levee_config_read_stream(struct levee_config *config, FILE *in, const char *name, FILE *errors);
 
 /** What only shows when all keys are known (window a multiple of bin, ...). As above. */
 int levee_config_validate(struct levee_config *config, const char *path, FILE *errors);

@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum levee_log_level {
@@ -39,6 +40,15 @@ void levee_vlog(enum levee_log_level level, const char *format, va_list args)
 #define levee_debug(...)   levee_log(LEVEE_LOG_DEBUG, __VA_ARGS__)
 
 /**
+ * Length of the UTF-8 character at the start of n bytes: 1 to 4. 0 if there is none (RFC 3629:
+ * cut short, overlong, a surrogate, above U+10FFFF). NUL and control characters have length 1 or 2.
+ */
+size_t levee_utf8_length(const char *text, size_t n);
+
+/** Replace what is no printable UTF-8 (control characters, C1 and line separators included) by '?'. */
+void levee_log_clean(char *text);
+
+/**
  * A limit on one kind of message: `burst` of them, then one a `period_ns`; how many were left
  * out is said with the next. Static storage, zero but for the first two fields.
  */
@@ -50,7 +60,10 @@ struct levee_log_limit {
 	unsigned int left_out;
 };
 
-/** May a message of this kind be written at now_ns (boot time)? Writes the "left out" line. */
+/**
+ * May a message of this kind be written at now_ns (boot time)? Writes the "left out" line.
+ * A level that is off is never allowed, and uses nothing up.
+ */
 bool levee_log_allowed(struct levee_log_limit *limit, enum levee_log_level level, uint64_t now_ns);
 
 #endif

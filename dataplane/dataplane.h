@@ -105,6 +105,7 @@ struct levee_dataplane_ops {
 
 	/**
 	 * Open the next epoch for the bin that starts at bin_ns, and hand out the one before it.
+	 * Offline, a record from before bin_ns is out of order from then on.
 	 * \return 0; -EBUSY before release(); -errno
 	 */
 	int (*drain)(struct levee_dataplane *dp, uint64_t bin_ns, const struct levee_sink *sink,
@@ -120,8 +121,8 @@ struct levee_dataplane_ops {
 	/** Clear the drained epoch. */
 	void (*release)(struct levee_dataplane *dp);
 
-	/** The running account, without disturbing it: cumulative within the open epoch. */
-	void (*peek)(struct levee_dataplane *dp, struct levee_account *account);
+	/** The open epoch as it stands, without disturbing it: its account so far, and its bin. */
+	void (*peek)(struct levee_dataplane *dp, struct levee_drained *open);
 
 	void (*set_audit)(struct levee_dataplane *dp, bool audit);
 	void (*set_scope)(struct levee_dataplane *dp, const struct levee_scope *scope);

@@ -26,11 +26,11 @@ struct levee_policy;
 
 /** Where the table lives. All pointers are valid for as long as the policy is. */
 struct levee_policy_memory {
-	uint64_t *near4;		     /* [LEVEE_NEAR_WORDS] */
-	uint64_t *far4;			     /* [LEVEE_FAR_WORDS] */
-	uint64_t *top6;			     /* [LEVEE_NEAR_WORDS] */
-	uint64_t *near6;		     /* [LEVEE_NEAR6_WORDS] */
-	uint64_t *far6;			     /* [LEVEE_FAR_WORDS] */
+	__u64 *near4;			     /* [LEVEE_NEAR_WORDS] */
+	__u64 *far4;			     /* [LEVEE_FAR_WORDS] */
+	__u64 *top6;			     /* [LEVEE_NEAR_WORDS] */
+	__u64 *near6;			     /* [LEVEE_NEAR6_WORDS] */
+	__u64 *far6;			     /* [LEVEE_FAR_WORDS] */
 	struct levee_policy_bucket *buckets; /* [1 << rule_bits] */
 	struct levee_rule *rules;	     /* [rule_count]; rules[0] is never used */
 	struct levee_hits *hits;	     /* [cpus][rule_count] */
@@ -67,6 +67,9 @@ void levee_policy_clear(struct levee_policy *policy);
  */
 int levee_policy_set_allowed(struct levee_policy *policy, const struct levee_prefix *list,
 			     size_t n);
+
+/** Take out bits of the bitmaps that no rule needs any more; cheap if there are none. */
+void levee_policy_tidy(struct levee_policy *policy);
 
 /** Is the whole prefix on the allow list? */
 bool levee_policy_is_allowed(const struct levee_policy *policy, const struct levee_prefix *prefix);
@@ -111,11 +114,11 @@ size_t levee_policy_allowed(const struct levee_policy *policy);
 
 /**
  * The verdict on one address: what the data paths in user space ask, and what XDP must agree with.
- * Counts a hit, on `cpu`, if it is a block.
+ * Counts a hit of so many packets and bytes, on `cpu`, if it is a block.
  * \param hi, lo  as in struct levee_packet, not masked
  */
 enum levee_verdict levee_policy_lookup(const struct levee_policy_memory *memory, uint8_t family,
-				       uint64_t hi, uint64_t lo, uint64_t bytes, uint64_t now_ns,
-				       uint32_t cpu);
+				       uint64_t hi, uint64_t lo, uint64_t packets, uint64_t bytes,
+				       uint64_t now_ns, uint32_t cpu);
 
 #endif

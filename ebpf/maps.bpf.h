@@ -13,15 +13,20 @@
 const volatile struct levee_geometry geo = { .cpus = 1 };
 const volatile int frags = 0; /* loaded with BPF_F_XDP_HAS_FRAGS */
 
-/* const volatile in the program, plain numbers for the functions shared with user space */
-#define LEVEE_KEY ((const struct levee_hash_key *)&geo.key)
+/*
+ * The hash key for the functions shared with user space, which do not take volatile. Without the
+ * empty asm the compiler would fold in the zeros that geo has in the object file.
+ */
+static __always_inline const struct levee_hash_key *hash_key(void)
+{
+	const struct levee_hash_key *key = (const struct levee_hash_key *)&geo.key;
+
+	asm("" : "+r"(key));
+	return key;
+}
 
 /* .bss: one memory-mapped map, reached without a look-up. */
-struct levee_control levee;
-struct levee_scope scope;
-__u64 near4[LEVEE_NEAR_WORDS];
-__u64 top6[LEVEE_NEAR_WORDS];
-__u64 near6[LEVEE_NEAR6_WORDS];
+struct levee_page levee;
 
 #define LEVEE_ARRAY(name, value_type)              \
 	struct {                                   \
@@ -32,16 +37,16 @@ __u64 near6[LEVEE_NEAR6_WORDS];
 		__type(value, value_type);         \
 	} name SEC(".maps")
 
-LEVEE_ARRAY(rows, struct levee_row);		   /* epochs * cpus */
-LEVEE_ARRAY(sources4, struct levee_bucket4);	   /* rows << bits4 */
-LEVEE_ARRAY(sources6, struct levee_bucket6);	   /* rows << bits6 */
-LEVEE_ARRAY(evicted4, struct levee_evicted4);	   /* rows * log4 */
-LEVEE_ARRAY(evicted6, struct levee_evicted6);	   /* rows * log6 */
-LEVEE_ARRAY(policy, struct levee_policy_bucket);   /* 1 << rule_bits */
-LEVEE_ARRAY(rules, struct levee_rule);		   /* rules */
-LEVEE_ARRAY(hits, struct levee_hits);		   /* cpus * rules */
-LEVEE_ARRAY(far4, __u64);			   /* LEVEE_FAR_WORDS */
-LEVEE_ARRAY(far6, __u64);			   /* LEVEE_FAR_WORDS */
+LEVEE_ARRAY(rows, struct levee_row);		 /* epochs * cpus */
+LEVEE_ARRAY(sources4, struct levee_bucket4);	 /* rows << bits4 */
+LEVEE_ARRAY(sources6, struct levee_bucket6);	 /* rows << bits6 */
+LEVEE_ARRAY(evicted4, struct levee_evicted4);	 /* rows * log4 */
+LEVEE_ARRAY(evicted6, struct levee_evicted6);	 /* rows * log6 */
+LEVEE_ARRAY(policy, struct levee_policy_bucket); /* 1 << rule_bits */
+LEVEE_ARRAY(rules, struct levee_rule);		 /* rules */
+LEVEE_ARRAY(hits, struct levee_hits);		 /* cpus * rules */
+LEVEE_ARRAY(far4, __u64);			 /* LEVEE_FAR_WORDS */
+LEVEE_ARRAY(far6, __u64);			 /* LEVEE_FAR_WORDS */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

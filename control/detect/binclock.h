@@ -18,12 +18,12 @@
 #include <stdint.h>
 
 struct levee_binclock {
-	uint64_t len_ns;       /* length of a bin */
-	uint64_t start_ns;     /* name of the running bin: its start [unix ns] */
-	uint64_t opened_ns;    /* boot time at which it was opened */
-	uint64_t end_boot_ns;  /* boot time at which it ends */
-	int64_t ahead_ns;      /* names run ahead of wall time by this; 0 unless it stepped back */
-	int64_t stepped_ns;    /* the last step that was seen, signed; 0: none */
+	uint64_t len_ns;      /* length of a bin */
+	uint64_t start_ns;    /* name of the running bin: its start [unix ns] */
+	uint64_t opened_ns;   /* boot time at which it was opened */
+	uint64_t end_boot_ns; /* boot time at which it ends */
+	int64_t ahead_ns;     /* names run ahead of wall time by this; 0 unless it stepped back */
+	int64_t stepped_ns;   /* the last step that was seen, signed; 0: none */
 };
 
 /** Begin in the bin that holds unix_ns. \param len_ns  1 s to 86400 s */
@@ -40,7 +40,6 @@ bool levee_binclock_due(struct levee_binclock *clock, uint64_t boot_ns, uint64_t
  * Open the next bin.
  * \return how many bins the one that ended stands for: 1, or more if nobody looked for longer
  */
-unsigned int levee_binclock_next(struct levee_binclock *clock, uint64_t boot_ns,
-				 uint64_t unix_ns);
+unsigned int levee_binclock_next(struct levee_binclock *clock, uint64_t boot_ns, uint64_t unix_ns);
 
 #endif

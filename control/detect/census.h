@@ -18,8 +18,7 @@ struct levee_census *levee_census_new(void);
 void levee_census_free(struct levee_census **census);
 
 /** Source was seen in the bin that starts at bin_s; bins come in order. \return 0; -ENOMEM */
-int levee_census_see(struct levee_census *census, const struct levee_prefix *source,
-		     int64_t bin_s);
+int levee_census_see(struct levee_census *census, const struct levee_prefix *source, int64_t bin_s);
 
 /** Sources last seen in a bin that starts at or after begin_s; forgets the others. */
 size_t levee_census_count(struct levee_census *census, int64_t begin_s);

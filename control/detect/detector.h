@@ -24,9 +24,9 @@ struct levee_detect_params {
 struct levee_finding {
 	struct levee_prefix source;
 	double max_zscore;
-	uint64_t max_packets;	/* largest bin [packets/bin] */
-	int64_t last_bin_s;	/* start of its last anomalous bin [unix s] */
-	uint64_t last_packets;	/* packets in that bin */
+	uint64_t max_packets;  /* largest bin [packets/bin] */
+	int64_t last_bin_s;    /* start of its last anomalous bin [unix s] */
+	uint64_t last_packets; /* packets in that bin */
 };
 
 /** The result of one evaluation. */

@@ -33,6 +33,9 @@ int levee_moments_add(struct levee_moments *m, uint64_t value);
 /** m += other. \return 0; -ERANGE if a sum would wrap: unchanged */
 int levee_moments_merge(struct levee_moments *m, const struct levee_moments *other);
 
+/** Can any values have these moments? For what comes from a file or out of the data path. */
+bool levee_moments_possible(const struct levee_moments *m);
+
 /** Average [packets]; 0 if n is 0. */
 double levee_moments_mean(const struct levee_moments *m);
 
@@ -44,7 +47,8 @@ double levee_moments_zscore(const struct levee_moments *m, uint64_t x);
 
 /**
  * z(x) > min_zscore, strictly, decided in integers: a value that stands exactly at the threshold
- * is not above it. min_zscore is taken to 6 decimal places. False if the deviation is 0.
+ * is not above it. False if the deviation is 0.
+ * \param min_zscore  0 to 1000, else the nearer of the two; taken to 6 decimal places
  */
 bool levee_moments_above(const struct levee_moments *m, uint64_t x, double min_zscore);
 

@@ -54,8 +54,11 @@ void levee_window_free(struct levee_window **window);
 
 /**
  * Take over a record, whose content then belongs to the window. A bin of the same start is
- * merged: moments and candidates add up. (Two parts of one bin: a restart inside it.)
- * \return 0, *record emptied; -ENOMEM; -ERANGE
+ * merged: moments and candidates add up. (Two parts of one bin: a restart inside it.) What the
+ * parts did not keep is lost to that bin: a source that sent in both counts as two values, and
+ * one that passes the minimum only with both parts together is no candidate.
+ * \return 0, *record emptied; otherwise nothing changed: -ENOMEM; -ERANGE if a sum would wrap,
+ *         start_s is no multiple of the bin length, or no values can have such moments
  */
 int levee_window_push(struct levee_window *window, struct levee_bin_record *record);
 

@@ -8,7 +8,7 @@
  * memory and offers it again with the next bin.
  *
  *	levee_store_open(&store, path, report)
- *	levee_store_load(store, ...)             bins and blocks of the process before
+ *	levee_store_load_bins, _load_blocks      of the process before
  *	levee_store_begin(store)
  *	  levee_store_put_bin / put_block / drop_block / event / account
  *	levee_store_commit(store)                or levee_store_rollback(store)
@@ -37,6 +37,12 @@ int levee_store_open(struct levee_store **out, const char *path, levee_store_rep
 		     void *ctx);
 void levee_store_close(struct levee_store **store);
 
+/**
+ * All writes until commit are one transaction. Once one of them has failed, the others and the
+ * commit fail with the same error, unreported, and nothing of the transaction is kept. A write
+ * outside of one is a transaction by itself.
+ * \return 0; -errno, reported; -EALREADY if one was begun, -EINVAL if none was
+ */
 int levee_store_begin(struct levee_store *store);
 int levee_store_commit(struct levee_store *store);
 void levee_store_rollback(struct levee_store *store);
@@ -72,7 +78,11 @@ int levee_store_last_epoch(struct levee_store *store, const char *maps_id, uint6
 /** The cumulative account. */
 int levee_store_get_account(struct levee_store *store, struct levee_account *account);
 
-/** Pass every bin of length bin_s that starts in [begin_s, end_s) to fn, earliest first; fn takes over the record. */
+/**
+ * Pass every bin of length bin_s that starts in [begin_s, end_s) to fn, earliest first. A damaged
+ * one is reported and left out. fn takes over the record's content if it returns 0; anything
+ * else ends the loading and is returned, and the record is freed here.
+ */
 int levee_store_load_bins(struct levee_store *store, unsigned int bin_s, int64_t begin_s,
 			  int64_t end_s, int (*fn)(void *ctx, struct levee_bin_record *record),
 			  void *ctx);

@@ -10,7 +10,7 @@
 
 #define levee_inline static inline __attribute__((always_inline))
 
-#define levee_likely(x)   __builtin_expect(!!(x), 1)
+#define levee_likely(x)	  __builtin_expect(!!(x), 1)
 #define levee_unlikely(x) __builtin_expect(!!(x), 0)
 
 #define LEVEE_CACHE_LINE 64

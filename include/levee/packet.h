@@ -56,12 +56,12 @@
 
 /* Why levee_packet_source() found no source. Negative, so that it reads as an error. */
 enum levee_unparsed {
-	LEVEE_NOT_IP = -1,	  /* another EtherType, or an IEEE 802.3 length: not ours to judge */
-	LEVEE_BAD_ETHERNET = -2,  /* shorter than an Ethernet header */
-	LEVEE_BAD_VLAN = -3,	  /* a tag cut short, or more than LEVEE_VLAN_MAX of them */
-	LEVEE_BAD_IPV4 = -4,	  /* cut short, another version, or a header length below 20 */
-	LEVEE_BAD_IPV6 = -5,	  /* cut short, or another version */
-	LEVEE_UNPARSED_MAX = 6,	  /* array size for counters indexed by -reason */
+	LEVEE_NOT_IP = -1,	 /* another EtherType, or an IEEE 802.3 length: not ours to judge */
+	LEVEE_BAD_ETHERNET = -2, /* shorter than an Ethernet header */
+	LEVEE_BAD_VLAN = -3,	 /* a tag cut short, or more than LEVEE_VLAN_MAX of them */
+	LEVEE_BAD_IPV4 = -4,	 /* cut short, another version, or a header length below 20 */
+	LEVEE_BAD_IPV6 = -5,	 /* cut short, or another version */
+	LEVEE_UNPARSED_MAX = 6,	 /* array size for counters indexed by -reason */
 };
 
 /**
@@ -194,7 +194,7 @@ levee_inline void levee_packet_flow6(struct levee_packet *pkt, const __u8 *ip, c
 	if (h > end)
 		return;
 	next = ip[6];
-	for (int i = 0; i < LEVEE_EXT_MAX; i++) {
+	for (int i = 0; i <= LEVEE_EXT_MAX; i++) { /* the last turn is for what follows them */
 		switch (next) {
 		case LEVEE_PROTO_HOPOPTS:
 		case LEVEE_PROTO_ROUTING:

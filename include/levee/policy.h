@@ -48,14 +48,14 @@ enum levee_verdict {
 
 /* Written by user space alone. One cache line, so that a hit costs one. */
 struct levee_rule {
-	__u64 hi;	   /* the prefix's number as in struct levee_packet, host bits zero */
+	__u64 hi; /* the prefix's number as in struct levee_packet, host bits zero */
 	__u64 lo;
-	__u64 expires_ns;  /* CLOCK_BOOTTIME; from then on the rule counts as absent */
-	__u64 created_ns;  /* CLOCK_BOOTTIME */
-	__u8 family;	   /* 4 or 6 */
-	__u8 length;	   /* prefix length, 0 to 32 or 0 to 128 */
-	__u8 verdict;	   /* enum levee_verdict */
-	__u8 _pad[29];	   /* always zero */
+	__u64 expires_ns; /* CLOCK_BOOTTIME; from then on the rule counts as absent */
+	__u64 created_ns; /* CLOCK_BOOTTIME */
+	__u8 family;	  /* 4 or 6 */
+	__u8 length;	  /* prefix length, 0 to 32 or 0 to 128 */
+	__u8 verdict;	  /* enum levee_verdict */
+	__u8 _pad[29];	  /* always zero */
 };
 
 _Static_assert(sizeof(struct levee_rule) == LEVEE_CACHE_LINE, "layout of a pinned map");

@@ -28,29 +28,29 @@
 
 /* Sizes, fixed when the maps are made. A row is one CPU's share of one epoch. */
 struct levee_geometry {
-	__u32 layout;	  /* LEVEE_LAYOUT */
-	__u32 cpus;	  /* possible CPUs, or lcores */
-	__u32 bits4;	  /* log2 of the IPv4 buckets in a row; 4 sources a bucket */
-	__u32 bits6;	  /* log2 of the IPv6 buckets in a row */
-	__u32 log4;	  /* entries of a row's IPv4 eviction log */
-	__u32 log6;	  /* entries of a row's IPv6 eviction log */
-	__u32 rule_bits;  /* log2 of the policy buckets; 8 slots a bucket */
-	__u32 rules;	  /* rules there is room for; index 0 is never used */
+	__u32 layout;	 /* LEVEE_LAYOUT */
+	__u32 cpus;	 /* possible CPUs, or lcores */
+	__u32 bits4;	 /* log2 of the IPv4 buckets in a row; 4 sources a bucket */
+	__u32 bits6;	 /* log2 of the IPv6 buckets in a row */
+	__u32 log4;	 /* entries of a row's IPv4 eviction log */
+	__u32 log6;	 /* entries of a row's IPv6 eviction log */
+	__u32 rule_bits; /* log2 of the policy buckets; 8 slots a bucket */
+	__u32 rules;	 /* rules there is room for; index 0 is never used */
 	struct levee_hash_key key;
 };
 
-/* levee_scope.enabled: whether protocols and ports matter at all. */
+/* Which protocols and ports are watched. */
 struct levee_scope {
-	__u64 enabled;	     /* 0: every packet is in scope */
-	__u64 whole[4];	     /* bit p: protocol p is in scope whatever its port */
-	__u64 part[4];	     /* bit p: some port of protocol p (TCP, UDP) is in scope */
+	__u64 enabled;	       /* 0: every packet is in scope */
+	__u64 whole[4];	       /* bit p: protocol p is in scope whatever its port */
+	__u64 part[4];	       /* bit p: some port of protocol p (TCP, UDP) is in scope */
 	__u64 tcp[65536 / 64]; /* bit p: TCP destination port p is in scope */
 	__u64 udp[65536 / 64];
 };
 
 /*
- * Settings and state of one data path. `settings` is written by the controller alone and read
- * by every packet; the rest is the controller's own memory that must outlive it.
+ * Settings and state of one data path, written by the controller alone. The first cache line is
+ * read by every packet; most of the rest is the controller's own memory that must outlive it.
  */
 struct levee_control {
 	__u64 seq;	/* epochs opened since the maps were made; epoch = seq & 1 */
@@ -58,7 +58,9 @@ struct levee_control {
 	__u32 lengths;	/* which of lengths[2] holds */
 	__u64 mask6_hi; /* IPv6 source prefix */
 	__u64 mask6_lo;
-	__u64 _line[4];
+	__u32 bits4[LEVEE_EPOCHS]; /* log2 of the buckets in use in a row of the epoch: as many */
+	__u32 bits6[LEVEE_EPOCHS]; /* as its sources need, so that few sources stay in cache */
+	__u64 _line[2];
 
 	struct levee_geometry geo;
 	__u32 mask6_len;
@@ -68,6 +70,15 @@ struct levee_control {
 	__u64 bin_ns[LEVEE_EPOCHS];    /* start of the bin that it belongs to [unix ns] */
 	__u64 taken;		       /* packets of the running bin drained before its close */
 	struct levee_lengths len[2];
+};
+
+/* What is reached without a look-up: the .bss of the XDP program. */
+struct levee_page {
+	struct levee_control control;
+	struct levee_scope scope;
+	__u64 near4[LEVEE_NEAR_WORDS];
+	__u64 top6[LEVEE_NEAR_WORDS];
+	__u64 near6[LEVEE_NEAR6_WORDS];
 };
 
 /* What became of a packet. Every packet has exactly one outcome. */
@@ -89,7 +100,7 @@ struct levee_row {
 	__u64 would_drop; /* in audit mode; such packets have another outcome besides */
 	__u64 dropped_bytes;
 
-	__u64 log4;	    /* entries asked for; what is above geometry.log4 was folded */
+	__u64 log4; /* entries asked for; what is above geometry.log4 was folded */
 	__u64 log6;
 	__u64 received_bytes;
 	struct levee_fold fold; /* both families */
@@ -100,7 +111,9 @@ struct levee_row {
 
 	__u64 now_ns;	/* CLOCK_BOOTTIME as of now_tick */
 	__u64 now_tick; /* kernel tick at which now_ns was read */
-	__u64 _pad2[6];
+	__u64 names4;	/* slots taken in the table */
+	__u64 names6;
+	__u64 _pad2[4];
 };
 
 _Static_assert(sizeof(struct levee_row) == 4 * LEVEE_CACHE_LINE, "layout of a pinned map");

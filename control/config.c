@@ -1,0 +1,1311 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include "control/log.h"
+
+#define WHY_BYTES   256
+#define FILE_BYTES  (1U << 20) /* far above any real file; /dev/zero must not fill memory */
+#define LINE_BYTES  4096       /* of a comment; other lines must fit into inih's buffer */
+#define VALUE_BYTES 180	       /* so that each dumped line fits into inih's smallest buffer, 200 */
+#define DUMP_COLUMN 96
+#define MICRO	    1000000ULL
+
+#define BINS_MIN 2
+#define BINS_MAX 10080 /* as levee_window_new() accepts */
+
+_Static_assert(sizeof(enum levee_attach_mode) == sizeof(int), "choices are stored as int");
+_Static_assert(sizeof(enum levee_block_mode) == sizeof(int), "choices are stored as int");
+
+/** How values of one type are set, printed, and freed. */
+struct levee_config_kind {
+	/* append: the text goes on with a value. \return 0; -EINVAL and why filled; -ENOMEM */
+	int (*set)(struct levee_config *config, const struct levee_config_key *key,
+		   const char *text, bool append, char why[static WHY_BYTES]);
+	/* Write the value as it stands in the file, after `key =`: a blank and the text, or nothing. */
+	void (*print)(const struct levee_config *config, const struct levee_config_key *key,
+		      FILE *out);
+	void (*clear)(struct levee_config *config, const struct levee_config_key *key);
+	bool continues; /* a value may go on, on indented lines */
+};
+
+static void *field(struct levee_config *config, const struct levee_config_key *key)
+{
+	return (char *)config + key->offset;
+}
+
+static const void *const_field(const struct levee_config *config,
+			       const struct levee_config_key *key)
+{
+	return (const char *)config + key->offset;
+}
+
+static int refuse(char why[static WHY_BYTES], const char *reason)
+{
+	snprintf(why, WHY_BYTES, "%s", reason);
+	return -EINVAL;
+}
+
+/* ---- integers, in the unit of the key ----------------------------------------------------- */
+
+/* \return 0; -EINVAL if this is no plain decimal number; -ERANGE if it is above 2^64 - 1 */
+static int parse_integer(const char *text, uint64_t *out)
+{
+	uint64_t value = 0;
+
+	if (*text == '\0')
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		if (__builtin_mul_overflow(value, 10U, &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
+			return -ERANGE;
+	}
+	*out = value;
+	return 0;
+}
+
+static int set_integer(struct levee_config *config, const struct levee_config_key *key,
+		       const char *text, bool append, char why[static WHY_BYTES])
+{
+	uint64_t value;
+	int ret = parse_integer(text, &value);
+
+	(void)append;
+	if (ret == -EINVAL)
+		return refuse(why, "not a whole number");
+	if (ret < 0 || value > key->max)
+		return refuse(why, "too large");
+	if (value < key->min)
+		return refuse(why, "too small");
+	*(uint64_t *)field(config, key) = value;
+	return 0;
+}
+
+static void print_integer(const struct levee_config *config, const struct levee_config_key *key,
+			  FILE *out)
+{
+	fprintf(out, " %" PRIu64, *(const uint64_t *)const_field(config, key));
+}
+
+static void clear_nothing(struct levee_config *config, const struct levee_config_key *key)
+{
+	(void)config;
+	(void)key;
+}
+
+static const struct levee_config_kind integer = {
+	.set = set_integer,
+	.print = print_integer,
+	.clear = clear_nothing,
+};
+
+static int set_power(struct levee_config *config, const struct levee_config_key *key,
+		     const char *text, bool append, char why[static WHY_BYTES])
+{
+	int ret = set_integer(config, key, text, append, why);
+	uint64_t power = 1;
+
+	if (ret < 0)
+		return ret;
+	while (power < *(uint64_t *)field(config, key))
+		power <<= 1;
+	*(uint64_t *)field(config, key) = power;
+	return 0;
+}
+
+/* Sizes of tables that are indexed by bits of a hash: rounded up. */
+static const struct levee_config_kind power_of_two = {
+	.set = set_power,
+	.print = print_integer,
+	.clear = clear_nothing,
+};
+
+/* ---- numbers with decimals: kept to a millionth, which the detector resolves -------------- */
+
+/*
+ * Read by hand: strtod() would listen to the locale, and take "inf", "0x1p3" and the like.
+ * \return 0 and millionths; -EINVAL; -ERANGE
+ */
+static int parse_millionths(const char *text, uint64_t *out)
+{
+	char digits[32];
+	size_t n = strcspn(text, ".");
+	size_t decimals = 0;
+
+	if (n == 0 || n + 7 > sizeof(digits))
+		return n == 0 ? -EINVAL : -ERANGE;
+	memcpy(digits, text, n);
+	if (text[n] == '.') {
+		decimals = strlen(text + n + 1);
+		if (decimals == 0 || decimals > 6)
+			return -EINVAL;
+		memcpy(digits + n, text + n + 1, decimals);
+	}
+	memset(digits + n + decimals, '0', 6 - decimals);
+	digits[n + 6] = '\0';
+	return parse_integer(digits, out);
+}
+
+static int set_number(struct levee_config *config, const struct levee_config_key *key,
+		      const char *text, bool append, char why[static WHY_BYTES])
+{
+	uint64_t millionths;
+	int ret = parse_millionths(text, &millionths);
+
+	(void)append;
+	if (ret == -EINVAL)
+		return refuse(why, "not a decimal number of at most 6 decimals");
+	if (ret < 0 || millionths > key->max)
+		return refuse(why, "too large");
+	if (millionths < key->min)
+		return refuse(why, "too small");
+	*(double *)field(config, key) = (double)millionths / (double)MICRO;
+	return 0;
+}
+
+static void print_number(const struct levee_config *config, const struct levee_config_key *key,
+			 FILE *out)
+{
+	double value = *(const double *)const_field(config, key);
+	uint64_t millionths = (uint64_t)llround(value * (double)MICRO);
+	char decimals[8];
+	size_t n;
+
+	snprintf(decimals, sizeof(decimals), "%06u", (unsigned int)(millionths % MICRO));
+	for (n = 6; n > 1 && decimals[n - 1] == '0'; n--)
+		decimals[n - 1] = '\0';
+	fprintf(out, " %" PRIu64 ".%s", (uint64_t)(millionths / MICRO), decimals);
+}
+
+static const struct levee_config_kind number = {
+	.set = set_number,
+	.print = print_number,
+	.clear = clear_nothing,
+};
+
+/* ---- one of several words ----------------------------------------------------------------- */
+
+static int set_choice(struct levee_config *config, const struct levee_config_key *key,
+		      const char *text, bool append, char why[static WHY_BYTES])
+{
+	(void)append;
+	for (int i = 0; key->choices[i]; i++) {
+		if (strcmp(key->choices[i], text) == 0) {
+			memcpy(field(config, key), &i, sizeof(i));
+			return 0;
+		}
+	}
+	return refuse(why, "not one of the choices");
+}
+
+static void print_choice(const struct levee_config *config, const struct levee_config_key *key,
+			 FILE *out)
+{
+	int i;
+
+	memcpy(&i, const_field(config, key), sizeof(i));
+	fprintf(out, " %s", key->choices[i]);
+}
+
+static const struct levee_config_kind choice = {
+	.set = set_choice,
+	.print = print_choice,
+	.clear = clear_nothing,
+};
+
+/* ---- paths -------------------------------------------------------------------------------- */
+
+/* What the INI form could not hold, it would read back as something else. \return why; NULL */
+static const char *unfit_for_file(const char *text)
+{
+	size_t n = strlen(text), len;
+
+	if (n > VALUE_BYTES)
+		return "longer than 180 bytes";
+	for (size_t i = 0; i < n; i += len) {
+		len = levee_utf8_length(text + i, n - i);
+		if (len == 0)
+			return "not UTF-8";
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			return "control characters are not accepted";
+		if (text[i] == ' ' && (text[i + 1] == ';' || text[i + 1] == '#'))
+			return "a comment begins on a line of its own";
+	}
+	if (n > 0 && text[n - 1] == ' ')
+		return "ends with a blank";
+	return NULL;
+}
+
+static int set_path(struct levee_config *config, const struct levee_config_key *key,
+		    const char *text, bool append, char why[static WHY_BYTES])
+{
+	char **path = field(config, key);
+	const char *unfit = unfit_for_file(text);
+	char *copy;
+
+	(void)append;
+	if (unfit)
+		return refuse(why, unfit);
+	if (*text == '\0' && key->min > 0)
+		return refuse(why, "empty");
+	if (*text != '\0' && *text != '/')
+		return refuse(why, "not an absolute path");
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	free(*path);
+	*path = copy;
+	return 0;
+}
+
+static void print_path(const struct levee_config *config, const struct levee_config_key *key,
+		       FILE *out)
+{
+	const char *text = *(char *const *)const_field(config, key);
+
+	if (*text)
+		fprintf(out, " %s", text);
+}
+
+static void clear_path(struct levee_config *config, const struct levee_config_key *key)
+{
+	char **path = field(config, key);
+
+	free(*path);
+	*path = NULL;
+}
+
+static const struct levee_config_kind path = {
+	.set = set_path,
+	.print = print_path,
+	.clear = clear_path,
+};
+
+/* ---- lists of words ----------------------------------------------------------------------- */
+
+static int add_word(struct levee_words *words, const char *text, size_t len)
+{
+	char **more;
+
+	/* Room for a power of two of words: grown when n is one. */
+	if ((words->n & (words->n - 1)) == 0) {
+		more = reallocarray(words->word, words->n ? 2 * words->n : 1, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		words->word = more;
+	}
+	words->word[words->n] = strndup(text, len);
+	if (!words->word[words->n])
+		return -ENOMEM;
+	words->n++;
+	return 0;
+}
+
+static void drop_last_word(struct levee_words *words)
+{
+	free(words->word[--words->n]);
+}
+
+static void clear_words(struct levee_config *config, const struct levee_config_key *key)
+{
+	struct levee_words *words = field(config, key);
+
+	key->reset(config);
+	for (size_t i = 0; i < words->n; i++)
+		free(words->word[i]);
+	free(words->word);
+	*words = (struct levee_words){ 0 };
+}
+
+static int set_word(struct levee_config *config, const struct levee_config_key *key,
+		    const char *text, size_t len, char why[static WHY_BYTES])
+{
+	struct levee_words *words = field(config, key);
+	const char *reason = NULL;
+	int ret;
+
+	if (len > VALUE_BYTES / 2) {
+		snprintf(why, WHY_BYTES, "\"%.40s...\" is too long", text);
+		return -EINVAL;
+	}
+	ret = add_word(words, text, len);
+	if (ret < 0)
+		return ret;
+	ret = key->word(config, words->word[words->n - 1], &reason);
+	if (ret < 0) {
+		snprintf(why, WHY_BYTES, "\"%s\": %s", words->word[words->n - 1],
+			 reason ? reason : "not accepted");
+		drop_last_word(words);
+	}
+	return ret;
+}
+
+static int set_words(struct levee_config *config, const struct levee_config_key *key,
+		     const char *text, bool append, char why[static WHY_BYTES])
+{
+	static const char blank[] = " \t";
+	size_t len;
+	int ret;
+
+	if (!append)
+		clear_words(config, key);
+	for (text += strspn(text, blank); *text; text += len + strspn(text + len, blank)) {
+		len = strcspn(text, blank);
+		ret = set_word(config, key, text, len, why);
+		if (ret < 0)
+			return ret;
+	}
+	return 0;
+}
+
+/* A long list goes on, on indented lines: the parser's buffer is short. */
+static void print_words(const struct levee_config *config, const struct levee_config_key *key,
+			FILE *out)
+{
+	const struct levee_words *words = const_field(config, key);
+	size_t column = strlen(key->name) + 2;
+
+	for (size_t i = 0; i < words->n; i++) {
+		size_t len = strlen(words->word[i]);
+
+		if (i > 0 && column + 1 + len > DUMP_COLUMN) {
+			fputs("\n\t", out);
+			column = 7;
+		} else {
+			fputc(' ', out);
+		}
+		fputs(words->word[i], out);
+		column += 1 + len;
+	}
+}
+
+static const struct levee_config_kind word_list = {
+	.set = set_words,
+	.print = print_words,
+	.clear = clear_words,
+	.continues = true,
+};
+
+/* ---- [data_path] interfaces --------------------------------------------------------------- */
+
+#define INTERFACES_MAX 64
+
+static void reset_nothing(struct levee_config *config)
+{
+	(void)config;
+}
+
+static int check_interface(struct levee_config *config, const char *word, const char **why)
+{
+	const struct levee_words *names = &config->data_path.interfaces;
+	size_t n = strlen(word);
+
+	*why = "not the name of a network interface";
+	if (n > 15 || strcmp(word, ".") == 0 || strcmp(word, "..") == 0)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (!isgraph((unsigned char)word[i]) || strchr("/:;#=[]", word[i]))
+			return -EINVAL;
+	*why = "more than 64 interfaces";
+	if (names->n > INTERFACES_MAX)
+		return -EINVAL;
+	*why = "named twice";
+	for (size_t i = 0; i + 1 < names->n; i++) /* the last one is this one */
+		if (strcmp(names->word[i], word) == 0)
+			return -EINVAL;
+	return 0;
+}
+
+/* ---- [scope] ports ------------------------------------------------------------------------ */
+
+static const struct {
+	const char *name;
+	uint8_t number; /* IANA */
+} protocols[] = {
+	{ "icmp", LEVEE_PROTO_ICMP },
+	{ "tcp", LEVEE_PROTO_TCP },
+	{ "udp", LEVEE_PROTO_UDP },
+	{ "gre", 47 },
+	{ "esp", 50 },
+	{ "ah", LEVEE_PROTO_AH },
+	{ "icmpv6", LEVEE_PROTO_ICMPV6 },
+	{ "sctp", 132 },
+};
+
+/* \return the number; -1 */
+static int parse_protocol(const char *text, size_t len)
+{
+	int value = 0;
+
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		if (strlen(protocols[i].name) == len && memcmp(protocols[i].name, text, len) == 0)
+			return protocols[i].number;
+	if (len == 0 || len > 3)
+		return -1;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < '0' || text[i] > '9')
+			return -1;
+		value = value * 10 + (text[i] - '0');
+	}
+	return value <= 255 ? value : -1;
+}
+
+/* Up to five digits at *text, which is moved behind them. \return the port; -1 */
+static int parse_port(const char **text)
+{
+	int value = 0, digits = 0;
+
+	for (; **text >= '0' && **text <= '9' && digits < 5; (*text)++, digits++)
+		value = value * 10 + (**text - '0');
+	return digits > 0 && value <= 65535 ? value : -1;
+}
+
+static int parse_ports(const char *text, int *first, int *last, const char **why)
+{
+	*why = "a port is a number from 0 to 65535";
+	*first = parse_port(&text);
+	if (*first < 0)
+		return -EINVAL;
+	*last = *first;
+	if (*text == '-') {
+		text++;
+		*last = parse_port(&text);
+	}
+	if (*last < 0 || *text != '\0')
+		return -EINVAL;
+	*why = "the range ends before it begins";
+	return *first <= *last ? 0 : -EINVAL;
+}
+
+int levee_scope_parse(struct levee_scope *scope, const char *word, const char **why)
+{
+	const char *slash = strchr(word, '/');
+	int proto = parse_protocol(word, slash ? (size_t)(slash - word) : strlen(word));
+	int first, last, ret;
+	const char *unused;
+	__u64 *ports;
+
+	if (!why)
+		why = &unused;
+	*why = "not a protocol";
+	if (proto < 0)
+		return -EINVAL;
+	if (!slash) {
+		scope->whole[proto / 64] |= 1ULL << (proto % 64);
+		scope->enabled = 1;
+		return 0;
+	}
+	*why = "only tcp and udp have ports";
+	if (proto != LEVEE_PROTO_TCP && proto != LEVEE_PROTO_UDP)
+		return -EINVAL;
+	ret = parse_ports(slash + 1, &first, &last, why);
+	if (ret < 0)
+		return ret;
+	ports = proto == LEVEE_PROTO_TCP ? scope->tcp : scope->udp;
+	for (int port = first; port <= last; port++)
+		ports[port / 64] |= 1ULL << (port % 64);
+	scope->part[proto / 64] |= 1ULL << (proto % 64);
+	scope->enabled = 1;
+	return 0;
+}
+
+static int add_ports(struct levee_config *config, const char *word, const char **why)
+{
+	return levee_scope_parse(&config->scope.compiled, word, why);
+}
+
+static void reset_scope(struct levee_config *config)
+{
+	memset(&config->scope.compiled, 0, sizeof(config->scope.compiled));
+}
+
+/* ---- [allow] prefixes --------------------------------------------------------------------- */
+
+static int add_prefix(struct levee_config *config, const char *word, const char **why)
+{
+	size_t i = config->allow.prefixes.n - 1; /* of the word itself, which is on the list */
+	struct levee_prefix *more = config->allow.parsed;
+
+	if ((i & (i - 1)) == 0) {
+		more = reallocarray(more, i ? 2 * i : 1, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		config->allow.parsed = more;
+	}
+	return levee_prefix_parse(&more[i], word, strlen(word), why);
+}
+
+static void reset_prefixes(struct levee_config *config)
+{
+	free(config->allow.parsed);
+	config->allow.parsed = NULL;
+}
+
+/* ---- the table ---------------------------------------------------------------------------- */
+
+static const char *const attach_modes[] = {
+	[LEVEE_ATTACH_AUTO] = "auto",
+	[LEVEE_ATTACH_NATIVE] = "native",
+	[LEVEE_ATTACH_GENERIC] = "generic",
+	NULL,
+};
+
+static const char *const block_modes[] = {
+	[LEVEE_MODE_ENFORCE] = "enforce",
+	[LEVEE_MODE_AUDIT] = "audit",
+	NULL,
+};
+
+static const char *const log_levels[] = {
+	[LEVEE_LOG_ERROR] = "error", [LEVEE_LOG_WARNING] = "warning", [LEVEE_LOG_NOTICE] = "notice",
+	[LEVEE_LOG_INFO] = "info",   [LEVEE_LOG_DEBUG] = "debug",     NULL,
+};
+
+#define AT(member) .offset = offsetof(struct levee_config, member)
+
+/* One key a paragraph, not one field a line. */
+/* clang-format off */
+static const struct levee_config_key keys[] = {
+	{
+		"data_path", "interfaces", "words", "", "",
+		"names of network interfaces, up to 64",
+		"Interfaces whose incoming packets are counted and judged. `levee run` needs "
+		"one at least.",
+		.kind = &word_list, AT(data_path.interfaces), .word = check_interface, .reset = reset_nothing,
+	},
+	{
+		"data_path", "attach", "choice", "", "auto",
+		"auto, native or generic",
+		"How XDP attaches: in the driver (native), in the kernel's receive path "
+		"(generic, slower), or natively with generic as the fallback, whose reason is "
+		"logged (auto).",
+		.kind = &choice, AT(data_path.attach), .choices = attach_modes,
+	},
+	{
+		"data_path", "pin", "path", "", "/sys/fs/bpf/levee",
+		"an absolute path",
+		"Directory on a bpf file system where program and maps are pinned, so that "
+		"counting and dropping go on without the daemon.",
+		.kind = &path, AT(data_path.pin), .min = 1,
+	},
+	{
+		"data_path", "sources", "integer", "IPv4 sources per CPU", "262144",
+		"1024 to 67108864",
+		"IPv4 sources that one CPU counts by name in a bin before it moves light ones "
+		"to its log; rounded up to a power of two. Each takes 48 bytes of memory a CPU: "
+		"a slot of 16 bytes and half a log entry of 16 bytes, both in two epochs.",
+		.kind = &power_of_two, AT(data_path.sources), .min = 1024, .max = 1ULL << 26,
+	},
+	{
+		"data_path", "sources6", "integer", "IPv6 sources per CPU", "65536",
+		"1024 to 67108864",
+		"The same for IPv6 prefixes. Each takes 96 bytes of memory a CPU: a slot of 32 "
+		"bytes and half a log entry of 32 bytes, both in two epochs.",
+		.kind = &power_of_two, AT(data_path.sources6), .min = 1024, .max = 1ULL << 26,
+	},
+	{
+		"data_path", "rules", "integer", "prefixes", "131072",
+		"64 to 4194304",
+		"Room for blocked and allowed addresses and prefixes together.",
+		.kind = &integer, AT(data_path.rules), .min = 64, .max = 4194304,
+	},
+	{
+		"data_path", "source6_prefix", "integer", "bits", "64",
+		"1 to 128",
+		"Length of the prefix that is one IPv6 source: all addresses in it are counted "
+		"and blocked together.",
+		.kind = &integer, AT(data_path.source6_prefix), .min = 1, .max = 128,
+	},
+	{
+		"scope", "ports", "words", "", "",
+		"tcp, udp, tcp/443, udp/8000-8100, icmp, icmpv6, gre, esp, ah, sctp, or a "
+		"protocol's number from 0 to 255",
+		"What is counted: protocols, and destination ports of TCP and UDP. Empty means "
+		"everything. Blocked sources are dropped whatever they send.",
+		.kind = &word_list, AT(scope.ports), .word = add_ports, .reset = reset_scope,
+	},
+	{
+		"detect", "bin", "integer", "s", "60",
+		"1 to 3600",
+		"Length of a bin: packets are summed over it, per source.",
+		.kind = &integer, AT(detect.bin), .min = 1, .max = 3600,
+	},
+	{
+		"detect", "window", "integer", "s", "3600",
+		"2 to 36288000",
+		"Length of the rolling window that mean and deviation are taken over, a "
+		"multiple of `bin`, 2 to 10080 bins. A block lasts one window from its source's "
+		"last anomalous bin.",
+		.kind = &integer, AT(detect.window), .min = 2, .max = 3600ULL * BINS_MAX,
+	},
+	{
+		"detect", "evaluate_every", "integer", "s", "0",
+		"0 to 3600",
+		"Also judge the running bin this often, at most once a `bin`. 0: only when a "
+		"bin closes.",
+		.kind = &integer, AT(detect.evaluate_every), .min = 0, .max = 3600,
+	},
+	{
+		"detect", "min_zscore", "number", "standard deviations", "3.0",
+		"0.1 to 1000",
+		"A source is abnormal if a bin of it is further than this above the mean of the "
+		"window. At most 6 decimals.",
+		.kind = &number, AT(detect.min_zscore), .min = MICRO / 10, .max = 1000 * MICRO,
+	},
+	{
+		"detect", "min_packets", "integer", "packets/bin", "12000",
+		"0 to 281474976710656",
+		"A source with no more packets than this in a bin is never abnormal.",
+		.kind = &integer, AT(detect.min_packets), .min = 0, .max = 1ULL << 48,
+	},
+	{
+		"detect", "limit", "integer", "sources", "40",
+		"1 to 100000",
+		"Abnormal sources named in one message, worst first. It does not limit what is "
+		"blocked.",
+		.kind = &integer, AT(detect.limit), .min = 1, .max = 100000,
+	},
+	{
+		"detect", "max_sources", "integer", "sources", "4194304",
+		"1024 to 268435456",
+		"Sources of all CPUs together that the controller keeps by name in a bin; a "
+		"source that appears takes 48 to 96 bytes. Above it light sources keep their "
+		"weight and lose their name.",
+		.kind = &integer, AT(detect.max_sources), .min = 1024, .max = 1ULL << 28,
+	},
+	{
+		"block", "mode", "choice", "", "enforce",
+		"enforce or audit",
+		"Whether blocked sources are dropped, or everything runs and what would be "
+		"dropped is only counted (audit).",
+		.kind = &choice, AT(block.mode), .choices = block_modes,
+	},
+	{
+		"allow", "file", "path", "", "",
+		"an absolute path, or nothing",
+		"File of prefixes that are never blocked, one a line; # begins a comment.",
+		.kind = &path, AT(allow.file),
+	},
+	{
+		"allow", "prefixes", "words", "", "",
+		"IPv4 and IPv6 addresses and prefixes",
+		"More prefixes that are never blocked, such as the VPC's CIDRs. Loopback, link- "
+		"local and metadata addresses, the interfaces' own and their gateways are "
+		"always allowed.",
+		.kind = &word_list, AT(allow.prefixes), .word = add_prefix, .reset = reset_prefixes,
+	},
+	{
+		"state", "file", "path", "", "/var/lib/levee/state.db",
+		"an absolute path, or nothing",
+		"SQLite file from which a restart resumes window and blocks. Empty: nothing is "
+		"kept.",
+		.kind = &path, AT(state.file),
+	},
+	{
+		"log", "level", "choice", "", "info",
+		"error, warning, notice, info or debug",
+		"Least important messages that are written.",
+		.kind = &choice, AT(log.level), .choices = log_levels,
+	},
+};
+/* clang-format on */
+
+#define N_KEYS (sizeof(keys) / sizeof(keys[0]))
+
+const struct levee_config_key *levee_config_keys(size_t *n)
+{
+	*n = N_KEYS;
+	return keys;
+}
+
+/* ---- looking up, and saying what is nearest ----------------------------------------------- */
+
+static const struct levee_config_key *find_key(const char *section, const char *name)
+{
+	for (size_t i = 0; i < N_KEYS; i++)
+		if (strcmp(keys[i].section, section) == 0 && strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+static bool is_section(const char *section)
+{
+	for (size_t i = 0; i < N_KEYS; i++)
+		if (strcmp(keys[i].section, section) == 0)
+			return true;
+	return false;
+}
+
+#define NAME_BYTES 32 /* longest name that is compared; longer ones are near to nothing */
+
+/* Edits (insert, delete, replace one character) that make b of a (Levenshtein 1966). */
+static size_t edits(const char *a, const char *b)
+{
+	size_t row[NAME_BYTES + 1], na = strlen(a), nb = strlen(b);
+
+	if (na > NAME_BYTES || nb > NAME_BYTES)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[nb];
+}
+
+/* A name so far off is another word, not a slip. */
+static size_t edits_allowed(const char *name)
+{
+	return strlen(name) / 3 + 1;
+}
+
+static const char *nearest_section(const char *section)
+{
+	size_t best = edits_allowed(section) + 1, now;
+	const char *nearest = NULL;
+
+	for (size_t i = 0; i < N_KEYS; i++) {
+		now = edits(section, keys[i].section);
+		if (now < best) {
+			best = now;
+			nearest = keys[i].section;
+		}
+	}
+	return nearest;
+}
+
+/* In the section itself first; a name that is right in another section is nearer still. */
+static const struct levee_config_key *nearest_key(const char *section, const char *name)
+{
+	size_t best = 2 * edits_allowed(name) + 2, now;
+	const struct levee_config_key *nearest = NULL;
+
+	for (size_t i = 0; i < N_KEYS; i++) {
+		now = edits(name, keys[i].name);
+		if (now > edits_allowed(name))
+			continue;
+		now = 2 * now + (strcmp(section, keys[i].section) != 0);
+		if (now < best) {
+			best = now;
+			nearest = &keys[i];
+		}
+	}
+	return nearest;
+}
+
+/* ---- saying what is wrong ----------------------------------------------------------------- */
+
+/* Where in which input. line 0: no line, as for --set. */
+struct place {
+	const char *name;
+	unsigned int line;
+	FILE *errors; /* NULL: not wanted */
+};
+
+static void complain(const struct place *place, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static void complain(const struct place *place, const char *format, ...)
+{
+	char message[1024];
+	va_list args;
+
+	if (!place->errors)
+		return;
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	levee_log_clean(message);
+	if (place->line > 0)
+		fprintf(place->errors, "%s:%u: %s\n", place->name, place->line, message);
+	else
+		fprintf(place->errors, "%s: %s\n", place->name, message);
+}
+
+static void complain_of_value(const struct place *place, const struct levee_config_key *key,
+			      const char *value, const char *why)
+{
+	complain(place, "[%s] %s = %.80s: %s; accepted: %s%s%s", key->section, key->name, value,
+		 why, key->range, *key->unit ? " " : "", key->unit);
+}
+
+static void complain_of_section(const struct place *place, const char *section)
+{
+	const char *nearest = nearest_section(section);
+
+	if (nearest)
+		complain(place, "[%.80s]: no such section; did you mean [%s]?", section, nearest);
+	else
+		complain(place, "[%.80s]: no such section; `levee config dump` shows all", section);
+}
+
+static void complain_of_key(const struct place *place, const char *section, const char *name)
+{
+	const struct levee_config_key *nearest = nearest_key(section, name);
+
+	if (!nearest)
+		complain(place, "[%s] %.80s: no such key; `levee config dump` shows all", section,
+			 name);
+	else if (strcmp(nearest->section, section) == 0)
+		complain(place, "[%s] %.80s: no such key; did you mean %s?", section, name,
+			 nearest->name);
+	else
+		complain(place, "[%s] %.80s: no such key; did you mean %s in [%s]?", section, name,
+			 nearest->name, nearest->section);
+}
+
+/* ---- setting ------------------------------------------------------------------------------ */
+
+static int set_key(struct levee_config *config, const struct levee_config_key *key,
+		   const char *value, bool append, const struct place *place)
+{
+	char why[WHY_BYTES] = "";
+	int ret = key->kind->set(config, key, value, append, why);
+
+	if (ret == -EINVAL)
+		complain_of_value(place, key, value, why);
+	else if (ret < 0)
+		complain(place, "[%s] %s: %s", key->section, key->name, strerror(-ret));
+	return ret;
+}
+
+int levee_config_set(struct levee_config *config, const char *section, const char *name,
+		     const char *value, const char *where, FILE *errors)
+{
+	const struct place place = { .name = where, .errors = errors };
+	const struct levee_config_key *key = find_key(section, name);
+
+	if (key)
+		return set_key(config, key, value, false, &place);
+	if (!is_section(section))
+		complain_of_section(&place, section);
+	else
+		complain_of_key(&place, section, name);
+	return -EINVAL;
+}
+
+int levee_config_init(struct levee_config *config)
+{
+	char why[WHY_BYTES];
+
+	memset(config, 0, sizeof(*config));
+	for (size_t i = 0; i < N_KEYS; i++) {
+		int ret = keys[i].kind->set(config, &keys[i], keys[i].value, false, why);
+
+		if (ret < 0) {
+			levee_config_clear(config);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+void levee_config_clear(struct levee_config *config)
+{
+	for (size_t i = 0; i < N_KEYS; i++)
+		keys[i].kind->clear(config, &keys[i]);
+}
+
+/* ---- reading ------------------------------------------------------------------------------ */
+
+/*
+ * inih calls next_line() for each line and take_value() for each value. It knows neither line
+ * numbers nor what it cut short, so this side looks at each line first, and hands on only what
+ * inih will see as it is.
+ */
+struct reading {
+	struct levee_config *config;
+	struct place place;
+	FILE *in;
+	size_t taken;	      /* bytes read so far */
+	int error;	      /* first failure */
+	bool wants_value;     /* the line should have led to a call of take_value() */
+	bool has_key;	      /* a key stands in this section: indented lines go on with it */
+	bool continues;	      /* the line is such a one */
+	bool unknown_section; /* said already; its keys are passed over */
+	unsigned int seen_at[N_KEYS]; /* line of each key; 0: not yet */
+	char text[LINE_BYTES];
+};
+
+static void note_defect(struct reading *r)
+{
+	if (r->error == 0)
+		r->error = -EINVAL;
+}
+
+/*
+ * Read a line without its end into r->text, NUL-terminated.
+ * \return its length, which may be more than fits; -1 at the end of the file
+ */
+static ssize_t read_raw(struct reading *r)
+{
+	size_t n = 0;
+	int c;
+
+	while ((c = getc(r->in)) != EOF && c != '\n') {
+		if (++r->taken > FILE_BYTES)
+			break;
+		if (n < sizeof(r->text) - 1)
+			r->text[n] = (char)c;
+		n++;
+	}
+	if (c == EOF && n == 0)
+		return -1;
+	if (r->taken > FILE_BYTES) {
+		complain(&r->place, "longer than 1 MiB: not a configuration file");
+		r->error = -EFBIG;
+		return -1;
+	}
+	r->text[n < sizeof(r->text) ? n : sizeof(r->text) - 1] = '\0';
+	if (n > 0 && n < sizeof(r->text) && r->text[n - 1] == '\r')
+		r->text[--n] = '\0';
+	r->place.line++;
+	return (ssize_t)n;
+}
+
+/* \return what is wrong with the bytes of the line; NULL */
+static const char *unfit_line(const char *text, size_t n)
+{
+	size_t len;
+
+	if (n >= LINE_BYTES)
+		return "the line is longer than 4095 bytes";
+	for (size_t i = 0; i < n; i += len) {
+		len = levee_utf8_length(text + i, n - i);
+		if (len == 0)
+			return "the line is not UTF-8";
+		if (text[i] == '\0')
+			return "the line holds a NUL byte";
+		if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 0x7f)
+			return "the line holds a control character";
+	}
+	return NULL;
+}
+
+/* `text` begins with '['. inih would take "[detect] bin = 5" for a section and drop the rest. */
+static void check_section(struct reading *r, char *text)
+{
+	char *end = strchr(text, ']');
+	const char *rest;
+
+	r->has_key = false;
+	r->unknown_section = true;
+	if (!end) {
+		complain(&r->place, "%.80s: the closing ] is missing", text);
+		note_defect(r);
+		return;
+	}
+	rest = end + 1 + strspn(end + 1, " \t");
+	*end = '\0';
+	if (!is_section(text + 1)) {
+		complain_of_section(&r->place, text + 1);
+		note_defect(r);
+	} else if (*rest != '\0' && *rest != '#') {
+		complain(&r->place, "[%s]: nothing may follow on the line, but `%.80s` does",
+			 text + 1, rest);
+		note_defect(r);
+	} else {
+		r->unknown_section = false;
+	}
+	*end = ']';
+}
+
+/*
+ * A comment behind a value: a blank and a semicolon. Cut off here, because inih leaves it in lines
+ * that go on with a value. \return what is left of the line [bytes]
+ */
+static size_t cut_comment(char *text)
+{
+	for (char *at = strchr(text, ';'); at; at = strchr(at + 1, ';'))
+		if (at == text || at[-1] == ' ' || at[-1] == '\t')
+			*at = '\0';
+	return strlen(text);
+}
+
+/* \return whether inih is to see the line; if not, it sees an empty one */
+static bool admit_line(struct reading *r, size_t n, size_t room)
+{
+	const char *unfit = unfit_line(r->text, n);
+	size_t indent;
+	char first;
+
+	if (unfit) {
+		complain(&r->place, "%s", unfit);
+		note_defect(r);
+		return false;
+	}
+	n = cut_comment(r->text);
+	indent = strspn(r->text, " \t");
+	first = r->text[indent];
+	if (first == '\0' || first == '#')
+		return false;
+	r->continues = indent > 0 && r->has_key;
+	if (n + 2 > room) { /* with its end, and NUL */
+		complain(&r->place,
+			 "the line is %zu bytes long, at most %zu are possible; a list may go on "
+			 "on the next lines if they are indented",
+			 n, room - 2);
+		note_defect(r);
+		return false;
+	}
+	if (first == '[' && !r->continues) {
+		check_section(r, r->text + indent);
+		return strchr(r->text, ']') != NULL;
+	}
+	r->wants_value = true;
+	return true;
+}
+
+/* The line before led to nothing: inih does not say so until the end, and only of one line. */
+static void check_syntax(struct reading *r)
+{
+	if (r->wants_value && !r->unknown_section) {
+		complain(&r->place, "%.80s: neither `[section]` nor `key = value`", r->text);
+		note_defect(r);
+	}
+	r->wants_value = false;
+}
+
+/* fgets() for inih. */
+static char *next_line(char *line, int size, void *stream)
+{
+	struct reading *r = stream;
+	size_t room = size > 0 ? (size_t)size : 0;
+	ssize_t n;
+
+	check_syntax(r);
+	n = read_raw(r);
+	if (n < 0 || room < 3)
+		return NULL;
+	if (r->place.line == 1 && n >= 3 && memcmp(r->text, "\xef\xbb\xbf", 3) == 0) {
+		n -= 3; /* byte order mark */
+		memmove(r->text, r->text + 3, sizeof(r->text) - 3);
+	}
+	if (admit_line(r, (size_t)n, room))
+		snprintf(line, room, "%s\n", r->text);
+	else
+		snprintf(line, room, "\n");
+	return line;
+}
+
+/* May the key be set by this line? */
+static bool check_order(struct reading *r, const struct levee_config_key *key)
+{
+	unsigned int *seen_at = &r->seen_at[key - keys];
+
+	if (r->continues && !key->kind->continues) {
+		complain(&r->place,
+			 "the line is indented and so goes on with [%s] %s, which takes one line; "
+			 "remove the indentation",
+			 key->section, key->name);
+		return false;
+	}
+	if (!r->continues && *seen_at > 0) {
+		complain(&r->place, "[%s] %s is set already in line %u; remove one of the two",
+			 key->section, key->name, *seen_at);
+		return false;
+	}
+	if (!r->continues)
+		*seen_at = r->place.line;
+	return true;
+}
+
+static int take_value(void *user, const char *section, const char *name, const char *value)
+{
+	struct reading *r = user;
+	const struct levee_config_key *key;
+	int ret;
+
+	r->wants_value = false;
+	r->has_key = true;
+	if (r->unknown_section)
+		return 1;
+	if (*section == '\0') {
+		complain(&r->place, "%.80s stands before the first [section]", name);
+		note_defect(r);
+		return 1;
+	}
+	key = find_key(section, name);
+	if (!key) {
+		if (!r->continues) /* said for the line it goes on with */
+			complain_of_key(&r->place, section, name);
+		note_defect(r);
+		return 1;
+	}
+	if (!check_order(r, key)) {
+		note_defect(r);
+		return 1;
+	}
+	ret = set_key(r->config, key, value ? value : "", r->continues, &r->place);
+	if (ret < 0 && (r->error == 0 || ret != -EINVAL))
+		r->error = ret;
+	return 1;
+}
+
+int levee_config_read_stream(struct levee_config *config, FILE *in, const char *name, FILE *errors)
+{
+	struct reading r = {
+		.config = config,
+		.in = in,
+		.place = { .name = name, .errors = errors },
+	};
+	int ret;
+
+	errno = 0;
+	ret = ini_parse_stream(next_line, &r, take_value, &r);
+	check_syntax(&r);
+	if (ferror(in)) {
+		r.error = errno ? -errno : -EIO;
+		r.place.line = 0;
+		complain(&r.place, "cannot read: %s", strerror(-r.error));
+	} else if (ret < 0 && r.error == 0) {
+		r.error = -ENOMEM;
+		r.place.line = 0;
+		complain(&r.place, "%s", strerror(ENOMEM));
+	} else if (ret > 0 && r.error == 0) {
+		/* Something inih minds and next_line() does not: none is known. */
+		r.error = -EINVAL;
+		r.place.line = (unsigned int)ret;
+		complain(&r.place, "neither `[section]` nor `key = value`");
+	}
+	return r.error;
+}
+
+int levee_config_read(struct levee_config *config, const char *file, FILE *errors)
+{
+	const struct place place = { .name = file, .errors = errors };
+	FILE *in = fopen(file, "re");
+	int ret;
+
+	if (!in) {
+		ret = -errno;
+		complain(&place, "cannot open: %s", strerror(-ret));
+		return ret;
+	}
+	ret = levee_config_read_stream(config, in, file, errors);
+	fclose(in);
+	return ret;
+}
+
+int levee_config_validate(struct levee_config *config, const char *file, FILE *errors)
+{
+	const struct place place = { .name = file, .errors = errors };
+	uint64_t bin = config->detect.bin, window = config->detect.window;
+	uint64_t bins = window / bin;
+	int ret = 0;
+
+	if (window % bin != 0) {
+		complain(&place,
+			 "[detect] window = %" PRIu64
+			 ": not a multiple of bin; accepted: multiples "
+			 "of %" PRIu64 " s",
+			 window, bin);
+		ret = -EINVAL;
+	}
+	if (bins < BINS_MIN || bins > BINS_MAX) {
+		complain(&place,
+			 "[detect] window = %" PRIu64 ": %s bins of %" PRIu64
+			 " s; accepted: %" PRIu64 " to %" PRIu64 " s",
+			 window, bins < BINS_MIN ? "fewer than 2" : "more than 10080", bin,
+			 BINS_MIN * bin, BINS_MAX * bin);
+		ret = -EINVAL;
+	}
+	if (config->detect.evaluate_every > bin) {
+		complain(&place,
+			 "[detect] evaluate_every = %" PRIu64
+			 ": longer than bin; accepted: 0 to %" PRIu64 " s",
+			 config->detect.evaluate_every, bin);
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+/* A comment of several lines, broken at blanks. */
+static void print_comment(const char *text, FILE *out)
+{
+	size_t column = 0, len;
+
+	for (; *text; text += len + strspn(text + len, " ")) {
+		len = strcspn(text, " ");
+		if (column == 0 || column + 1 + len > DUMP_COLUMN) {
+			fprintf(out, "%s# ", column ? "\n" : "");
+			column = 2;
+		} else {
+			fputc(' ', out);
+			column++;
+		}
+		fwrite(text, 1, len, out);
+		column += len;
+	}
+	fputc('\n', out);
+}
+
+static void print_accepted(const struct levee_config_key *key, FILE *out)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "Accepted: %s%s%s. Default: %s.", key->range,
+		 *key->unit ? " " : "", key->unit, *key->value ? key->value : "nothing");
+	print_comment(text, out);
+}
+
+static bool begins_section(size_t i)
+{
+	return i == 0 || strcmp(keys[i].section, keys[i - 1].section) != 0;
+}
+
+void levee_config_dump(const struct levee_config *config, FILE *out)
+{
+	for (size_t i = 0; i < N_KEYS; i++) {
+		if (begins_section(i))
+			fprintf(out, "%s[%s]\n", i > 0 ? "\n" : "", keys[i].section);
+		fputc('\n', out);
+		print_comment(keys[i].help, out);
+		print_accepted(&keys[i], out);
+		fprintf(out, "%s =", keys[i].name);
+		keys[i].kind->print(config, &keys[i], out);
+		fputc('\n', out);
+	}
+}
+
+void levee_config_reference(FILE *out)
+{
+	for (size_t i = 0; i < N_KEYS; i++) {
+		const struct levee_config_key *key = &keys[i];
+
+		if (begins_section(i))
+			fprintf(out,
+				"%s### [%s]\n\n"
+				"| key | type | default | accepted | unit | meaning |\n"
+				"|---|---|---|---|---|---|\n",
+				i > 0 ? "\n" : "", key->section);
+		fprintf(out, "| `%s` | %s | %s%s%s | %s | %s | %s |\n", key->name, key->type,
+			*key->value ? "`" : "", key->value, *key->value ? "`" : "", key->range,
+			key->unit, key->help);
+	}
+}

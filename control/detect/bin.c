@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/detect/bin.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/detect/sourcetable.h"
+
+/* Additions that wait for their line of the table; enough to hide the way to memory. */
+#define PENDING 32U
+
+struct pending {
+	struct levee_prefix prefix;
+	uint64_t packets;
+	uint64_t bytes;
+	uint32_t hash;
+};
+
+struct levee_bin {
+	struct levee_sourcetable table; /* word: packets; extra: bytes */
+	size_t max_sources;
+	struct levee_moments folded;
+	/* Over all additions: while these are small enough, no source can be too large. */
+	uint64_t all_packets;
+	uint64_t all_bytes;
+	size_t n_pending;
+	struct pending pending[PENDING];
+};
+
+/* Bounds of what is folded in from outside, which keep sources that are folded later in range. */
+#define FOLD_N_MAX   (1ULL << 62)
+#define FOLD_SQ_MAX  ((levee_u128)1 << 126)
+
+/* The median is found digit by digit, the highest first, with a count of each digit. */
+#define DIGIT_BITS 8U
+#define DIGITS	   (1U << DIGIT_BITS)
+
+struct levee_bin *levee_bin_new(size_t max_sources)
+{
+	struct levee_bin *bin = calloc(1, sizeof(*bin));
+
+	if (!bin)
+		return NULL;
+	bin->max_sources = max_sources;
+	if (levee_sourcetable_init(&bin->table)) {
+		free(bin);
+		return NULL;
+	}
+	return bin;
+}
+
+void levee_bin_free(struct levee_bin **bin)
+{
+	if (!*bin)
+		return;
+	levee_sourcetable_clear(&(*bin)->table);
+	free(*bin);
+	*bin = NULL;
+}
+
+void levee_bin_reset(struct levee_bin *bin)
+{
+	levee_sourcetable_reset(&bin->table);
+	bin->folded = (struct levee_moments){ 0 };
+	bin->all_packets = bin->all_bytes = 0;
+	bin->n_pending = 0;
+}
+
+/* Of the sources whose packets agree with *value above `shift`, count each next digit. */
+static void count_digits(const struct levee_bin *bin, uint64_t value, unsigned int shift,
+			 size_t count[DIGITS])
+{
+	unsigned int above = shift + DIGIT_BITS;
+
+	memset(count, 0, DIGITS * sizeof(*count));
+	for (size_t i = 0; i < bin->table.n; i++) {
+		uint64_t packets = levee_source_count(&bin->table.sources[i]);
+
+		if (packets >> above == value >> above)
+			count[packets >> shift & (DIGITS - 1)]++;
+	}
+}
+
+static unsigned int highest_shift(const struct levee_bin *bin)
+{
+	uint64_t any = 0;
+	unsigned int shift = 0;
+
+	for (size_t i = 0; i < bin->table.n; i++)
+		any |= levee_source_count(&bin->table.sources[i]);
+	while (any >> shift >> DIGIT_BITS)
+		shift += DIGIT_BITS;
+	return shift;
+}
+
+struct lightest {
+	struct levee_moments *folded;
+	uint64_t cutoff; /* sources below it go */
+	size_t equal;	 /* and so many of those that stand exactly at it */
+};
+
+/* Find the cutoff below and at which `rank` sources are the lightest. 1 <= rank <= n. */
+static void find_lightest(const struct levee_bin *bin, size_t rank, struct lightest *out)
+{
+	size_t count[DIGITS];
+	uint64_t value = 0;
+
+	for (unsigned int shift = highest_shift(bin) + DIGIT_BITS; shift;) {
+		uint64_t digit = 0;
+
+		shift -= DIGIT_BITS;
+		count_digits(bin, value, shift, count);
+		while (count[digit] < rank)
+			rank -= count[digit++];
+		value |= digit << shift;
+	}
+	out->cutoff = value;
+	out->equal = rank;
+}
+
+static bool keep_heavy(void *ctx, const struct levee_source *source)
+{
+	struct lightest *lightest = ctx;
+	uint64_t packets = levee_source_count(source);
+
+	if (packets > lightest->cutoff || (packets == lightest->cutoff && !lightest->equal))
+		return true;
+	if (packets == lightest->cutoff)
+		lightest->equal--;
+	lightest->folded->n++;
+	lightest->folded->sum += packets;
+	lightest->folded->sq += (levee_u128)packets * packets;
+	return false;
+}
+
+static void fold_lightest(struct levee_bin *bin)
+{
+	struct lightest lightest = { .folded = &bin->folded };
+
+	find_lightest(bin, (bin->table.n + 1) / 2, &lightest);
+	levee_sourcetable_keep(&bin->table, keep_heavy, &lightest);
+}
+
+/* Add to a source. The caller has made sure that there is room, in the table and in its counts. */
+static void add_now(struct levee_bin *bin, const struct pending *add)
+{
+	struct levee_source *source;
+
+	source = levee_sourcetable_find(&bin->table, &add->prefix, add->hash);
+	if (!source) {
+		if (bin->table.n >= bin->max_sources)
+			fold_lightest(bin);
+		source = levee_sourcetable_insert(&bin->table, &add->prefix, add->hash);
+	}
+	source->word += add->packets;
+	source->extra += add->bytes;
+}
+
+/*
+ * Carry out what is pending. Readers call it, too: it changes what a bin holds in no way that
+ * they could see, and every bin is made by levee_bin_new(), so none is const itself.
+ */
+static void settle(const struct levee_bin *constant)
+{
+	struct levee_bin *bin = (struct levee_bin *)constant;
+
+	for (size_t i = 0; i < bin->n_pending; i++)
+		add_now(bin, &bin->pending[i]);
+	bin->n_pending = 0;
+}
+
+/* With more in the bin than one source may have, the source itself must be asked. */
+static int check_source(const struct levee_bin *bin, const struct pending *add)
+{
+	const struct levee_source *source;
+	uint64_t sum;
+
+	settle(bin);
+	source = levee_sourcetable_find(&bin->table, &add->prefix, add->hash);
+	if (!source)
+		return 0;
+	if (add->packets > LEVEE_VALUE_MAX - levee_source_count(source) ||
+	    __builtin_add_overflow(source->extra, add->bytes, &sum))
+		return -ERANGE;
+	return 0;
+}
+
+int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *prefix, uint64_t packets,
+		  uint64_t bytes)
+{
+	struct pending add = { *prefix, packets, bytes, 0 };
+	uint64_t all_packets, all_bytes;
+	int ret;
+
+	if (!packets)
+		return 0;
+	if (packets > LEVEE_VALUE_MAX)
+		return -ERANGE;
+	add.hash = levee_sourcetable_hash(&bin->table, prefix);
+	/* Saturated, not wrapped, so that once it is too much it stays that. */
+	if (__builtin_add_overflow(bin->all_packets, packets, &all_packets))
+		all_packets = UINT64_MAX;
+	if (__builtin_add_overflow(bin->all_bytes, bytes, &all_bytes))
+		all_bytes = UINT64_MAX;
+	if (all_packets > LEVEE_VALUE_MAX || all_bytes == UINT64_MAX) {
+		ret = check_source(bin, &add);
+		if (ret)
+			return ret;
+	}
+	ret = levee_sourcetable_reserve(&bin->table, bin->n_pending + 1);
+	if (ret)
+		return ret;
+	bin->all_packets = all_packets;
+	bin->all_bytes = all_bytes;
+	levee_sourcetable_fetch(&bin->table, add.hash);
+	bin->pending[bin->n_pending++] = add;
+	if (bin->n_pending == PENDING)
+		settle(bin);
+	return 0;
+}
+
+int levee_bin_add_fold(struct levee_bin *bin, const struct levee_fold *fold)
+{
+	struct levee_moments sum = bin->folded, more = {
+		.n = fold->n,
+		.sum = fold->packets,
+		.sq = (levee_u128)fold->sq_hi << 64 | fold->sq_lo,
+	};
+	int ret;
+
+	if (!levee_moments_possible(&more))
+		return -ERANGE;
+	ret = levee_moments_merge(&sum, &more);
+	if (ret)
+		return ret;
+	if (sum.n > FOLD_N_MAX || sum.sq > FOLD_SQ_MAX)
+		return -ERANGE;
+	bin->folded = sum;
+	return 0;
+}
+
+/* At most 2^28 values of at most 2^48: neither sum can wrap before the folded ones come in. */
+int levee_bin_moments(const struct levee_bin *bin, struct levee_moments *out)
+{
+	struct levee_moments m;
+	int ret;
+
+	settle(bin);
+	m = (struct levee_moments){ .n = bin->table.n };
+	for (size_t i = 0; i < bin->table.n; i++) {
+		uint64_t packets = levee_source_count(&bin->table.sources[i]);
+
+		m.sum += packets;
+		m.sq += (levee_u128)packets * packets;
+	}
+	ret = levee_moments_merge(&m, &bin->folded);
+	if (!ret)
+		*out = m;
+	return ret;
+}
+
+size_t levee_bin_sources(const struct levee_bin *bin)
+{
+	settle(bin);
+	return bin->table.n;
+}
+
+uint64_t levee_bin_folded(const struct levee_bin *bin)
+{
+	settle(bin);
+	return bin->folded.n;
+}
+
+uint64_t levee_bin_get(const struct levee_bin *bin, const struct levee_prefix *prefix)
+{
+	const struct levee_source *source;
+
+	settle(bin);
+	source = levee_sourcetable_find(&bin->table, prefix,
+					levee_sourcetable_hash(&bin->table, prefix));
+	return source ? levee_source_count(source) : 0;
+}
+
+void levee_bin_walk(const struct levee_bin *bin, uint64_t above_packets,
+		    void (*fn)(void *ctx, const struct levee_bin_entry *entry), void *ctx)
+{
+	settle(bin);
+	for (size_t i = 0; i < bin->table.n; i++) {
+		const struct levee_source *source = &bin->table.sources[i];
+		struct levee_bin_entry entry;
+
+		if (levee_source_count(source) <= above_packets)
+			continue;
+		entry.source = levee_source_prefix(source);
+		entry.packets = levee_source_count(source);
+		entry.bytes = source->extra;
+		fn(ctx, &entry);
+	}
+}
+
+/* A source too light to have a packet in every part has all its packets and bytes in the last. */
+static int add_share(struct levee_bin *to, const struct levee_source *source, unsigned int parts,
+		     bool last)
+{
+	struct levee_prefix prefix = levee_source_prefix(source);
+	uint64_t count = levee_source_count(source), packets = count / parts;
+	uint64_t bytes = packets ? source->extra / parts : 0;
+
+	if (last) {
+		packets = count - packets * (parts - 1);
+		bytes = source->extra - bytes * (parts - 1);
+	}
+	return levee_bin_add(to, &prefix, packets, bytes);
+}
+
+struct levee_bin *levee_bin_split(const struct levee_bin *bin, unsigned int parts,
+				  unsigned int part)
+{
+	struct levee_bin *share = levee_bin_new(bin->max_sources);
+	bool last = part + 1 == parts;
+
+	assert(part < parts);
+	if (!share)
+		return NULL;
+	settle(bin);
+	for (size_t i = 0; i < bin->table.n; i++) {
+		if (add_share(share, &bin->table.sources[i], parts, last)) {
+			levee_bin_free(&share);
+			return NULL;
+		}
+	}
+	if (last)
+		share->folded = bin->folded;
+	return share;
+}

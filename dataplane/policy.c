@@ -1,0 +1,761 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/policy.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/prefixmap.h"
+
+/* A block as the controller wants it; rule is 0 while the allow list covers it. */
+struct wanted {
+	struct levee_prefix prefix;
+	uint64_t expires_ns;
+	uint64_t created_ns;
+	uint32_t rule;
+};
+
+struct levee_policy {
+	struct levee_policy_memory m;
+
+	struct levee_prefixmap allowed; /* -> rule index */
+	struct levee_prefixmap blocked; /* -> index into wanted */
+	struct wanted *wanted;
+	uint32_t n_wanted;
+	uint32_t room_wanted;
+
+	uint32_t *free_rules; /* indices to give out, a stack */
+	uint32_t n_free;
+	uint32_t *going; /* removed, but a reader may still hold them */
+	uint32_t n_going;
+
+	uint32_t lengths4[33]; /* rules in the table of each length */
+	uint32_t lengths6[129];
+	bool stale_bits; /* bitmaps have bits that no rule needs */
+};
+
+/* ---- finding a rule in the table --------------------------------------------------------- */
+
+static uint64_t hash_of(const struct levee_policy_memory *m, const struct levee_prefix *p)
+{
+	if (p->family == 4)
+		return levee_rule_hash4(&m->key, (uint32_t)p->hi, p->length);
+	return levee_rule_hash6(&m->key, p->hi, p->lo, p->length);
+}
+
+static uint64_t tag_of(uint64_t hash, const struct levee_prefix *p)
+{
+	return p->family == 4 ? levee_slot_tag4((uint32_t)p->hi, p->length)
+			      : levee_slot_tag6(hash, p->length);
+}
+
+static bool rule_is(const struct levee_rule *rule, const struct levee_prefix *p)
+{
+	return rule->hi == p->hi && rule->lo == p->lo && rule->length == p->length &&
+	       rule->family == p->family;
+}
+
+/* The slot that leads to rule `index` of prefix p; NULL if there is none. */
+static __u64 *find_slot(const struct levee_policy_memory *m, const struct levee_prefix *p,
+			uint32_t index)
+{
+	uint64_t hash = hash_of(m, p), tag = tag_of(hash, p), at = hash;
+
+	for (int choice = 0; choice < 2; choice++) {
+		struct levee_policy_bucket *b = &m->buckets[levee_bucket_of(at, m->rule_bits)];
+
+		for (unsigned int i = 0; i < LEVEE_POLICY_SLOTS; i++)
+			if (levee_slot_is(b->slot[i], tag) && levee_slot_rule(b->slot[i]) == index)
+				return &b->slot[i];
+		at = levee_hash_again(&m->key, hash);
+	}
+	return NULL;
+}
+
+/* A slot that a new rule of this prefix may take; NULL if both buckets are full. */
+static __u64 *find_room(const struct levee_policy_memory *m, const struct levee_prefix *p)
+{
+	uint64_t hash = hash_of(m, p), at = hash;
+
+	for (int choice = 0; choice < 2; choice++) {
+		struct levee_policy_bucket *b = &m->buckets[levee_bucket_of(at, m->rule_bits)];
+
+		for (unsigned int i = 0; i < LEVEE_POLICY_SLOTS; i++)
+			if (!b->slot[i] || b->slot[i] == LEVEE_SLOT_GONE)
+				return &b->slot[i];
+		at = levee_hash_again(&m->key, hash);
+	}
+	return NULL;
+}
+
+/* ---- the bitmaps in front ---------------------------------------------------------------- */
+
+/* Where bits are set: the table's own bitmaps, or a private copy that is then written over. */
+struct bitmaps {
+	__u64 *near4, *far4, *top6, *near6, *far6;
+};
+
+static void set_bits(__u64 *words, uint32_t first, uint32_t n)
+{
+	for (uint32_t bit = first; n; bit++, n--) {
+		if (!(bit & 63) && n >= 64) {
+			levee_write_once(words[bit >> 6], ~0ULL);
+			bit += 63;
+			n -= 63;
+			continue;
+		}
+		levee_write_once(words[bit >> 6], words[bit >> 6] | (1ULL << (bit & 63)));
+	}
+}
+
+static void mark4(const struct bitmaps *to, const struct levee_prefix *p)
+{
+	uint32_t addr = (uint32_t)p->hi;
+
+	set_bits(to->far4, addr >> 8, p->length >= 24 ? 1 : 1U << (24 - p->length));
+	set_bits(to->near4, addr >> 16, p->length >= 16 ? 1 : 1U << (16 - p->length));
+}
+
+static void mark6(const struct bitmaps *to, const struct levee_hash_key *key,
+		  const struct levee_prefix *p)
+{
+	uint32_t cell;
+	uint64_t code;
+
+	if (p->length < 32) {
+		set_bits(to->top6, (uint32_t)(p->hi >> 48),
+			 p->length >= 16 ? 1 : 1U << (16 - p->length));
+		return;
+	}
+	code = LEVEE_NEAR6_SHORT;
+	if (p->length >= 48) {
+		set_bits(to->far6, levee_far6_bit(key, p->hi), 1);
+		code = LEVEE_NEAR6_LONG;
+	}
+	cell = levee_near6_cell(key, p->hi);
+	levee_write_once(to->near6[cell >> 5], to->near6[cell >> 5] | (code << ((cell & 31) * 2)));
+}
+
+static void mark(const struct levee_policy *policy, const struct bitmaps *to,
+		 const struct levee_prefix *p)
+{
+	if (p->family == 4)
+		mark4(to, p);
+	else
+		mark6(to, &policy->m.key, p);
+}
+
+static void mark_live(struct levee_policy *policy, const struct levee_prefix *p)
+{
+	struct bitmaps live = { policy->m.near4, policy->m.far4, policy->m.top6, policy->m.near6,
+				policy->m.far6 };
+
+	mark(policy, &live, p);
+}
+
+static struct levee_prefix prefix_of(const struct levee_rule *rule)
+{
+	return (struct levee_prefix){
+		.hi = rule->hi, .lo = rule->lo, .family = rule->family, .length = rule->length
+	};
+}
+
+static void write_words(__u64 *to, const __u64 *from, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (to[i] != from[i])
+			levee_write_once(to[i], from[i]);
+}
+
+void levee_policy_tidy(struct levee_policy *policy)
+{
+	struct levee_policy_memory *m = &policy->m;
+	size_t words = 2 * LEVEE_NEAR_WORDS + LEVEE_NEAR6_WORDS + 2 * LEVEE_FAR_WORDS;
+	__u64 *copy;
+	struct bitmaps fresh;
+
+	if (!policy->stale_bits)
+		return;
+	copy = calloc(words, sizeof(*copy));
+	if (!copy)
+		return; /* superfluous bits cost time, never a verdict */
+	fresh.near4 = copy;
+	fresh.top6 = fresh.near4 + LEVEE_NEAR_WORDS;
+	fresh.near6 = fresh.top6 + LEVEE_NEAR_WORDS;
+	fresh.far4 = fresh.near6 + LEVEE_NEAR6_WORDS;
+	fresh.far6 = fresh.far4 + LEVEE_FAR_WORDS;
+	for (uint32_t i = 1; i < m->rule_count; i++) {
+		struct levee_prefix p;
+
+		if (m->rules[i].verdict == LEVEE_VERDICT_NONE)
+			continue;
+		p = prefix_of(&m->rules[i]);
+		mark(policy, &fresh, &p);
+	}
+	write_words(m->near4, fresh.near4, LEVEE_NEAR_WORDS);
+	write_words(m->top6, fresh.top6, LEVEE_NEAR_WORDS);
+	write_words(m->near6, fresh.near6, LEVEE_NEAR6_WORDS);
+	write_words(m->far4, fresh.far4, LEVEE_FAR_WORDS);
+	write_words(m->far6, fresh.far6, LEVEE_FAR_WORDS);
+	free(copy);
+	policy->stale_bits = false;
+}
+
+/* ---- the lengths in use ------------------------------------------------------------------ */
+
+/* Write the other of the two sets, then point to it. Readers of the old one see a whole list. */
+static void publish_lengths(struct levee_policy *policy)
+{
+	uint32_t other = !(*policy->m.lengths_in_use & 1);
+	struct levee_lengths *l = &policy->m.lengths[other];
+
+	if (policy->m.fence)
+		policy->m.fence(policy->m.ctx); /* nobody reads the set before the last one */
+	l->n4 = 0;
+	for (int length = 32; length >= 0; length--)
+		if (policy->lengths4[length])
+			l->len4[l->n4++] = (uint8_t)length;
+	l->n6 = 0;
+	for (int length = 128; length >= 0; length--)
+		if (policy->lengths6[length])
+			l->len6[l->n6++] = (uint8_t)length;
+	__atomic_store_n(policy->m.lengths_in_use, other, __ATOMIC_RELEASE);
+}
+
+static void use_length(struct levee_policy *policy, const struct levee_prefix *p)
+{
+	uint32_t *n = p->family == 4 ? &policy->lengths4[p->length] : &policy->lengths6[p->length];
+
+	if (!(*n)++)
+		publish_lengths(policy);
+}
+
+/* A length that is not used any more only costs time: the next new length takes it out. */
+static void leave_length(struct levee_policy *policy, const struct levee_prefix *p)
+{
+	uint32_t *n = p->family == 4 ? &policy->lengths4[p->length] : &policy->lengths6[p->length];
+
+	(*n)--;
+}
+
+/* ---- adding and removing rules ----------------------------------------------------------- */
+
+static uint32_t take_rule(struct levee_policy *policy)
+{
+	if (!policy->n_free && policy->n_going) {
+		if (policy->m.fence)
+			policy->m.fence(policy->m.ctx);
+		memcpy(policy->free_rules, policy->going, policy->n_going * sizeof(uint32_t));
+		policy->n_free = policy->n_going;
+		policy->n_going = 0;
+	}
+	return policy->n_free ? policy->free_rules[--policy->n_free] : 0;
+}
+
+static int add_rule(struct levee_policy *policy, const struct levee_prefix *p,
+		    enum levee_verdict verdict, uint64_t expires_ns, uint64_t created_ns,
+		    uint32_t *index)
+{
+	struct levee_policy_memory *m = &policy->m;
+	__u64 *slot = find_room(m, p);
+	struct levee_rule *rule;
+	uint32_t i = slot ? take_rule(policy) : 0;
+
+	if (!i)
+		return -ENOSPC;
+	rule = &m->rules[i];
+	*rule = (struct levee_rule){ .hi = p->hi,
+				     .lo = p->lo,
+				     .expires_ns = expires_ns,
+				     .created_ns = created_ns,
+				     .family = p->family,
+				     .length = p->length,
+				     .verdict = (uint8_t)verdict };
+	for (uint32_t cpu = 0; cpu < m->cpus; cpu++)
+		m->hits[(size_t)cpu * m->rule_count + i] = (struct levee_hits){ 0 };
+
+	mark_live(policy, p);
+	use_length(policy, p);
+	__atomic_store_n(slot, tag_of(hash_of(m, p), p) | i, __ATOMIC_RELEASE);
+	*index = i;
+	return 0;
+}
+
+/*
+ * Free the removed slots at the end of a bucket. A full bucket keeps them, because readers go on
+ * to the second choice only past a full one.
+ */
+static void trim_bucket(struct levee_policy_bucket *b)
+{
+	if (b->slot[LEVEE_POLICY_SLOTS - 1])
+		return;
+	for (int i = LEVEE_POLICY_SLOTS - 1; i >= 0; i--) {
+		if (b->slot[i] && b->slot[i] != LEVEE_SLOT_GONE)
+			return;
+		levee_write_once(b->slot[i], 0);
+	}
+}
+
+static void remove_rule(struct levee_policy *policy, uint32_t index)
+{
+	struct levee_policy_memory *m = &policy->m;
+	struct levee_prefix p = prefix_of(&m->rules[index]);
+	__u64 *slot = find_slot(m, &p, index);
+
+	if (slot) {
+		levee_write_once(*slot, LEVEE_SLOT_GONE);
+		trim_bucket(&m->buckets[((uintptr_t)slot - (uintptr_t)m->buckets) /
+					sizeof(m->buckets[0])]);
+	}
+	levee_write_once(m->rules[index].verdict, LEVEE_VERDICT_NONE);
+	leave_length(policy, &p);
+	policy->going[policy->n_going++] = index;
+	policy->stale_bits = true;
+}
+
+/* ---- taking over a table ----------------------------------------------------------------- */
+
+static int want(struct levee_policy *policy, const struct levee_prefix *prefix, uint32_t rule,
+		uint64_t expires_ns, uint64_t created_ns)
+{
+	struct wanted *more;
+	int ret;
+
+	if (policy->n_wanted == policy->room_wanted) {
+		uint32_t room = policy->room_wanted ? policy->room_wanted * 2 : 64;
+
+		more = realloc(policy->wanted, room * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		policy->wanted = more;
+		policy->room_wanted = room;
+	}
+	ret = levee_prefixmap_set(&policy->blocked, prefix, policy->n_wanted);
+	if (ret)
+		return ret;
+	policy->wanted[policy->n_wanted++] = (struct wanted){
+		.prefix = *prefix, .expires_ns = expires_ns, .created_ns = created_ns, .rule = rule
+	};
+	return 0;
+}
+
+/* Order of the array does not matter: the last one fills the gap. */
+static void unwant(struct levee_policy *policy, uint32_t at)
+{
+	uint32_t last = --policy->n_wanted;
+
+	levee_prefixmap_remove(&policy->blocked, &policy->wanted[at].prefix);
+	if (at != last) {
+		policy->wanted[at] = policy->wanted[last];
+		*levee_prefixmap_get(&policy->blocked, &policy->wanted[at].prefix) = at;
+	}
+}
+
+static bool is_sound(const struct levee_rule *rule)
+{
+	struct levee_prefix p = prefix_of(rule), canon = p;
+
+	if (rule->family != 4 && rule->family != 6)
+		return false;
+	if (rule->length > (rule->family == 4 ? 32 : 128))
+		return false;
+	levee_prefix_canon(&canon);
+	return canon.hi == p.hi && canon.lo == p.lo &&
+	       (rule->verdict == LEVEE_VERDICT_ALLOW || rule->verdict == LEVEE_VERDICT_BLOCK);
+}
+
+/* A process may have been killed at any store: keep what is whole, take back what is not. */
+static int adopt_rules(struct levee_policy *policy)
+{
+	struct levee_policy_memory *m = &policy->m;
+	int ret = 0;
+
+	for (uint32_t i = m->rule_count - 1; i >= 1 && !ret; i--) {
+		struct levee_rule *rule = &m->rules[i];
+		struct levee_prefix p = prefix_of(rule);
+
+		if (rule->verdict == LEVEE_VERDICT_NONE || !is_sound(rule) ||
+		    !find_slot(m, &p, i)) {
+			rule->verdict = LEVEE_VERDICT_NONE;
+			policy->free_rules[policy->n_free++] = i;
+			continue;
+		}
+		if (p.family == 4)
+			policy->lengths4[p.length]++;
+		else
+			policy->lengths6[p.length]++;
+		if (rule->verdict == LEVEE_VERDICT_ALLOW)
+			ret = levee_prefixmap_set(&policy->allowed, &p, i);
+		else
+			ret = want(policy, &p, i, rule->expires_ns, rule->created_ns);
+	}
+	return ret;
+}
+
+/* Slots that lead nowhere would be dead weight for ever. */
+static void sweep_slots(struct levee_policy *policy)
+{
+	struct levee_policy_memory *m = &policy->m;
+
+	for (uint32_t nr = 0; nr < 1U << m->rule_bits; nr++) {
+		for (unsigned int i = 0; i < LEVEE_POLICY_SLOTS; i++) {
+			uint64_t slot = m->buckets[nr].slot[i];
+			uint32_t index = levee_slot_rule(slot);
+
+			if (!slot || slot == LEVEE_SLOT_GONE)
+				continue;
+			if (!index || index >= m->rule_count ||
+			    m->rules[index].verdict == LEVEE_VERDICT_NONE)
+				levee_write_once(m->buckets[nr].slot[i], LEVEE_SLOT_GONE);
+		}
+		trim_bucket(&m->buckets[nr]);
+	}
+}
+
+int levee_policy_new(struct levee_policy **out, const struct levee_policy_memory *memory)
+{
+	struct levee_policy *policy = calloc(1, sizeof(*policy));
+	int ret = -ENOMEM;
+
+	*out = NULL;
+	if (!policy)
+		return -ENOMEM;
+	policy->m = *memory;
+	policy->free_rules = calloc(memory->rule_count, sizeof(uint32_t));
+	policy->going = calloc(memory->rule_count, sizeof(uint32_t));
+	if (!policy->free_rules || !policy->going)
+		goto fail;
+	ret = adopt_rules(policy);
+	if (ret)
+		goto fail;
+	sweep_slots(policy);
+	publish_lengths(policy);
+	policy->stale_bits = true;
+	levee_policy_tidy(policy);
+	*out = policy;
+	return 0;
+fail:
+	levee_policy_free(&policy);
+	return ret;
+}
+
+void levee_policy_free(struct levee_policy **policy)
+{
+	struct levee_policy *p = *policy;
+
+	if (!p)
+		return;
+	levee_prefixmap_clear(&p->allowed);
+	levee_prefixmap_clear(&p->blocked);
+	free(p->wanted);
+	free(p->free_rules);
+	free(p->going);
+	free(p);
+	*policy = NULL;
+}
+
+void levee_policy_clear(struct levee_policy *policy)
+{
+	for (uint32_t i = 1; i < policy->m.rule_count; i++)
+		if (policy->m.rules[i].verdict != LEVEE_VERDICT_NONE)
+			remove_rule(policy, i);
+	levee_prefixmap_clear(&policy->allowed);
+	levee_prefixmap_clear(&policy->blocked);
+	policy->n_wanted = 0;
+	levee_policy_tidy(policy);
+}
+
+/* ---- the allow list ---------------------------------------------------------------------- */
+
+bool levee_policy_is_allowed(const struct levee_policy *policy, const struct levee_prefix *prefix)
+{
+	return levee_prefixmap_cover(&policy->allowed, prefix);
+}
+
+static void shadow(struct levee_policy *policy, struct wanted *w)
+{
+	if (!w->rule)
+		return;
+	remove_rule(policy, w->rule);
+	w->rule = 0;
+}
+
+/*
+ * Put the new entries in, before anything else changes. A block of the very same prefix has to
+ * leave first, as one prefix leads to one rule.
+ */
+static int add_allowed(struct levee_policy *policy, const struct levee_prefix *list, size_t n,
+		       struct levee_prefixmap *added)
+{
+	uint32_t index, *at;
+	int ret;
+
+	for (size_t i = 0; i < n; i++) {
+		if (levee_prefixmap_get(&policy->allowed, &list[i]) ||
+		    levee_prefixmap_get(added, &list[i]))
+			continue;
+		at = levee_prefixmap_get(&policy->blocked, &list[i]);
+		if (at)
+			shadow(policy, &policy->wanted[*at]);
+		ret = add_rule(policy, &list[i], LEVEE_VERDICT_ALLOW, LEVEE_NEVER, 0, &index);
+		if (ret)
+			return ret;
+		ret = levee_prefixmap_set(added, &list[i], index);
+		if (ret) {
+			remove_rule(policy, index);
+			return ret;
+		}
+	}
+	return 0;
+}
+
+/* Blocks enter and leave the table as the allow list covers them or not. */
+static int apply_shadows(struct levee_policy *policy)
+{
+	int ret, worst = 0;
+
+	for (uint32_t i = 0; i < policy->n_wanted; i++) {
+		struct wanted *w = &policy->wanted[i];
+
+		if (levee_policy_is_allowed(policy, &w->prefix)) {
+			shadow(policy, w);
+		} else if (!w->rule) {
+			ret = add_rule(policy, &w->prefix, LEVEE_VERDICT_BLOCK, w->expires_ns,
+				       w->created_ns, &w->rule);
+			if (ret)
+				worst = ret;
+		}
+	}
+	return worst;
+}
+
+static void remove_all(struct levee_policy *policy, struct levee_prefixmap *map)
+{
+	const struct levee_prefixmap_entry *e;
+
+	for (size_t i = 0; (e = levee_prefixmap_next(map, &i));)
+		remove_rule(policy, e->value);
+	levee_prefixmap_clear(map);
+}
+
+int levee_policy_set_allowed(struct levee_policy *policy, const struct levee_prefix *list, size_t n)
+{
+	struct levee_prefixmap added = { 0 }, next = { 0 };
+	const struct levee_prefixmap_entry *e;
+	uint32_t *index;
+	int ret;
+
+	ret = add_allowed(policy, list, n, &added);
+	for (size_t i = 0; i < n && !ret; i++) {
+		index = levee_prefixmap_get(&policy->allowed, &list[i]);
+		if (!index)
+			index = levee_prefixmap_get(&added, &list[i]);
+		ret = levee_prefixmap_set(&next, &list[i], *index);
+	}
+	if (ret) {
+		remove_all(policy, &added);
+		levee_prefixmap_clear(&next);
+		apply_shadows(policy);
+		return ret;
+	}
+
+	/* From here on nothing fails. What is covered goes before what covered it. */
+	for (size_t i = 0; (e = levee_prefixmap_next(&policy->allowed, &i));)
+		if (!levee_prefixmap_get(&next, &e->key))
+			remove_rule(policy, e->value);
+	levee_prefixmap_clear(&policy->allowed);
+	levee_prefixmap_clear(&added);
+	policy->allowed = next;
+	ret = apply_shadows(policy);
+	levee_policy_tidy(policy);
+	return ret;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------ */
+
+int levee_policy_block(struct levee_policy *policy, const struct levee_prefix *prefix,
+		       uint64_t expires_ns, uint64_t now_ns)
+{
+	uint32_t *at = levee_prefixmap_get(&policy->blocked, prefix);
+	uint32_t rule = 0;
+	int ret;
+
+	if (at) {
+		struct wanted *w = &policy->wanted[*at];
+
+		w->expires_ns = expires_ns;
+		if (w->rule)
+			levee_write_once(policy->m.rules[w->rule].expires_ns, expires_ns);
+		else if (!levee_policy_is_allowed(policy, prefix))
+			return add_rule(policy, prefix, LEVEE_VERDICT_BLOCK, expires_ns, now_ns,
+					&w->rule);
+		return 0;
+	}
+	if (!levee_policy_is_allowed(policy, prefix)) {
+		ret = add_rule(policy, prefix, LEVEE_VERDICT_BLOCK, expires_ns, now_ns, &rule);
+		if (ret)
+			return ret;
+	}
+	ret = want(policy, prefix, rule, expires_ns, now_ns);
+	if (ret && rule)
+		remove_rule(policy, rule);
+	return ret;
+}
+
+int levee_policy_unblock(struct levee_policy *policy, const struct levee_prefix *prefix)
+{
+	uint32_t *at = levee_prefixmap_get(&policy->blocked, prefix);
+
+	if (!at)
+		return -ENOENT;
+	shadow(policy, &policy->wanted[*at]);
+	unwant(policy, *at);
+	return 0;
+}
+
+static void add_hits(const struct levee_policy *policy, uint32_t rule,
+		     struct levee_policy_info *info)
+{
+	for (uint32_t cpu = 0; cpu < policy->m.cpus; cpu++) {
+		const struct levee_hits *h =
+			&policy->m.hits[(size_t)cpu * policy->m.rule_count + rule];
+		uint64_t first_ns = levee_read_once(h->first_ns);
+		uint64_t last_ns = levee_read_once(h->last_ns);
+
+		info->packets += levee_read_once(h->packets);
+		info->bytes += levee_read_once(h->bytes);
+		if (first_ns && (!info->first_ns || first_ns < info->first_ns))
+			info->first_ns = first_ns;
+		if (last_ns > info->last_ns)
+			info->last_ns = last_ns;
+	}
+}
+
+static void describe(const struct levee_policy *policy, const struct wanted *w,
+		     struct levee_policy_info *info)
+{
+	*info = (struct levee_policy_info){ .prefix = w->prefix,
+					    .expires_ns = w->expires_ns,
+					    .created_ns = w->created_ns,
+					    .shadowed = !w->rule };
+	if (w->rule)
+		add_hits(policy, w->rule, info);
+}
+
+int levee_policy_get(const struct levee_policy *policy, const struct levee_prefix *prefix,
+		     struct levee_policy_info *info)
+{
+	const uint32_t *at = levee_prefixmap_get(&policy->blocked, prefix);
+
+	if (!at)
+		return -ENOENT;
+	describe(policy, &policy->wanted[*at], info);
+	return 0;
+}
+
+void levee_policy_walk(const struct levee_policy *policy,
+		       void (*fn)(void *ctx, const struct levee_policy_info *info), void *ctx)
+{
+	for (uint32_t i = 0; i < policy->n_wanted; i++) {
+		struct levee_policy_info info;
+
+		describe(policy, &policy->wanted[i], &info);
+		fn(ctx, &info);
+	}
+}
+
+size_t levee_policy_blocks(const struct levee_policy *policy)
+{
+	return policy->n_wanted;
+}
+
+size_t levee_policy_allowed(const struct levee_policy *policy)
+{
+	return policy->allowed.n;
+}
+
+/* ---- the reader in user space ------------------------------------------------------------ */
+
+static bool may_match(const struct levee_policy_memory *m, uint8_t family, uint64_t hi)
+{
+	uint32_t code;
+
+	if (family == 4)
+		return levee_bit(m->near4, (uint32_t)hi >> 16) &&
+		       levee_bit(m->far4, (uint32_t)hi >> 8);
+	if (levee_bit(m->top6, (uint32_t)(hi >> 48)))
+		return true;
+	code = levee_near6_code(m->near6, levee_near6_cell(&m->key, hi));
+	if (code & LEVEE_NEAR6_SHORT)
+		return true;
+	return code && levee_bit(m->far6, levee_far6_bit(&m->key, hi));
+}
+
+/* As ebpf/levee.bpf.c, search_rule(): the index of a prefix, 0 if there is none. */
+static uint32_t search(const struct levee_policy_memory *m, const struct levee_prefix *p)
+{
+	uint64_t hash = hash_of(m, p), tag = tag_of(hash, p), at = hash;
+
+	for (int choice = 0; choice < 2; choice++) {
+		const struct levee_policy_bucket *b =
+			&m->buckets[levee_bucket_of(at, m->rule_bits)];
+		unsigned int i;
+
+		for (i = 0; i < LEVEE_POLICY_SLOTS; i++) {
+			uint64_t slot = levee_read_once(b->slot[i]);
+
+			if (!slot)
+				return 0;
+			if (levee_slot_is(slot, tag) &&
+			    rule_is(&m->rules[levee_slot_rule(slot)], p))
+				return levee_slot_rule(slot);
+		}
+		at = levee_hash_again(&m->key, hash);
+	}
+	return 0;
+}
+
+static enum levee_verdict apply(const struct levee_policy_memory *m, uint32_t index,
+				uint64_t packets, uint64_t bytes, uint64_t now_ns, uint32_t cpu)
+{
+	const struct levee_rule *rule = &m->rules[index];
+	struct levee_hits *h = &m->hits[(size_t)cpu * m->rule_count + index];
+
+	if (levee_read_once(rule->expires_ns) <= now_ns)
+		return LEVEE_VERDICT_NONE;
+	if (rule->verdict != LEVEE_VERDICT_BLOCK)
+		return (enum levee_verdict)rule->verdict;
+	if (!h->packets)
+		h->first_ns = now_ns;
+	h->packets += packets;
+	h->bytes += bytes;
+	h->last_ns = now_ns;
+	return LEVEE_VERDICT_BLOCK;
+}
+
+enum levee_verdict levee_policy_lookup(const struct levee_policy_memory *m, uint8_t family,
+				       uint64_t hi, uint64_t lo, uint64_t packets, uint64_t bytes,
+				       uint64_t now_ns, uint32_t cpu)
+{
+	const struct levee_lengths *l;
+	enum levee_verdict verdict;
+	uint32_t n, index;
+
+	if (!may_match(m, family, hi))
+		return LEVEE_VERDICT_NONE;
+	l = &m->lengths[__atomic_load_n(m->lengths_in_use, __ATOMIC_ACQUIRE) & 1];
+	n = family == 4 ? l->n4 : l->n6;
+	for (uint32_t i = 0; i < n; i++) {
+		struct levee_prefix p = { .hi = hi,
+					  .lo = lo,
+					  .family = family,
+					  .length = family == 4 ? l->len4[i] : l->len6[i] };
+
+		levee_prefix_canon(&p);
+		index = search(m, &p);
+		verdict = index ? apply(m, index, packets, bytes, now_ns, cpu) : LEVEE_VERDICT_NONE;
+		if (verdict)
+			return verdict;
+	}
+	return LEVEE_VERDICT_NONE;
+}

@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The maps: their sizes, their pins, their memory, and reading one epoch out of them. */
+#include "dataplane/xdp/xdp_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ebpf/levee.skel.h"
+
+/* Names below PIN/maps, of the maps in the object, and how large one value is. */
+static const struct {
+	const char *pin;
+	const char *map; /* ".bss" is found by its ending */
+	size_t value;
+} map_table[MAPS] = {
+	[MAP_PAGE] = { "control", ".bss", sizeof(struct levee_page) },
+	[MAP_ROWS] = { "rows", "rows", sizeof(struct levee_row) },
+	[MAP_SOURCES4] = { "sources4", "sources4", sizeof(struct levee_bucket4) },
+	[MAP_SOURCES6] = { "sources6", "sources6", sizeof(struct levee_bucket6) },
+	[MAP_EVICTED4] = { "evicted4", "evicted4", sizeof(struct levee_evicted4) },
+	[MAP_EVICTED6] = { "evicted6", "evicted6", sizeof(struct levee_evicted6) },
+	[MAP_POLICY] = { "policy", "policy", sizeof(struct levee_policy_bucket) },
+	[MAP_RULES] = { "rules", "rules", sizeof(struct levee_rule) },
+	[MAP_HITS] = { "hits", "hits", sizeof(struct levee_hits) },
+	[MAP_FAR4] = { "far4", "far4", sizeof(__u64) },
+	[MAP_FAR6] = { "far6", "far6", sizeof(__u64) },
+	[MAP_EVENTS] = { "events", "events", 0 },
+	[MAP_FENCE] = { "fence", "fence", 0 },
+};
+
+void levee_mapset_init(struct mapset *maps)
+{
+	*maps = (struct mapset){ 0 };
+	for (int i = 0; i < MAPS; i++)
+		maps->fd[i] = -1;
+}
+
+void levee_mapset_close(struct mapset *maps)
+{
+	for (int i = 0; i < MAPS; i++) {
+		if (maps->area[i])
+			munmap(maps->area[i], maps->size[i]);
+		if (maps->fd[i] >= 0)
+			close(maps->fd[i]);
+	}
+	levee_mapset_init(maps);
+}
+
+/* ---- sizes ------------------------------------------------------------------------------- */
+
+static uint32_t log2_up(uint64_t n)
+{
+	uint32_t bits = 0;
+
+	while ((1ULL << bits) < n)
+		bits++;
+	return bits;
+}
+
+static void random_key(struct levee_hash_key *key)
+{
+	/* 32 bytes never come short (getrandom(2)); before the pool is ready it waits. */
+	if (getrandom(key, sizeof(*key), 0) != (ssize_t)sizeof(*key))
+		abort();
+	key->mul_1 |= 1;
+	key->mul_2 |= 1;
+	key->mul_3 |= 1;
+}
+
+void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options)
+{
+	*geo = (struct levee_geometry){ .layout = LEVEE_LAYOUT };
+	geo->cpus = (uint32_t)libbpf_num_possible_cpus();
+	geo->bits4 = log2_up((options->sources + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
+	geo->bits6 = log2_up((options->sources6 + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
+	geo->log4 = (1U << geo->bits4) * LEVEE_SLOTS / 2;
+	geo->log6 = (1U << geo->bits6) * LEVEE_SLOTS / 2;
+	geo->rules = (uint32_t)options->rules + 1;
+	/* A quarter of the slots in use at most: both choices full is then next to impossible. */
+	geo->rule_bits =
+		log2_up((options->rules * 4 + LEVEE_POLICY_SLOTS - 1) / LEVEE_POLICY_SLOTS);
+	random_key(&geo->key);
+}
+
+/* Same sizes? The key is whatever it was. */
+bool levee_mapset_fits(const struct mapset *maps, const struct levee_geometry *geo)
+{
+	struct levee_geometry a = maps->geo, b = *geo;
+
+	memset(&a.key, 0, sizeof(a.key));
+	memset(&b.key, 0, sizeof(b.key));
+	return !memcmp(&a, &b, sizeof(a));
+}
+
+static uint64_t entries_of(const struct levee_geometry *geo, enum map_nr nr)
+{
+	uint64_t rows = (uint64_t)LEVEE_EPOCHS * geo->cpus;
+
+	switch (nr) {
+	case MAP_ROWS:
+		return rows;
+	case MAP_SOURCES4:
+		return rows << geo->bits4;
+	case MAP_SOURCES6:
+		return rows << geo->bits6;
+	case MAP_EVICTED4:
+		return rows * geo->log4;
+	case MAP_EVICTED6:
+		return rows * geo->log6;
+	case MAP_POLICY:
+		return 1ULL << geo->rule_bits;
+	case MAP_RULES:
+		return geo->rules;
+	case MAP_HITS:
+		return (uint64_t)geo->cpus * geo->rules;
+	case MAP_FAR4:
+	case MAP_FAR6:
+		return LEVEE_FAR_WORDS;
+	default:
+		return 1;
+	}
+}
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/* Memory of an ARRAY with BPF_F_MMAPABLE: values of 8-byte multiples, up to whole pages. */
+static int map_area(struct mapset *maps, enum map_nr nr, uint64_t entries)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t size = (size_t)entries * map_table[nr].value;
+	void *area;
+
+	if (!map_table[nr].value)
+		return 0;
+	size = (size + page - 1) / page * page;
+	area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, maps->fd[nr], 0);
+	if (area == MAP_FAILED)
+		return -errno;
+	maps->area[nr] = area;
+	maps->size[nr] = size;
+	return 0;
+}
+
+static int map_areas(struct mapset *maps)
+{
+	int ret;
+
+	for (int i = 0; i < MAPS; i++) {
+		if (maps->area[i])
+			continue;
+		ret = map_area(maps, (enum map_nr)i, entries_of(&maps->geo, (enum map_nr)i));
+		if (ret)
+			return ret;
+	}
+	maps->page = maps->area[MAP_PAGE];
+	maps->rows = maps->area[MAP_ROWS];
+	maps->sources4 = maps->area[MAP_SOURCES4];
+	maps->sources6 = maps->area[MAP_SOURCES6];
+	maps->evicted4 = maps->area[MAP_EVICTED4];
+	maps->evicted6 = maps->area[MAP_EVICTED6];
+	return 0;
+}
+
+/* ---- what an earlier process left ------------------------------------------------------- */
+
+static bool is_sized(const struct mapset *maps, enum map_nr nr)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(maps->fd[nr], &info, &len))
+		return false;
+	if (map_table[nr].value && info.value_size != map_table[nr].value)
+		return false;
+	return nr == MAP_EVENTS || info.max_entries == entries_of(&maps->geo, nr);
+}
+
+/**
+ * Open the maps pinned below `pin`.
+ * \return 0; -ENOENT if there are none; -EPROTO if they are of another layout, or not ours
+ */
+int levee_mapset_open_pinned(struct mapset *maps, const char *pin)
+{
+	char path[PATH_MAX + 32];
+	int ret;
+
+	levee_mapset_init(maps);
+	for (int i = 0; i < MAPS; i++) {
+		snprintf(path, sizeof(path), "%s/maps/%s", pin, map_table[i].pin);
+		maps->fd[i] = bpf_obj_get(path);
+		if (maps->fd[i] < 0) {
+			/* One that is missing among others: the work of a process that was killed. */
+			ret = -errno;
+			levee_mapset_close(maps);
+			return ret;
+		}
+	}
+	ret = -EPROTO;
+	if (!is_sized(maps, MAP_PAGE))
+		goto fail;
+	ret = map_area(maps, MAP_PAGE, 1);
+	if (ret)
+		goto fail;
+	maps->page = maps->area[MAP_PAGE];
+	maps->geo = maps->page->control.geo;
+	ret = -EPROTO;
+	if (maps->geo.layout != LEVEE_LAYOUT || !maps->geo.cpus || maps->geo.bits4 > 24 ||
+	    maps->geo.bits6 > 24 || maps->geo.rule_bits > 24)
+		goto fail;
+	for (int epoch = 0; epoch < LEVEE_EPOCHS; epoch++)
+		if (maps->page->control.bits4[epoch] > maps->geo.bits4 ||
+		    maps->page->control.bits6[epoch] > maps->geo.bits6)
+			goto fail;
+	for (int i = 0; i < MAPS; i++)
+		if (!is_sized(maps, (enum map_nr)i))
+			goto fail;
+	ret = map_areas(maps);
+	if (ret)
+		goto fail;
+	return 0;
+fail:
+	levee_mapset_close(maps);
+	return ret;
+}
+
+/* ---- loading ----------------------------------------------------------------------------- */
+
+static struct bpf_map *find_map(struct bpf_object *object, enum map_nr nr)
+{
+	struct bpf_map *map;
+	const char *name;
+	size_t len;
+
+	if (nr != MAP_PAGE)
+		return bpf_object__find_map_by_name(object, map_table[nr].map);
+	bpf_object__for_each_map(map, object)
+	{
+		name = bpf_map__name(map);
+		len = strlen(name);
+		if (len > 4 && !strcmp(name + len - 4, ".bss"))
+			return map;
+	}
+	return NULL;
+}
+
+static int set_sizes(struct bpf_object *object, const struct levee_geometry *geo)
+{
+	int ret;
+
+	for (int i = MAP_ROWS; i < MAPS; i++) {
+		uint64_t entries = entries_of(geo, (enum map_nr)i);
+
+		if (i == MAP_EVENTS || i == MAP_FENCE)
+			continue;
+		if (entries > UINT32_MAX)
+			return -E2BIG;
+		ret = bpf_map__set_max_entries(find_map(object, (enum map_nr)i), (uint32_t)entries);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+int levee_mapset_reuse(struct bpf_object *object, const struct mapset *maps)
+{
+	int ret;
+
+	for (int i = 0; i < MAPS; i++) {
+		struct bpf_map *map = find_map(object, (enum map_nr)i);
+
+		if (!map)
+			continue;
+		ret = bpf_map__reuse_fd(map, maps->fd[i]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* Take over the fds of maps that were just made. */
+static int adopt_maps(struct levee_xdp *x)
+{
+	for (int i = 0; i < MAPS; i++) {
+		x->maps.fd[i] = dup(bpf_map__fd(find_map(x->skel->obj, (enum map_nr)i)));
+		if (x->maps.fd[i] < 0)
+			return -errno;
+	}
+	return map_areas(&x->maps);
+}
+
+static void set_constants(struct levee_xdp *x)
+{
+	memcpy((void *)&x->skel->rodata->geo, &x->maps.geo, sizeof(x->maps.geo));
+	x->skel->rodata->frags = x->frags;
+}
+
+static int load_once(struct levee_xdp *x, bool reuse)
+{
+	int ret;
+
+	x->skel = levee_bpf__open();
+	if (!x->skel)
+		return -errno;
+	set_constants(x);
+	bpf_program__set_flags(x->skel->progs.levee_xdp, x->frags ? BPF_F_XDP_HAS_FRAGS : 0);
+	ret = reuse ? levee_mapset_reuse(x->skel->obj, &x->maps)
+		    : set_sizes(x->skel->obj, &x->maps.geo);
+	if (!ret)
+		ret = levee_bpf__load(x->skel);
+	if (ret) {
+		levee_bpf__destroy(x->skel);
+		x->skel = NULL;
+	}
+	return ret;
+}
+
+/* Load the program, with multi-buffer support if the kernel has it (5.18). */
+static int load_program(struct levee_xdp *x, bool reuse)
+{
+	int ret;
+
+	x->frags = true;
+	ret = load_once(x, reuse);
+	if (ret != -EINVAL && ret != -EACCES)
+		goto out;
+	x->frags = false;
+	ret = load_once(x, reuse);
+	if (!ret)
+		levee_xdp_say(x, LEVEE_XDP_WARNING,
+			      "this kernel does not take XDP programs with multi-buffer support "
+			      "(Linux 5.18 and later do): frames above one page, as with MTU 9001, "
+			      "will need the MTU lowered to 3498 or generic mode");
+out:
+	if (!ret)
+		x->prog_fd = bpf_program__fd(x->skel->progs.levee_xdp);
+	return ret;
+}
+
+int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *options)
+{
+	struct levee_control *c;
+	int ret;
+
+	levee_mapset_init(&x->maps);
+	levee_geometry_from(&x->maps.geo, options);
+	ret = load_program(x, false);
+	if (!ret)
+		ret = adopt_maps(x);
+	if (ret)
+		return ret;
+	c = &x->maps.page->control;
+	c->geo = x->maps.geo;
+	/* Epoch 1 is open from the start; 0 stands for "never drained". */
+	c->seq = 1;
+	for (int epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
+		c->bits4[epoch] = c->geo.bits4;
+		c->bits6[epoch] = c->geo.bits6;
+	}
+	c->opened_ns[1] = levee_xdp_boot_ns();
+	return 0;
+}
+
+int levee_mapset_load(struct levee_xdp *x)
+{
+	return load_program(x, true);
+}
+
+/* ---- pins -------------------------------------------------------------------------------- */
+
+static int make_dir(const char *path)
+{
+	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
+}
+
+int levee_mapset_pin(struct levee_xdp *x)
+{
+	char path[PATH_MAX + 32];
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/maps", x->pin);
+	ret = make_dir(path);
+	for (int i = 0; i < MAPS && !ret; i++) {
+		snprintf(path, sizeof(path), "%s/maps/%s", x->pin, map_table[i].pin);
+		if (bpf_obj_pin(x->maps.fd[i], path))
+			ret = -errno;
+	}
+	return ret;
+}
+
+int levee_mapset_unpin(const char *pin)
+{
+	char path[PATH_MAX + 32];
+	int ret = 0;
+
+	for (int i = 0; i < MAPS; i++) {
+		snprintf(path, sizeof(path), "%s/maps/%s", pin, map_table[i].pin);
+		if (unlink(path) && errno != ENOENT)
+			ret = -errno;
+	}
+	snprintf(path, sizeof(path), "%s/maps", pin);
+	if (rmdir(path) && errno != ENOENT)
+		ret = -errno;
+	return ret;
+}
+
+/* ---- one epoch --------------------------------------------------------------------------- */
+
+static void add_row(struct levee_account *sum, const struct levee_row *row,
+		    const struct levee_geometry *geo)
+{
+	struct levee_account a = { .received = levee_read_once(row->received),
+				   .received_bytes = levee_read_once(row->received_bytes),
+				   .would_drop = levee_read_once(row->would_drop),
+				   .dropped_bytes = levee_read_once(row->dropped_bytes),
+				   .port_unknown = levee_read_once(row->port_unknown),
+				   .fold = row->fold };
+
+	a.evicted = (row->log4 < geo->log4 ? row->log4 : geo->log4) +
+		    (row->log6 < geo->log6 ? row->log6 : geo->log6);
+	for (int i = 0; i < LEVEE_OUTCOMES; i++)
+		a.outcome[i] = levee_read_once(row->outcome[i]);
+	for (int i = 0; i < LEVEE_UNPARSED_MAX; i++)
+		a.reasons[i] = levee_read_once(row->reasons[i]);
+	levee_account_add(sum, &a);
+}
+
+static int walk4(const struct mapset *maps, uint32_t epoch, uint32_t nr,
+		 const struct levee_sink *sink)
+{
+	const struct levee_bucket4 *b = maps->sources4 + ((size_t)nr << maps->geo.bits4);
+	const struct levee_evicted4 *e = maps->evicted4 + (size_t)nr * maps->geo.log4;
+	struct levee_prefix p = { .family = 4, .length = 32 };
+	uint64_t logged = maps->rows[nr].log4;
+	int ret = 0;
+
+	for (size_t i = 0; i < 1ULL << maps->page->control.bits4[epoch]; i++)
+		for (int s = 0; s < LEVEE_SLOTS && !ret; s++) {
+			if (!b[i].packets[s])
+				continue;
+			p.hi = b[i].addr[s];
+			ret = sink->source(sink->ctx, &p, b[i].packets[s], b[i].bytes[s]);
+		}
+	for (size_t i = 0; i < logged && i < maps->geo.log4 && !ret; i++) {
+		p.hi = e[i].addr;
+		ret = sink->source(sink->ctx, &p, e[i].packets, e[i].bytes);
+	}
+	return ret;
+}
+
+static int walk6(const struct mapset *maps, uint32_t epoch, uint32_t nr, uint8_t length,
+		 const struct levee_sink *sink)
+{
+	const struct levee_bucket6 *b = maps->sources6 + ((size_t)nr << maps->geo.bits6);
+	const struct levee_evicted6 *e = maps->evicted6 + (size_t)nr * maps->geo.log6;
+	struct levee_prefix p = { .family = 6, .length = length };
+	uint64_t logged = maps->rows[nr].log6;
+	int ret = 0;
+
+	for (size_t i = 0; i < 1ULL << maps->page->control.bits6[epoch]; i++)
+		for (int s = 0; s < LEVEE_SLOTS && !ret; s++) {
+			if (!b[i].packets[s])
+				continue;
+			p.hi = b[i].hi[s];
+			p.lo = b[i].lo[s];
+			ret = sink->source(sink->ctx, &p, b[i].packets[s], b[i].bytes[s]);
+		}
+	for (size_t i = 0; i < logged && i < maps->geo.log6 && !ret; i++) {
+		p.hi = e[i].hi;
+		p.lo = e[i].lo;
+		ret = sink->source(sink->ctx, &p, e[i].packets, e[i].bytes);
+	}
+	return ret;
+}
+
+/* Hand out one epoch, that nobody writes any more if there is a sink; else only the account. */
+int levee_mapset_walk(const struct mapset *maps, uint32_t epoch, uint8_t source6_length,
+		      const struct levee_sink *sink, struct levee_account *account)
+{
+	int ret = 0;
+
+	for (uint32_t cpu = 0; cpu < maps->geo.cpus && !ret; cpu++) {
+		uint32_t nr = epoch * maps->geo.cpus + cpu;
+
+		add_row(account, &maps->rows[nr], &maps->geo);
+		if (!sink || !maps->rows[nr].outcome[LEVEE_COUNTED])
+			continue;
+		ret = walk4(maps, epoch, nr, sink);
+		if (!ret)
+			ret = walk6(maps, epoch, nr, source6_length, sink);
+	}
+	return ret;
+}
+
+/* As many buckets as 1.5 slots for each source of the busiest CPU, or all there are. */
+static uint32_t bits_for(uint64_t names, uint32_t most)
+{
+	uint32_t bits = log2_up(names + names / 2) - 2;
+
+	_Static_assert(LEVEE_SLOTS == 4, "2 bits");
+	if (names < 1024)
+		bits = 9;
+	return bits < most ? bits : most;
+}
+
+/* Size the epoch that is about to open by what the running one has seen. */
+void levee_mapset_size_next(const struct mapset *maps, uint32_t running)
+{
+	struct levee_control *c = &maps->page->control;
+	uint64_t names4 = 0, names6 = 0;
+
+	for (uint32_t cpu = 0; cpu < maps->geo.cpus; cpu++) {
+		const struct levee_row *row = &maps->rows[running * maps->geo.cpus + cpu];
+
+		if (row->names4 + row->log4 > names4)
+			names4 = row->names4 + row->log4;
+		if (row->names6 + row->log6 > names6)
+			names6 = row->names6 + row->log6;
+	}
+	c->bits4[!running] = bits_for(names4, maps->geo.bits4);
+	c->bits6[!running] = bits_for(names6, maps->geo.bits6);
+}
+
+void levee_mapset_clear(const struct mapset *maps, uint32_t epoch)
+{
+	const struct levee_control *c = &maps->page->control;
+
+	for (uint32_t cpu = 0; cpu < maps->geo.cpus; cpu++) {
+		uint32_t nr = epoch * maps->geo.cpus + cpu;
+
+		if (maps->rows[nr].outcome[LEVEE_COUNTED]) {
+			memset(maps->sources4 + ((size_t)nr << maps->geo.bits4), 0,
+			       sizeof(struct levee_bucket4) << c->bits4[epoch]);
+			memset(maps->sources6 + ((size_t)nr << maps->geo.bits6), 0,
+			       sizeof(struct levee_bucket6) << c->bits6[epoch]);
+		}
+		/* Last, so that a process killed before finds the row and clears all again. */
+		__atomic_thread_fence(__ATOMIC_RELEASE);
+		memset(&maps->rows[nr], 0, sizeof(struct levee_row));
+	}
+}

@@ -1,0 +1,781 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/xdp/xdp_internal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include "ebpf/levee.skel.h"
+#include "ebpf/list.skel.h"
+
+static struct levee_xdp *of(struct levee_dataplane *dp)
+{
+	return (struct levee_xdp *)dp;
+}
+
+/* ---- saying ------------------------------------------------------------------------------ */
+
+void levee_xdp_say(const struct levee_xdp *x, enum levee_xdp_say level, const char *format, ...)
+{
+	char message[LEVEE_SAY_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(message, sizeof(message), format, args);
+	va_end(args);
+	if (x->say)
+		x->say(x->say_ctx, level, message);
+}
+
+/* libbpf has one print function for the whole process; the last complaint is the one that counts. */
+static char complaint[256];
+
+static int on_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	static const char mark[] = "Kernel error message: ";
+	char text[sizeof(complaint)];
+	char *at;
+
+	if (level > LIBBPF_WARN)
+		return 0;
+	vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	at = strstr(text, mark);
+	if (at)
+		snprintf(complaint, sizeof(complaint), "%s", at + sizeof(mark) - 1);
+	else if (!complaint[0])
+		snprintf(complaint, sizeof(complaint), "%s", text);
+	return 0;
+}
+
+const char *levee_xdp_kernel_says(void)
+{
+	return complaint;
+}
+
+void levee_xdp_forget_complaint(void)
+{
+	complaint[0] = '\0';
+}
+
+/* ---- clocks and waiting ------------------------------------------------------------------ */
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * LEVEE_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+uint64_t levee_xdp_boot_ns(void)
+{
+	return clock_ns(CLOCK_BOOTTIME);
+}
+
+static void xdp_now(struct levee_dataplane *dp, struct levee_time *now)
+{
+	(void)dp;
+	now->boot_ns = clock_ns(CLOCK_BOOTTIME);
+	now->unix_ns = clock_ns(CLOCK_REALTIME);
+}
+
+static int on_event(void *ctx, void *data, size_t size)
+{
+	struct levee_xdp *x = ctx;
+	const struct levee_event *e = data;
+
+	if (size >= sizeof(*e) && e->type == LEVEE_EVENT_PRESSURE &&
+	    e->seq == levee_read_once(x->maps.page->control.seq))
+		x->pressure = true;
+	return 0;
+}
+
+static int arm(const struct levee_xdp *x, uint64_t until_boot_ns)
+{
+	/* Zero would disarm it; 1 ns after boot is past, too. */
+	uint64_t at = until_boot_ns ? until_boot_ns : 1;
+	struct itimerspec when = { .it_value = { .tv_sec = (time_t)(at / LEVEE_NS_PER_S),
+						 .tv_nsec = (long)(at % LEVEE_NS_PER_S) } };
+
+	return timerfd_settime(x->timer_fd, TFD_TIMER_ABSTIME, &when, NULL) ? -errno : 0;
+}
+
+static int xdp_wait(struct levee_dataplane *dp, uint64_t until_boot_ns,
+		    struct levee_dp_event *event)
+{
+	struct levee_xdp *x = of(dp);
+	struct epoll_event ready;
+	uint64_t ticks;
+	int n, ret;
+
+	ret = arm(x, until_boot_ns);
+	if (ret)
+		return ret;
+	for (;;) {
+		n = epoll_wait(x->epoll_fd, &ready, 1, -1);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n <= 0)
+			continue;
+		*event = (struct levee_dp_event){ .type = LEVEE_DP_SIGNAL, .fd = ready.data.fd };
+		if (ready.data.fd == x->timer_fd) {
+			/* Only empties it; a spurious wake-up finds nothing there. */
+			if (read(x->timer_fd, &ticks, sizeof(ticks)) < 0 && errno == EAGAIN)
+				continue;
+			event->type = LEVEE_DP_DEADLINE;
+			return 0;
+		}
+		if (x->ring && ready.data.fd == ring_buffer__epoll_fd(x->ring)) {
+			ring_buffer__consume(x->ring);
+			if (!x->pressure)
+				continue;
+			x->pressure = false;
+			event->type = LEVEE_DP_PRESSURE;
+			return 0;
+		}
+		return 0;
+	}
+}
+
+static int watch_fd(const struct levee_xdp *x, int fd)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd };
+
+	return epoll_ctl(x->epoll_fd, EPOLL_CTL_ADD, fd, &e) ? -errno : 0;
+}
+
+static int xdp_watch(struct levee_dataplane *dp, int fd)
+{
+	return watch_fd(of(dp), fd);
+}
+
+/* ---- epochs ------------------------------------------------------------------------------ */
+
+/* See ebpf/maps.bpf.h: the update returns when every program that was running has ended. */
+static void fence(void *ctx)
+{
+	struct levee_xdp *x = ctx;
+	uint32_t zero = 0;
+
+	if (bpf_map_update_elem(x->maps.fd[MAP_FENCE], &zero, &x->fence_inner_fd, BPF_ANY))
+		levee_xdp_say(x, LEVEE_XDP_WARNING,
+			      "the kernel did not wait for running programs: %s; counts of this "
+			      "bin may be short by packets in flight",
+			      strerror(errno));
+}
+
+static void fill_drained(const struct mapset *maps, uint64_t seq, struct levee_drained *drained)
+{
+	*drained = (struct levee_drained){ .seq = seq,
+					   .opened_ns = maps->page->control.opened_ns[seq & 1],
+					   .bin_ns = maps->page->control.bin_ns[seq & 1] };
+}
+
+static int xdp_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct levee_sink *sink,
+		     struct levee_drained *drained)
+{
+	struct levee_xdp *x = of(dp);
+	struct levee_control *c = &x->maps.page->control;
+	uint64_t seq = c->seq;
+
+	if (x->unreleased)
+		return -EBUSY;
+	levee_mapset_size_next(&x->maps, (uint32_t)(seq & 1));
+	c->opened_ns[(seq + 1) & 1] = levee_xdp_boot_ns();
+	c->bin_ns[(seq + 1) & 1] = bin_ns;
+	__atomic_store_n(&c->seq, seq + 1, __ATOMIC_RELEASE);
+	x->unreleased = true;
+	fence(x);
+	fill_drained(&x->maps, seq, drained);
+	return levee_mapset_walk(&x->maps, (uint32_t)(seq & 1), dp->source6_length, sink,
+				 &drained->account);
+}
+
+/* Maps of another geometry, left by the process before: both epochs, in their order. */
+static int drain_before(struct levee_xdp *x, const struct levee_sink *sink,
+			struct levee_drained *drained)
+{
+	struct levee_control *c = &x->before.page->control;
+	uint64_t seq = c->drained + 1;
+
+	if (seq > c->seq) {
+		levee_mapset_close(&x->before);
+		x->has_before = false;
+		return -ENOENT;
+	}
+	fill_drained(&x->before, seq, drained);
+	drained->seq = 0; /* of maps that are going: no number in the new ones */
+	return levee_mapset_walk(&x->before, (uint32_t)(seq & 1), (uint8_t)c->mask6_len, sink,
+				 &drained->account);
+}
+
+static int xdp_redrain(struct levee_dataplane *dp, const struct levee_sink *sink,
+		       struct levee_drained *drained)
+{
+	struct levee_xdp *x = of(dp);
+	struct levee_control *c = &x->maps.page->control;
+	int ret;
+
+	if (x->unreleased)
+		return -EBUSY;
+	if (x->has_before) {
+		ret = drain_before(x, sink, drained);
+		if (ret != -ENOENT) {
+			x->unreleased = !ret;
+			return ret;
+		}
+	}
+	if (c->drained + 1 >= c->seq)
+		return -ENOENT;
+	x->unreleased = true;
+	fence(x); /* the process before may have died right after it switched */
+	fill_drained(&x->maps, c->seq - 1, drained);
+	return levee_mapset_walk(&x->maps, (uint32_t)((c->seq - 1) & 1), dp->source6_length, sink,
+				 &drained->account);
+}
+
+static void xdp_release(struct levee_dataplane *dp)
+{
+	struct levee_xdp *x = of(dp);
+	struct levee_control *c = &x->maps.page->control;
+
+	if (!x->unreleased)
+		return;
+	x->unreleased = false;
+	if (x->has_before) {
+		x->before.page->control.drained++;
+		return;
+	}
+	levee_mapset_clear(&x->maps, (uint32_t)((c->seq - 1) & 1));
+	__atomic_store_n(&c->drained, c->seq - 1, __ATOMIC_RELEASE);
+}
+
+static void xdp_peek(struct levee_dataplane *dp, struct levee_drained *open)
+{
+	struct levee_xdp *x = of(dp);
+	uint64_t seq = x->maps.page->control.seq;
+
+	fill_drained(&x->maps, seq, open);
+	levee_mapset_walk(&x->maps, (uint32_t)(seq & 1), 0, NULL, &open->account);
+}
+
+/* ---- settings ---------------------------------------------------------------------------- */
+
+static void xdp_set_audit(struct levee_dataplane *dp, bool audit)
+{
+	levee_write_once(of(dp)->maps.page->control.audit, audit);
+}
+
+/* Widen first, narrow last, so that no packet in both scopes is missed in between. */
+static void xdp_set_scope(struct levee_dataplane *dp, const struct levee_scope *scope)
+{
+	__u64 *now = (__u64 *)(void *)&of(dp)->maps.page->scope;
+	const __u64 *next = (const __u64 *)(const void *)scope;
+
+	_Static_assert(!(sizeof(*scope) % sizeof(__u64)), "written by words");
+	_Static_assert(!__builtin_offsetof(struct levee_scope, enabled), "the first word");
+	if (!scope->enabled)
+		levee_write_once(now[0], 0);
+	for (size_t i = 1; i < sizeof(*scope) / sizeof(__u64); i++)
+		levee_write_once(now[i], next[i]);
+	__atomic_store_n(&now[0], scope->enabled, __ATOMIC_RELEASE);
+}
+
+static void xdp_describe(struct levee_dataplane *dp, FILE *out)
+{
+	const struct levee_xdp *x = of(dp);
+
+	for (size_t i = 0; i < x->n_links; i++)
+		fprintf(out, "%s%s %s", i ? ", " : "", x->links[i].name,
+			x->links[i].native ? "native" : "generic");
+	fprintf(out, "; %u CPUs, room for %u IPv4 and %u IPv6 sources each, %u rules",
+		x->maps.geo.cpus, LEVEE_SLOTS << x->maps.geo.bits4,
+		LEVEE_SLOTS << x->maps.geo.bits6, x->maps.geo.rules - 1);
+}
+
+/* ---- closing ----------------------------------------------------------------------------- */
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void xdp_close(struct levee_dataplane *dp)
+{
+	struct levee_xdp *x = of(dp);
+
+	levee_policy_free(&x->dp.policy);
+	levee_links_close(x);
+	ring_buffer__free(x->ring);
+	list_bpf__destroy(x->list);
+	levee_bpf__destroy(x->skel);
+	levee_mapset_close(&x->maps);
+	levee_mapset_close(&x->before);
+	close_fd(&x->fence_inner_fd);
+	close_fd(&x->timer_fd);
+	close_fd(&x->epoll_fd);
+	close_fd(&x->lock_fd);
+	free(x);
+}
+
+static const struct levee_dataplane_ops xdp_ops = {
+	.name = "xdp",
+	.now = xdp_now,
+	.wait = xdp_wait,
+	.watch = xdp_watch,
+	.drain = xdp_drain,
+	.redrain = xdp_redrain,
+	.release = xdp_release,
+	.peek = xdp_peek,
+	.set_audit = xdp_set_audit,
+	.set_scope = xdp_set_scope,
+	.describe = xdp_describe,
+	.close = xdp_close,
+};
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+/* The nearest directory above the pins that is there must be on a BPF file system. */
+static int check_pin_dir(const struct levee_xdp *x)
+{
+	char parent[PATH_MAX];
+	char *slash;
+
+	snprintf(parent, sizeof(parent), "%s", x->pin);
+	slash = strrchr(parent, '/');
+	if (!slash || slash == parent) {
+		levee_xdp_say(x, LEVEE_XDP_ERROR,
+			      "[data_path] pin = %s is not a path below a BPF file system", x->pin);
+		return -EINVAL;
+	}
+	*slash = '\0';
+	if (is_bpffs(x->pin) || is_bpffs(parent))
+		return 0;
+	levee_xdp_say(x, LEVEE_XDP_ERROR,
+		      "%s is not on a BPF file system; mount one with `mount -t bpf bpf "
+		      "/sys/fs/bpf` (systemd does by itself), or change [data_path] pin. "
+		      "`ip netns exec` hides it: use `nsenter --net=/run/netns/NAME` instead",
+		      parent);
+	return -ENOTSUP;
+}
+
+/* One daemon a directory: its lock dies with it. */
+static int lock_pin_dir(struct levee_xdp *x)
+{
+	int ret;
+
+	if (mkdir(x->pin, 0700) && errno != EEXIST) {
+		ret = -errno;
+		levee_xdp_say(x, LEVEE_XDP_ERROR, "cannot make %s: %s; root is needed", x->pin,
+			      strerror(-ret));
+		return ret;
+	}
+	x->lock_fd = open(x->pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (x->lock_fd < 0) {
+		ret = -errno;
+		levee_xdp_say(x, LEVEE_XDP_ERROR, "cannot open %s: %s", x->pin, strerror(-ret));
+		return ret;
+	}
+	if (flock(x->lock_fd, LOCK_EX | LOCK_NB)) {
+		levee_xdp_say(x, LEVEE_XDP_ERROR,
+			      "another levee runs with [data_path] pin = %s; stop it first, or "
+			      "give this one a directory of its own",
+			      x->pin);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static void name_maps(struct levee_xdp *x)
+{
+	const struct levee_hash_key *key = &x->maps.geo.key;
+
+	/* The hash key is random for each set of maps, and secret: its own hash names it. */
+	snprintf(x->maps_id, sizeof(x->maps_id), "%016llx",
+		 (unsigned long long)levee_hash6(key, key->mul_1 >> 7, key->mul_2 >> 9));
+}
+
+/* Pinned maps of the same sizes are taken over; of other sizes, they are drained and replaced. */
+static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *options)
+{
+	struct levee_geometry wanted;
+	int ret;
+
+	levee_geometry_from(&wanted, options);
+	ret = levee_mapset_open_pinned(&x->maps, x->pin);
+	if (!ret && levee_mapset_fits(&x->maps, &wanted) &&
+	    x->maps.page->control.mask6_len == options->source6_length) {
+		x->resumed = true;
+		return levee_mapset_load(x);
+	}
+	if (!ret) {
+		levee_xdp_say(x, LEVEE_XDP_NOTICE,
+			      "sizes changed: new maps take the place of those pinned in %s",
+			      x->pin);
+		x->before = x->maps;
+		x->has_before = true;
+	} else if (ret != -ENOENT) {
+		levee_xdp_say(x, LEVEE_XDP_WARNING,
+			      "maps pinned in %s are of another version or damaged (%s): new ones "
+			      "take their place; counts of the running bin are lost, blocks come "
+			      "from the state file",
+			      x->pin, strerror(-ret));
+	}
+	ret = levee_mapset_create(x, options);
+	if (ret)
+		return ret;
+	x->maps.page->control.mask6_hi = levee_mask6_hi(options->source6_length);
+	x->maps.page->control.mask6_lo = levee_mask6_lo(options->source6_length);
+	x->maps.page->control.mask6_len = options->source6_length;
+	return 0;
+}
+
+static int explain_load(const struct levee_xdp *x, int ret)
+{
+	if (ret == -EPERM)
+		levee_xdp_say(
+			x, LEVEE_XDP_ERROR,
+			"the kernel does not let this user load BPF programs: run as root, or "
+			"with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+	else if (ret == -ENOMEM || ret == -E2BIG)
+		levee_xdp_say(x, LEVEE_XDP_ERROR,
+			      "no memory for the maps (%s): lower [data_path] sources, sources6 or "
+			      "rules, or raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity)",
+			      strerror(-ret));
+	else
+		levee_xdp_say(
+			x, LEVEE_XDP_ERROR,
+			"the kernel refuses the XDP program: %s%s%s; Linux 5.15 or later with "
+			"CONFIG_BPF_SYSCALL is needed",
+			strerror(-ret), complaint[0] ? ": " : "", complaint);
+	return ret;
+}
+
+static int open_policy(struct levee_xdp *x)
+{
+	struct levee_page *page = x->maps.page;
+	struct levee_policy_memory memory = {
+		.near4 = page->near4,
+		.far4 = x->maps.area[MAP_FAR4],
+		.top6 = page->top6,
+		.near6 = page->near6,
+		.far6 = x->maps.area[MAP_FAR6],
+		.buckets = x->maps.area[MAP_POLICY],
+		.rules = x->maps.area[MAP_RULES],
+		.hits = x->maps.area[MAP_HITS],
+		.lengths = page->control.len,
+		.lengths_in_use = &page->control.lengths,
+		.rule_bits = x->maps.geo.rule_bits,
+		.rule_count = x->maps.geo.rules,
+		.cpus = x->maps.geo.cpus,
+		.key = x->maps.geo.key,
+		.fence = fence,
+		.ctx = x,
+	};
+
+	x->fence_inner_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fence_inner", 4, 4, 1, NULL);
+	if (x->fence_inner_fd < 0)
+		return -errno;
+	return levee_policy_new(&x->dp.policy, &memory);
+}
+
+static int open_events(struct levee_xdp *x)
+{
+	int ret;
+
+	x->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	x->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (x->epoll_fd < 0 || x->timer_fd < 0)
+		return -errno;
+	x->ring = ring_buffer__new(x->maps.fd[MAP_EVENTS], on_event, x, NULL);
+	if (!x->ring)
+		return -errno;
+	ret = watch_fd(x, x->timer_fd);
+	return ret ? ret : watch_fd(x, ring_buffer__epoll_fd(x->ring));
+}
+
+static int open_all(struct levee_xdp *x, const struct levee_xdp_options *options)
+{
+	int ret;
+
+	if (geteuid() != 0)
+		levee_xdp_say(x, LEVEE_XDP_NOTICE,
+			      "not running as root: this works only with "
+			      "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
+	ret = levee_links_open(x, options);
+	if (ret)
+		return ret;
+	ret = check_pin_dir(x);
+	if (ret)
+		return ret;
+	ret = lock_pin_dir(x);
+	if (ret)
+		return ret;
+	levee_xdp_forget_complaint();
+	ret = open_maps(x, options);
+	if (ret)
+		return explain_load(x, ret);
+	name_maps(x);
+	ret = open_policy(x);
+	if (!ret)
+		ret = open_events(x);
+	if (ret)
+		levee_xdp_say(x, LEVEE_XDP_ERROR, "cannot set up the data path: %s",
+			      strerror(-ret));
+	return ret;
+}
+
+int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options *options)
+{
+	struct levee_xdp *x = calloc(1, sizeof(*x));
+	struct levee_dataplane *dp;
+	int ret;
+
+	*out = NULL;
+	if (!x)
+		return -ENOMEM;
+	x->dp.ops = &xdp_ops;
+	x->dp.source6_length = options->source6_length;
+	x->lock_fd = x->fence_inner_fd = x->epoll_fd = x->timer_fd = x->prog_fd = -1;
+	levee_mapset_init(&x->maps);
+	levee_mapset_init(&x->before);
+	x->attach = options->attach;
+	x->say = options->say;
+	x->say_ctx = options->ctx;
+	snprintf(x->pin, sizeof(x->pin), "%s", options->pin);
+	libbpf_set_print(on_libbpf);
+
+	ret = open_all(x, options);
+	dp = &x->dp;
+	if (ret) {
+		bool made = x->lock_fd >= 0 && !x->resumed;
+
+		levee_dataplane_close(&dp);
+		if (made)
+			rmdir(options->pin); /* stays if it holds anything */
+		return ret;
+	}
+	*out = dp;
+	return 0;
+}
+
+/* ---- starting ---------------------------------------------------------------------------- */
+
+static int pin_program(const struct levee_xdp *x)
+{
+	char path[PATH_MAX + 32];
+
+	snprintf(path, sizeof(path), "%s/program", x->pin);
+	unlink(path);
+	return bpf_obj_pin(x->prog_fd, path) ? -errno : 0;
+}
+
+static const struct {
+	const char *name;
+	enum map_nr map;
+} list_table[] = {
+	{ "sources4", MAP_SOURCES4 },
+	{ "sources6", MAP_SOURCES6 },
+	{ "rules", MAP_RULES },
+};
+
+static int pin_list(const struct levee_xdp *x, struct bpf_program *program, enum map_nr map,
+		    const char *name)
+{
+	union bpf_iter_link_info info = { .map.map_fd = (uint32_t)x->maps.fd[map] };
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+	char path[PATH_MAX + 32];
+	struct bpf_link *link;
+	int ret;
+
+	snprintf(path, sizeof(path), "%s/%s", x->pin, name);
+	unlink(path);
+	link = bpf_program__attach_iter(program, &opts);
+	if (!link)
+		return -errno;
+	ret = bpf_link__pin(link, path);
+	bpf_link__destroy(link);
+	return ret;
+}
+
+static int load_lists(struct levee_xdp *x)
+{
+	int ret;
+
+	x->list = list_bpf__open();
+	if (!x->list)
+		return -errno;
+	memcpy((void *)&x->list->rodata->geo, &x->maps.geo, sizeof(x->maps.geo));
+	ret = levee_mapset_reuse(x->list->obj, &x->maps);
+	return ret ? ret : list_bpf__load(x->list);
+}
+
+/* For people who `cat`: the data path does not need it, so a kernel without it is no error. */
+static void pin_lists(struct levee_xdp *x)
+{
+	int ret = load_lists(x);
+
+	if (!ret)
+		ret = pin_list(x, x->list->progs.list_sources4, list_table[0].map,
+			       list_table[0].name);
+	if (!ret)
+		ret = pin_list(x, x->list->progs.list_sources6, list_table[1].map,
+			       list_table[1].name);
+	if (!ret)
+		ret = pin_list(x, x->list->progs.list_rules, list_table[2].map, list_table[2].name);
+	if (ret)
+		levee_xdp_say(x, LEVEE_XDP_WARNING,
+			      "no lists to `cat` in %s: %s%s%s; `bpftool map dump` still works",
+			      x->pin, strerror(-ret), complaint[0] ? ": " : "", complaint);
+}
+
+/* New maps take the place of the old, under the same names. */
+static int pin_maps(struct levee_xdp *x)
+{
+	int ret;
+
+	if (x->resumed)
+		return 0;
+	levee_mapset_unpin(x->pin);
+	ret = levee_mapset_pin(x);
+	if (ret)
+		levee_xdp_say(x, LEVEE_XDP_ERROR, "cannot pin the maps in %s: %s", x->pin,
+			      strerror(-ret));
+	return ret;
+}
+
+static void remove_pins(const char *pin);
+
+int levee_xdp_start(struct levee_dataplane *dp)
+{
+	struct levee_xdp *x = of(dp);
+	int ret;
+
+	ret = pin_maps(x);
+	if (!ret)
+		ret = levee_links_start(x);
+	if (ret) {
+		if (!x->resumed && !x->has_before)
+			remove_pins(x->pin);
+		return ret;
+	}
+	if (x->has_before)
+		fence(x); /* nobody counts in the old maps any more */
+	levee_xdp_forget_complaint();
+	ret = pin_program(x);
+	if (ret)
+		levee_xdp_say(x, LEVEE_XDP_WARNING, "cannot pin the program in %s: %s", x->pin,
+			      strerror(-ret));
+	pin_lists(x);
+	return 0;
+}
+
+const char *levee_xdp_maps_id(const struct levee_dataplane *dp)
+{
+	return ((const struct levee_xdp *)dp)->maps_id;
+}
+
+bool levee_xdp_resumed(const struct levee_dataplane *dp)
+{
+	return ((const struct levee_xdp *)dp)->resumed;
+}
+
+/* ---- taking it off ----------------------------------------------------------------------- */
+
+static int remove_dir(const char *pin, const char *name, unsigned int *removed)
+{
+	char path[PATH_MAX + 300];
+	struct dirent *e;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/%s", pin, name);
+	dir = opendir(path);
+	if (!dir)
+		return -errno;
+	while ((e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s/%s", pin, name, e->d_name);
+		if (!unlink(path))
+			(*removed)++;
+	}
+	closedir(dir);
+	snprintf(path, sizeof(path), "%s/%s", pin, name);
+	return rmdir(path) ? -errno : 0;
+}
+
+static void remove_pins(const char *pin)
+{
+	static const char *const files[] = { "program", "sources4", "sources6", "rules" };
+	char path[PATH_MAX + 32];
+	unsigned int removed = 0;
+
+	remove_dir(pin, "links", &removed);
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		snprintf(path, sizeof(path), "%s/%s", pin, files[i]);
+		unlink(path);
+	}
+	remove_dir(pin, "maps", &removed);
+	rmdir(pin);
+}
+
+int levee_xdp_detach(const char *pin, bool force,
+		     void (*say)(void *ctx, enum levee_xdp_say level, const char *message),
+		     void *ctx)
+{
+	struct levee_xdp speaker = { .say = say, .say_ctx = ctx };
+	unsigned int links = 0;
+	int fd, ret;
+
+	fd = open(pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) {
+		ret = -errno;
+		levee_xdp_say(&speaker, LEVEE_XDP_ERROR, "nothing is pinned in %s: %s", pin,
+			      strerror(-ret));
+		return ret;
+	}
+	if (!is_bpffs(pin)) {
+		close(fd);
+		levee_xdp_say(&speaker, LEVEE_XDP_ERROR,
+			      "%s is not on a BPF file system: left alone", pin);
+		return -ENOTSUP;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) && !force) {
+		close(fd);
+		levee_xdp_say(
+			&speaker, LEVEE_XDP_ERROR,
+			"a levee runs with %s; stop it first, or use --force (packets pass at "
+			"once, and the daemon goes blind)",
+			pin);
+		return -EBUSY;
+	}
+	remove_dir(pin, "links", &links);
+	remove_pins(pin);
+	close(fd);
+	levee_xdp_say(&speaker, LEVEE_XDP_NOTICE,
+		      "detached from %u interface%s; nothing is left in %s", links,
+		      links == 1 ? "" : "s", pin);
+	return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The XDP data path: user space's side of ebpf/levee.bpf.c.
+ *
+ * Program, links and maps are pinned below one directory, so that counting and dropping go on
+ * while no daemon lives, and the next one takes them over without detaching:
+ *
+ *	PIN/maps/NAME        the maps (see ebpf/maps.bpf.h); maps/control is the .bss
+ *	PIN/links/INTERFACE  one link for each interface
+ *	PIN/program          the program
+ *	PIN/sources4, PIN/sources6, PIN/rules     for `cat`
+ *
+ * Order of calls: levee_xdp_open() loads or takes over, and touches no interface; the caller puts
+ * allow list and blocks into the policy; levee_xdp_start() attaches. Whoever was protected before
+ * stays so throughout, and no packet meets a program whose allow list is not yet there.
+ */
+#ifndef LEVEE_XDP_H
+#define LEVEE_XDP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/dataplane.h"
+
+#define LEVEE_XDP_PIN "/sys/fs/bpf/levee"
+
+enum levee_xdp_attach { LEVEE_XDP_AUTO, LEVEE_XDP_NATIVE, LEVEE_XDP_GENERIC };
+
+/* How a message is meant; levels as of syslog, so that the caller can map them. */
+enum levee_xdp_say { LEVEE_XDP_ERROR = 3, LEVEE_XDP_WARNING = 4, LEVEE_XDP_NOTICE = 5 };
+
+struct levee_xdp_options {
+	const char *const *interfaces; /* names; at least one */
+	size_t n_interfaces;
+	enum levee_xdp_attach attach;
+	const char *pin;	/* directory on a BPF file system */
+	uint64_t sources;	/* IPv4 slots per CPU and epoch; rounded up to a power of two */
+	uint64_t sources6;	/* IPv6 slots */
+	uint64_t rules;		/* allowed and blocked prefixes */
+	uint8_t source6_length; /* 1 to 128 */
+	/** Told in whole sentences what was done and what went wrong. */
+	void (*say)(void *ctx, enum levee_xdp_say level, const char *message);
+	void *ctx;
+};
+
+/**
+ * Load the program, or take over what is pinned, keeping its counts, blocks and links.
+ * \param out  the caller closes it with levee_dataplane_close()
+ * \return 0; -errno with the cause said: -EPERM, -ENODEV (no such interface), -EBUSY (another
+ *         levee holds the directory), -ENOTSUP (kernel lacks something), -ENOMEM ...
+ */
+int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options *options);
+
+/**
+ * Attach to every interface, or replace the program that an earlier levee attached there.
+ * All or nothing: on failure no interface is left with a link that this call made.
+ * An XDP program of somebody else is never replaced: -EBUSY, and its name and id are said.
+ */
+int levee_xdp_start(struct levee_dataplane *dp);
+
+/** Names the set of maps: kept while they are, new with new maps. Valid until close. */
+const char *levee_xdp_maps_id(const struct levee_dataplane *dp);
+
+/** Were blocks and counts of a process before found and taken over? */
+bool levee_xdp_resumed(const struct levee_dataplane *dp);
+
+/**
+ * Take everything off: links, program, maps. Packets pass from then on.
+ * \return 0; -ENOENT if nothing is pinned there; -EBUSY while a daemon runs, unless force
+ */
+int levee_xdp_detach(const char *pin, bool force,
+		     void (*say)(void *ctx, enum levee_xdp_say level, const char *message),
+		     void *ctx);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Private to dataplane/xdp/: the handle, the set of maps, and who does what with them. */
+#ifndef LEVEE_XDP_INTERNAL_H
+#define LEVEE_XDP_INTERNAL_H
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <limits.h>
+#include <net/if.h>
+#include <stdarg.h>
+
+#include "dataplane/xdp/xdp.h"
+
+#define LEVEE_SAY_MAX 1024
+
+/* Maps in the order of the table in maps.c. */
+enum map_nr {
+	MAP_PAGE,
+	MAP_ROWS,
+	MAP_SOURCES4,
+	MAP_SOURCES6,
+	MAP_EVICTED4,
+	MAP_EVICTED6,
+	MAP_POLICY,
+	MAP_RULES,
+	MAP_HITS,
+	MAP_FAR4,
+	MAP_FAR6,
+	MAP_EVENTS,
+	MAP_FENCE,
+	MAPS
+};
+
+/* One set of maps, in memory. fds are -1 and areas NULL until they are there. */
+struct mapset {
+	int fd[MAPS];
+	void *area[MAPS];
+	size_t size[MAPS];
+	struct levee_geometry geo;
+	struct levee_page *page;
+	struct levee_row *rows;
+	struct levee_bucket4 *sources4;
+	struct levee_bucket6 *sources6;
+	struct levee_evicted4 *evicted4;
+	struct levee_evicted6 *evicted6;
+};
+
+struct link {
+	char name[IF_NAMESIZE];
+	unsigned int ifindex;
+	int fd;
+	bool made_here; /* by this call of start(): undone if a later one fails */
+	bool native;
+};
+
+struct levee_xdp {
+	struct levee_dataplane dp; /* first */
+	char pin[PATH_MAX];
+	int lock_fd; /* the directory, flock()ed */
+	enum levee_xdp_attach attach;
+	bool frags;
+	bool resumed;
+	bool unreleased; /* drained, not released */
+	bool pressure;
+	char maps_id[40];
+
+	struct mapset maps;
+	struct mapset before; /* maps of another geometry that this one replaces; drained once */
+	bool has_before;
+	struct levee_bpf *skel;
+	struct list_bpf *list;
+	int prog_fd;
+	int fence_inner_fd;
+
+	struct link *links;
+	size_t n_links;
+
+	struct ring_buffer *ring;
+	int epoll_fd;
+	int timer_fd;
+
+	void (*say)(void *ctx, enum levee_xdp_say level, const char *message);
+	void *say_ctx;
+};
+
+/* xdp.c */
+void levee_xdp_say(const struct levee_xdp *x, enum levee_xdp_say level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+const char *levee_xdp_kernel_says(void); /* libbpf's last complaint, "" if none */
+void levee_xdp_forget_complaint(void);
+uint64_t levee_xdp_boot_ns(void);
+
+/* maps.c */
+void levee_mapset_init(struct mapset *maps);
+void levee_mapset_close(struct mapset *maps);
+int levee_mapset_open_pinned(struct mapset *maps, const char *pin);
+int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *options);
+int levee_mapset_reuse(struct bpf_object *object, const struct mapset *maps);
+int levee_mapset_load(struct levee_xdp *x);
+int levee_mapset_pin(struct levee_xdp *x);
+int levee_mapset_unpin(const char *pin);
+bool levee_mapset_fits(const struct mapset *maps, const struct levee_geometry *geo);
+void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options);
+int levee_mapset_walk(const struct mapset *maps, uint32_t epoch, uint8_t source6_length,
+		      const struct levee_sink *sink, struct levee_account *account);
+void levee_mapset_size_next(const struct mapset *maps, uint32_t running);
+void levee_mapset_clear(const struct mapset *maps, uint32_t epoch);
+
+/* attach.c */
+int levee_links_open(struct levee_xdp *x, const struct levee_xdp_options *options);
+int levee_links_start(struct levee_xdp *x);
+void levee_links_close(struct levee_xdp *x);
+
+#endif

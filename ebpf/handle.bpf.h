@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * The way of a packet: who sent it, is he allowed, is he blocked, is it in scope, count.
+ *
+ * Each packet ends in exactly one outcome of its CPU's account, and every path but one ends in
+ * XDP_PASS: whatever is missing or odd, traffic flows. A header, because the bench wraps the same
+ * code in a program that makes its own packets.
+ */
+#ifndef LEVEE_HANDLE_BPF_H
+#define LEVEE_HANDLE_BPF_H
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include <levee/shared.h>
+
+#include "ebpf/maps.bpf.h"
+
+/* The row of this CPU in tables that hold a row for each epoch and CPU. */
+struct levee_where {
+	struct levee_row *row;
+	__u32 row_nr;
+	__u32 cpu;
+	__u32 epoch;
+};
+
+/* Boot time, read from the clock once a kernel tick: expiry needs no better. */
+static __always_inline __u64 coarse_boot_ns(struct levee_row *row)
+{
+	__u64 tick = bpf_jiffies64();
+
+	if (row->now_tick != tick) {
+		row->now_ns = bpf_ktime_get_boot_ns();
+		row->now_tick = tick;
+	}
+	return row->now_ns;
+}
+
+/* A prefix that is looked for; host bits are zero. */
+struct levee_prefix_key {
+	__u64 hi;
+	__u64 lo;
+	__u32 length;
+};
+
+/*
+ * Is the rule at this index the one looked for, and in force? Returns its verdict.
+ * The drop is counted here, where its rule is known.
+ */
+static __always_inline __u32 apply_rule(const struct levee_where *w, __u32 index,
+					const struct levee_prefix_key *key, __u64 bytes)
+{
+	struct levee_rule *rule = bpf_map_lookup_elem(&rules, &index);
+	struct levee_hits *hit;
+	__u64 now_ns, expires_ns;
+	__u32 cell;
+
+	/* An IPv6 tag may be shared by two prefixes, and a rule may just be going. */
+	if (!rule || rule->hi != key->hi || rule->lo != key->lo || rule->length != key->length)
+		return LEVEE_VERDICT_NONE;
+
+	now_ns = coarse_boot_ns(w->row);
+	expires_ns = levee_read_once(rule->expires_ns);
+	if (expires_ns <= now_ns)
+		return LEVEE_VERDICT_NONE;
+	if (rule->verdict != LEVEE_VERDICT_BLOCK)
+		return rule->verdict;
+
+	cell = w->cpu * geo.rules + index;
+	hit = bpf_map_lookup_elem(&hits, &cell);
+	if (hit) {
+		if (levee_unlikely(!hit->packets))
+			hit->first_ns = bpf_ktime_get_boot_ns();
+		hit->packets++;
+		hit->bytes += bytes;
+		hit->last_ns = now_ns;
+	}
+	return LEVEE_VERDICT_BLOCK;
+}
+
+/* Rule index for a tag in one bucket; 0 if there is none. *full says whether to look further. */
+static __always_inline __u32 search_bucket(__u32 nr, __u64 tag, int *full)
+{
+	struct levee_policy_bucket *b = bpf_map_lookup_elem(&policy, &nr);
+
+	*full = 0;
+	if (!b)
+		return 0;
+	for (__u32 i = 0; i < LEVEE_POLICY_SLOTS; i++) {
+		__u64 slot = levee_read_once(b->slot[i]);
+
+		if (!slot)
+			return 0; /* slots fill from 0, so this is the end */
+		if (levee_slot_is(slot, tag))
+			return levee_slot_rule(slot);
+	}
+	*full = 1;
+	return 0;
+}
+
+static __always_inline __u32 search_rule(const struct levee_where *w,
+					 const struct levee_prefix_key *key, __u64 hash, __u64 tag,
+					 __u64 bytes)
+{
+	__u32 index;
+	int full;
+
+	index = search_bucket(levee_bucket_of(hash, geo.rule_bits), tag, &full);
+	if (!index && full) {
+		hash = levee_hash_again(hash_key(), hash);
+		index = search_bucket(levee_bucket_of(hash, geo.rule_bits), tag, &full);
+	}
+	return index ? apply_rule(w, index, key, bytes) : LEVEE_VERDICT_NONE;
+}
+
+/* The slow halves: once the bitmaps say that a rule may apply. Not inlined: verified once. */
+static __noinline __u32 decide4(const struct levee_where *w, __u32 addr, __u64 bytes)
+{
+	__u32 set = levee_read_once(levee.control.lengths) & 1;
+	__u32 n = levee.control.len[set].n4;
+
+	for (__u32 i = 0; i < 33 && i < n; i++) {
+		__u32 length = levee.control.len[set].len4[i] & 63;
+		struct levee_prefix_key key = {
+			.hi = addr & levee_mask4(length),
+			.length = length,
+		};
+		__u32 verdict = search_rule(w, &key, levee_rule_hash4(hash_key(), key.hi, length),
+					    levee_slot_tag4(key.hi, length), bytes);
+
+		if (verdict)
+			return verdict;
+	}
+	return LEVEE_VERDICT_NONE;
+}
+
+static __noinline __u32 decide6(const struct levee_where *w, __u64 hi, __u64 lo, __u64 bytes)
+{
+	__u32 set = levee_read_once(levee.control.lengths) & 1;
+	__u32 n = levee.control.len[set].n6;
+
+	for (__u32 i = 0; i < 129 && i < n; i++) {
+		__u32 length = levee.control.len[set].len6[i];
+		struct levee_prefix_key key = {
+			.hi = hi & levee_mask6_hi(length),
+			.lo = lo & levee_mask6_lo(length),
+			.length = length,
+		};
+		__u64 hash = levee_rule_hash6(hash_key(), key.hi, key.lo, length);
+		__u32 verdict = search_rule(w, &key, hash, levee_slot_tag6(hash, length), bytes);
+
+		if (verdict)
+			return verdict;
+	}
+	return LEVEE_VERDICT_NONE;
+}
+
+static __always_inline int may_match4(const struct levee_packet *pkt)
+{
+	__u32 addr = (__u32)pkt->hi, word;
+	__u64 *far;
+
+	if (!((levee.near4[(addr >> 22) & (LEVEE_NEAR_WORDS - 1)] >> ((addr >> 16) & 63)) & 1))
+		return 0;
+	word = addr >> 14;
+	far = bpf_map_lookup_elem(&far4, &word);
+	return far && ((*far >> ((addr >> 8) & 63)) & 1);
+}
+
+static __always_inline int may_match6(const struct levee_packet *pkt)
+{
+	__u32 bit = (__u32)(pkt->hi >> 48), word, code;
+	__u64 *far;
+
+	if ((levee.top6[(bit >> 6) & (LEVEE_NEAR_WORDS - 1)] >> (bit & 63)) & 1)
+		return 1;
+	bit = levee_near6_cell(hash_key(), pkt->hi) & 0xffff;
+	code = (__u32)(levee.near6[(bit >> 5) & (LEVEE_NEAR6_WORDS - 1)] >> ((bit & 31) * 2)) & 3;
+	if (!code)
+		return 0;
+	if (code & LEVEE_NEAR6_SHORT)
+		return 1;
+	bit = levee_far6_bit(hash_key(), pkt->hi);
+	word = bit >> 6;
+	far = bpf_map_lookup_elem(&far6, &word);
+	return far && ((*far >> (bit & 63)) & 1);
+}
+
+/* Half of a log gone is the moment to say so: the rest lasts until the controller is here. */
+static __noinline void raise_pressure(__u32 cpu)
+{
+	struct levee_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
+
+	if (!e)
+		return;
+	e->type = LEVEE_EVENT_PRESSURE;
+	e->cpu = cpu;
+	e->seq = levee.control.seq;
+	bpf_ringbuf_submit(e, 0);
+}
+
+static __noinline void evict4(struct levee_where *w, __u32 addr, __u32 packets, __u64 bytes)
+{
+	__u64 at = w->row->log4++;
+	__u32 index = w->row_nr * geo.log4 + (__u32)at;
+	struct levee_evicted4 *e;
+
+	if (at == geo.log4 / 2)
+		raise_pressure(w->cpu);
+	e = at < geo.log4 ? bpf_map_lookup_elem(&evicted4, &index) : 0;
+	if (!e) {
+		levee_fold_add(&w->row->fold, packets, bytes);
+		return;
+	}
+	e->addr = addr;
+	e->packets = packets;
+	e->bytes = bytes;
+}
+
+static __noinline void evict6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot)
+{
+	__u64 at = w->row->log6++;
+	__u32 index = w->row_nr * geo.log6 + (__u32)at;
+	struct levee_evicted6 *e;
+
+	slot &= LEVEE_SLOTS - 1;
+	if (at == geo.log6 / 2)
+		raise_pressure(w->cpu);
+	e = at < geo.log6 ? bpf_map_lookup_elem(&evicted6, &index) : 0;
+	if (!e) {
+		levee_fold_add(&w->row->fold, b->packets[slot], b->bytes[slot]);
+		return;
+	}
+	e->hi = b->hi[slot];
+	e->lo = b->lo[slot];
+	e->packets = b->packets[slot];
+	e->bytes = b->bytes[slot];
+}
+
+static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b, __u32 slot,
+				 __u64 bytes)
+{
+	slot &= LEVEE_SLOTS - 1;
+	if (levee_unlikely(b->packets[slot] == LEVEE_SLOT4_FULL)) {
+		evict4(w, b->addr[slot], b->packets[slot], b->bytes[slot]);
+		b->packets[slot] = 0;
+		b->bytes[slot] = 0;
+	}
+	b->packets[slot]++;
+	b->bytes[slot] += bytes;
+}
+
+/*
+ * A source that is in neither of its buckets takes the least slot of both.
+ * Returns the slot, plus LEVEE_SLOTS if it is in the second bucket.
+ */
+static __noinline __u32 make_room4(struct levee_where *w, struct levee_bucket4 *b,
+				   struct levee_bucket4 *c)
+{
+	__u32 slot = levee_least4(b) & (LEVEE_SLOTS - 1);
+	__u32 other = levee_least4(c) & (LEVEE_SLOTS - 1);
+	__u32 second = 0;
+
+	if (c->packets[other] < b->packets[slot]) {
+		second = LEVEE_SLOTS;
+		b = c;
+		slot = other;
+	}
+	if (b->packets[slot])
+		evict4(w, b->addr[slot], b->packets[slot], b->bytes[slot]);
+	else
+		w->row->names4++;
+	return slot + second;
+}
+
+static __noinline __u32 make_room6(struct levee_where *w, struct levee_bucket6 *b,
+				   struct levee_bucket6 *c)
+{
+	__u32 slot = levee_least6(b) & (LEVEE_SLOTS - 1);
+	__u32 other = levee_least6(c) & (LEVEE_SLOTS - 1);
+	__u32 second = 0;
+
+	if (c->packets[other] < b->packets[slot]) {
+		second = LEVEE_SLOTS;
+		b = c;
+		slot = other;
+	}
+	if (b->packets[slot])
+		evict6(w, b, slot);
+	else
+		w->row->names6++;
+	return slot + second;
+}
+
+static __always_inline int count4(struct levee_where *w, const struct levee_packet *pkt,
+				  __u64 bytes)
+{
+	__u32 addr = (__u32)pkt->hi;
+	__u64 hash = levee_hash4(hash_key(), addr);
+	__u32 base = w->row_nr << geo.bits4;
+	__u32 bits = levee.control.bits4[w->epoch];
+	__u32 nr = base + levee_bucket_of(hash, bits);
+	struct levee_bucket4 *b, *c;
+	__u32 slot;
+
+	b = bpf_map_lookup_elem(&sources4, &nr);
+	if (!b)
+		return -1;
+	slot = levee_find4(b, addr);
+	if (levee_likely(slot < LEVEE_SLOTS)) {
+		hit4(w, b, slot, bytes);
+		return 0;
+	}
+	nr = base + levee_bucket_of(levee_hash_again(hash_key(), hash), bits);
+	c = bpf_map_lookup_elem(&sources4, &nr);
+	if (!c)
+		return -1;
+	slot = levee_find4(c, addr);
+	if (slot < LEVEE_SLOTS) {
+		hit4(w, c, slot, bytes);
+		return 0;
+	}
+	slot = make_room4(w, b, c);
+	if (slot >= LEVEE_SLOTS)
+		b = c;
+	slot &= LEVEE_SLOTS - 1;
+	b->addr[slot] = addr;
+	b->packets[slot] = 1;
+	b->bytes[slot] = bytes;
+	return 0;
+}
+
+static __always_inline int count6(struct levee_where *w, const struct levee_packet *pkt,
+				  __u64 bytes)
+{
+	__u64 hi = pkt->hi & levee.control.mask6_hi, lo = pkt->lo & levee.control.mask6_lo;
+	__u64 hash = levee_hash6(hash_key(), hi, lo);
+	__u32 base = w->row_nr << geo.bits6;
+	__u32 bits = levee.control.bits6[w->epoch];
+	__u32 nr = base + levee_bucket_of(hash, bits);
+	struct levee_bucket6 *b, *c;
+	__u32 slot;
+
+	b = bpf_map_lookup_elem(&sources6, &nr);
+	if (!b)
+		return -1;
+	slot = levee_find6(b, hi, lo);
+	if (levee_likely(slot < LEVEE_SLOTS)) {
+		slot &= LEVEE_SLOTS - 1;
+		b->packets[slot]++;
+		b->bytes[slot] += bytes;
+		return 0;
+	}
+	nr = base + levee_bucket_of(levee_hash_again(hash_key(), hash), bits);
+	c = bpf_map_lookup_elem(&sources6, &nr);
+	if (!c)
+		return -1;
+	slot = levee_find6(c, hi, lo);
+	if (slot < LEVEE_SLOTS) {
+		slot &= LEVEE_SLOTS - 1;
+		c->packets[slot]++;
+		c->bytes[slot] += bytes;
+		return 0;
+	}
+	slot = make_room6(w, b, c);
+	if (slot >= LEVEE_SLOTS)
+		b = c;
+	slot &= LEVEE_SLOTS - 1;
+	b->hi[slot] = hi;
+	b->lo[slot] = lo;
+	b->packets[slot] = 1;
+	b->bytes[slot] = bytes;
+	return 0;
+}
+
+/* Everything that is done with a packet. `bytes` is its length on the wire. */
+static __always_inline int handle(const void *data, const void *data_end, __u64 bytes)
+{
+	struct levee_packet pkt;
+	struct levee_where w;
+	__u32 verdict = LEVEE_VERDICT_NONE;
+	int ret;
+
+	w.cpu = bpf_get_smp_processor_id();
+	w.epoch = (__u32)levee_read_once(levee.control.seq) & 1;
+	w.row_nr = w.epoch * geo.cpus + w.cpu;
+	w.row = bpf_map_lookup_elem(&rows, &w.row_nr);
+	if (!w.row)
+		return XDP_PASS;
+	w.row->received++;
+	w.row->received_bytes += bytes;
+
+	ret = levee_packet_source(&pkt, data, data_end);
+	if (levee_unlikely(ret < 0)) {
+		w.row->reasons[ret > -LEVEE_UNPARSED_MAX ? -ret : 0]++;
+		w.row->outcome[ret == LEVEE_NOT_IP ? LEVEE_OUT_OF_SCOPE : LEVEE_UNPARSED]++;
+		return XDP_PASS;
+	}
+
+	if (pkt.family == 4) {
+		if (levee_unlikely(may_match4(&pkt)))
+			verdict = decide4(&w, (__u32)pkt.hi, bytes);
+	} else {
+		if (levee_unlikely(may_match6(&pkt)))
+			verdict = decide6(&w, pkt.hi, pkt.lo, bytes);
+	}
+	if (verdict == LEVEE_VERDICT_ALLOW) {
+		w.row->outcome[LEVEE_ALLOWED]++;
+		return XDP_PASS;
+	}
+	if (verdict == LEVEE_VERDICT_BLOCK) {
+		if (!levee.control.audit) {
+			w.row->outcome[LEVEE_DROPPED]++;
+			w.row->dropped_bytes += bytes;
+			return XDP_DROP;
+		}
+		w.row->would_drop++;
+	}
+
+	if (levee.scope.enabled) {
+		levee_packet_flow(&pkt, data, data_end);
+		ret = levee_scope_has(&levee.scope, &pkt);
+		if (!ret) {
+			w.row->outcome[LEVEE_OUT_OF_SCOPE]++;
+			return XDP_PASS;
+		}
+		if (ret == 2)
+			w.row->port_unknown++;
+	}
+
+	ret = pkt.family == 4 ? count4(&w, &pkt, bytes) : count6(&w, &pkt, bytes);
+	w.row->outcome[levee_likely(!ret) ? LEVEE_COUNTED : LEVEE_UNPARSED]++;
+	return XDP_PASS;
+}
+
+static __always_inline __u64 length_of(struct xdp_md *ctx)
+{
+	return frags ? bpf_xdp_get_buff_len(ctx) : (__u64)(ctx->data_end - ctx->data);
+}
+
+#endif

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
+/*
+ * Iterators that are pinned beside the maps, so that `cat` lists what the data path knows:
+ *
+ *	sources4, sources6    a line for each source, CPU and epoch that holds it
+ *	rules                 a line for each allowed and blocked prefix, with its drops
+ *
+ * They share the maps of levee.bpf.c and are read at any time; a daemon need not live.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#include <levee/shared.h>
+
+#include "ebpf/maps.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* What is used of the kernel's context; bpf_iter__bpf_map_elem is found by its name in BTF. */
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+	__u64 session_id;
+	__u64 seq_num;
+} __attribute__((preserve_access_index));
+
+struct bpf_map;
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
+} __attribute__((preserve_access_index));
+
+/* bpf_seq_printf() with its arguments as an array of 64-bit values. */
+#define PRINT(seq, format, ...)                                                      \
+	do {                                                                         \
+		static const char _format[] = format;                                \
+		__u64 _args[] = { __VA_ARGS__ };                                     \
+                                                                                     \
+		bpf_seq_printf(seq, _format, sizeof(_format), _args, sizeof(_args)); \
+	} while (0)
+
+static __always_inline void print_heading(struct bpf_iter_meta *meta, struct seq_file *seq)
+{
+	if (meta->seq_num == 0)
+		PRINT(seq, "# source packets bytes cpu epoch (open epoch: %llu)\n",
+		      levee.control.seq & 1);
+}
+
+/* A row is one CPU of one epoch; see struct levee_geometry. */
+static __always_inline __u32 cpu_of(__u32 row)
+{
+	return geo.cpus ? row % geo.cpus : 0;
+}
+
+static __always_inline __u32 epoch_of(__u32 row)
+{
+	return geo.cpus ? row / geo.cpus : 0;
+}
+
+SEC("iter/bpf_map_elem")
+int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	struct levee_bucket4 *b = ctx->value;
+	__u32 *key = ctx->key;
+	__u32 row, addr;
+
+	print_heading(ctx->meta, seq);
+	if (!b || !key)
+		return 0;
+	row = *key >> geo.bits4;
+	for (int i = 0; i < LEVEE_SLOTS; i++) {
+		if (!b->packets[i])
+			continue;
+		addr = b->addr[i];
+		PRINT(seq, "%u.%u.%u.%u %u %llu %u %u\n", addr >> 24, (addr >> 16) & 255,
+		      (addr >> 8) & 255, addr & 255, b->packets[i], b->bytes[i], cpu_of(row),
+		      epoch_of(row));
+	}
+	return 0;
+}
+
+/* Eight groups, or four and "::" for what ends within the first 64 bits. */
+static __always_inline void print6(struct seq_file *seq, __u64 hi, __u64 lo, __u32 length)
+{
+	PRINT(seq, "%x:%x:%x:%x:", (hi >> 48) & 0xffff, (hi >> 32) & 0xffff, (hi >> 16) & 0xffff,
+	      hi & 0xffff);
+	if (lo)
+		PRINT(seq, "%x:%x:%x:%x", (lo >> 48) & 0xffff, (lo >> 32) & 0xffff,
+		      (lo >> 16) & 0xffff, lo & 0xffff);
+	else
+		PRINT(seq, "%s", (__u64)(long)":");
+	PRINT(seq, "/%u", length);
+}
+
+SEC("iter/bpf_map_elem")
+int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	struct levee_bucket6 *b = ctx->value;
+	__u32 *key = ctx->key;
+	__u32 row;
+
+	print_heading(ctx->meta, seq);
+	if (!b || !key)
+		return 0;
+	row = *key >> geo.bits6;
+	for (int i = 0; i < LEVEE_SLOTS; i++) {
+		if (!b->packets[i])
+			continue;
+		print6(seq, b->hi[i], b->lo[i], levee.control.mask6_len);
+		PRINT(seq, " %llu %llu %u %u\n", b->packets[i], b->bytes[i], cpu_of(row),
+		      epoch_of(row));
+	}
+	return 0;
+}
+
+static __always_inline void print_end(struct seq_file *seq, __u64 expires_ns)
+{
+	__u64 now_ns = bpf_ktime_get_boot_ns();
+
+	if (expires_ns == LEVEE_NEVER)
+		PRINT(seq, "%s", (__u64)(long)" never");
+	else if (expires_ns <= now_ns)
+		PRINT(seq, "%s", (__u64)(long)" expired");
+	else
+		PRINT(seq, " %llus", (expires_ns - now_ns + 999999999) / 1000000000);
+}
+
+SEC("iter/bpf_map_elem")
+int list_rules(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	struct levee_rule *rule = ctx->value;
+	__u32 *key = ctx->key;
+	__u64 packets = 0, bytes = 0;
+
+	if (ctx->meta->seq_num == 0)
+		PRINT(seq, "%s", (__u64)(long)"# verdict prefix ends-in packets bytes\n");
+	if (!rule || !key || rule->verdict == LEVEE_VERDICT_NONE)
+		return 0;
+	for (__u32 cpu = 0; cpu < 1024 && cpu < geo.cpus; cpu++) {
+		__u32 cell = cpu * geo.rules + *key;
+		struct levee_hits *h = bpf_map_lookup_elem(&hits, &cell);
+
+		if (h) {
+			packets += h->packets;
+			bytes += h->bytes;
+		}
+	}
+	if (rule->verdict == LEVEE_VERDICT_ALLOW)
+		PRINT(seq, "%s", (__u64)(long)"allow ");
+	else if (levee.control.audit)
+		PRINT(seq, "%s", (__u64)(long)"audit ");
+	else
+		PRINT(seq, "%s", (__u64)(long)"block ");
+	if (rule->family == 4)
+		PRINT(seq, "%u.%u.%u.%u/%u", (rule->hi >> 24) & 255, (rule->hi >> 16) & 255,
+		      (rule->hi >> 8) & 255, rule->hi & 255, rule->length);
+	else
+		print6(seq, rule->hi, rule->lo, rule->length);
+	print_end(seq, rule->expires_ns);
+	PRINT(seq, " %llu %llu\n", packets, bytes);
+	return 0;
+}

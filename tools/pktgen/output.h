@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Where the packets go. Each output runs a scenario to its end, its bound, or a signal. */
+#ifndef PKTGEN_OUTPUT_H
+#define PKTGEN_OUTPUT_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tools/pktgen/gen.h"
+#include "tools/pktgen/truth.h"
+
+struct pktgen_run {
+	const struct pktgen_scenario *scenario;
+	struct pktgen_truth *truth;
+	const volatile sig_atomic_t *stop; /* set by a signal */
+	uint64_t max_packets;		   /* UINT64_MAX: no bound */
+	double max_s;			   /* interface, live: of sending */
+
+	uint64_t start_unix_ns; /* pcap: time of the scenario's beginning */
+	double speed;		/* interface: seconds of the scenario in one second */
+	bool flood;		/* interface: as fast as it goes, whatever the times */
+	double ramp_s;		/* interface, live: seconds to full speed */
+	double rate;		/* live: packets/s; 0: as fast as it goes */
+
+	/* results */
+	uint64_t packets;
+	uint64_t retries;   /* the kernel had no room, and was asked again */
+	uint64_t lag_ns;    /* the latest that a packet was behind its time */
+	uint64_t not_taken; /* live: frames that the receiver did not take, counted in the truth */
+	double seconds;	    /* that sending took */
+	char error[320];    /* of a failure: a sentence */
+};
+
+/** \return 0 (the end, the bound or a signal); -errno, and run->error says it */
+int pktgen_output_pcap(struct pktgen_run *run, const char *path);
+int pktgen_output_interface(struct pktgen_run *run, const char *name);
+int pktgen_output_live(struct pktgen_run *run, const char *name);
+
+/** Write the sentence of a failure. \return ret */
+int pktgen_fail(struct pktgen_run *run, int ret, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * levee-pktgen: traffic with known truth. A scenario file says who sends what; the packets go
+ * into a pcap file or onto an interface, and the truth into a CSV file.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/pktgen/link.h"
+#include "tools/pktgen/output.h"
+#include "tools/pktgen/scenario.h"
+#include "tools/pktgen/truth.h"
+
+#define EXIT_USAGE     2
+#define OVERRIDES_MAX  64
+#define START_UNIX_S   1767225600 /* 2026-01-01 00:00:00 UTC: a boundary of every bin up to a day */
+#define FLOOD_RAMP_S   1.0
+#define SECONDS_MAX    604800.0
+#define SUMMARY_SCHEMA 1
+
+/* ---- options ---------------------------------------------------------------------------------- */
+
+enum option_id {
+	OPT_PCAP = 256,
+	OPT_INTERFACE,
+	OPT_LIVE,
+	OPT_NAMESPACE,
+	OPT_TRUTH,
+	OPT_SUM_SPOOFED,
+	OPT_SOURCE6,
+	OPT_JSON,
+	OPT_START_TIME,
+	OPT_SPEED,
+	OPT_FLOOD,
+	OPT_RATE,
+	OPT_RAMP,
+	OPT_PACKETS,
+	OPT_DURATION,
+	OPT_SEED,
+	OPT_SET,
+	OPT_CHECK,
+	OPT_KEYS,
+	OPT_OWN,
+	OPT_HELP,
+};
+
+struct option_row {
+	enum option_id id;
+	const char *name;
+	const char *value; /* NULL: takes none */
+	const char *help;
+};
+
+static const struct option_row rows[] = {
+	{ OPT_PCAP, "pcap", "FILE", "write a pcap file (nanoseconds, Ethernet)" },
+	{ OPT_INTERFACE, "interface", "IF", "send in real time through a packet socket" },
+	{ OPT_LIVE, "live", "IF",
+	  "send as fast as the kernel makes frames (XDP live frames); IF is one end of a veth "
+	  "pair, the other end has an XDP program or GRO on; sources send in turn" },
+	{ OPT_NAMESPACE, "namespace", "NAME", "in the network namespace /run/netns/NAME" },
+	{ OPT_TRUTH, "truth", "FILE", "write who sent how much in which bin (CSV)" },
+	{ OPT_SUM_SPOOFED, "sum-spoofed", NULL,
+	  "truth: one row \"*\" a bin for spoofed sources, not one for each" },
+	{ OPT_SOURCE6, "source6-prefix", "BITS",
+	  "truth: IPv6 sources are prefixes of 1 to 128 bits (default 64)" },
+	{ OPT_JSON, "json", NULL, "print the summary as one JSON object" },
+	{ OPT_START_TIME, "start-time", "UNIX_S",
+	  "pcap: time of the beginning [s] (default 1767225600)" },
+	{ OPT_SPEED, "speed", "X", "interface: X seconds of the scenario in one (default 1)" },
+	{ OPT_FLOOD, "flood", NULL, "interface: as fast as it goes, whatever the scenario's times" },
+	{ OPT_RATE, "rate", "PPS", "live: packets a second, in bursts of 50 ms (default: no limit)" },
+	{ OPT_RAMP, "ramp-up", "S",
+	  "interface, live: seconds until full speed (default 1 with --flood or --live, else 0)" },
+	{ OPT_PACKETS, "packets", "N", "stop after N packets" },
+	{ OPT_DURATION, "duration", "S",
+	  "stop after S seconds (of sending; pcap: of the scenario), if the scenario is longer" },
+	{ OPT_SEED, "seed", "N", "instead of the scenario's seed" },
+	{ OPT_SET, "set", "SECTION.KEY=VALUE", "instead of what the file says; may be repeated" },
+	{ OPT_CHECK, "check", NULL, "read the scenario, say what it would send, and end" },
+	{ OPT_KEYS, "keys", NULL, "list the keys of scenario files" },
+	{ OPT_OWN, "i-own-this-network", NULL,
+	  "send even where packets may leave this machine" },
+	{ OPT_HELP, "help", NULL, "print this" },
+};
+
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+struct options {
+	const char *scenario, *pcap, *interface, *live, *namespace, *truth;
+	bool sum_spoofed, json, flood, check, keys, own, help, ramp_given;
+	unsigned int source6_bits;
+	uint64_t start_unix_s, packets;
+	double speed, rate, ramp_s, duration_s;
+	size_t overrides_n;
+	const char *overrides[OVERRIDES_MAX];
+	char seed[40];
+};
+
+static void print_help(FILE *out)
+{
+	fputs("usage: levee-pktgen --pcap FILE | --interface IF | --live IF [OPTION...] SCENARIO\n"
+	      "       levee-pktgen --check SCENARIO\n"
+	      "\n"
+	      "Makes the traffic of a scenario file and says what it was.\n\n",
+	      out);
+	for (size_t i = 0; i < ROWS; i++) {
+		char left[48];
+
+		snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].value ? " " : "",
+			 rows[i].value ? rows[i].value : "");
+		fprintf(out, "  %-24s %s\n", left, rows[i].help);
+	}
+	fputs("\n"
+	      "Packets sent onto an interface count in the bin of the wall clock at sending.\n"
+	      "Exit code: 0 sent, or stopped by SIGINT or SIGTERM; 1 failed; 2 wrong option,\n"
+	      "wrong scenario, or refused.\n",
+	      out);
+}
+
+static int __attribute__((format(printf, 1, 2))) usage(const char *format, ...)
+{
+	va_list args;
+
+	fputs("levee-pktgen: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return -EINVAL;
+}
+
+static int number(const char *name, const char *text, double low, double high, double *out)
+{
+	char *end;
+	double v = strtod(text, &end);
+
+	if (end == text || *end || !(v >= low && v <= high))
+		return usage("--%s %s: accepted: %g to %g", name, text, low, high);
+	*out = v;
+	return 0;
+}
+
+static int integer(const char *name, const char *text, uint64_t low, uint64_t high, uint64_t *out)
+{
+	unsigned long long v;
+	char *end;
+
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (end == text || *end || text[0] == '-' || errno || v < low || v > high)
+		return usage("--%s %s: accepted: %" PRIu64 " to %" PRIu64, name, text, low, high);
+	*out = v;
+	return 0;
+}
+
+static int add_override(struct options *o, const char *text)
+{
+	if (o->overrides_n == OVERRIDES_MAX)
+		return usage("more than %d times --set; put them into a scenario file",
+			     OVERRIDES_MAX);
+	o->overrides[o->overrides_n++] = text;
+	return 0;
+}
+
+static int take_number(struct options *o, const struct option_row *row, const char *value)
+{
+	uint64_t bits;
+	int ret;
+
+	switch (row->id) {
+	case OPT_SOURCE6:
+		ret = integer(row->name, value, 1, 128, &bits);
+		if (ret == 0)
+			o->source6_bits = (unsigned int)bits;
+		return ret;
+	case OPT_START_TIME:
+		return integer(row->name, value, 0, 4102444800, &o->start_unix_s);
+	case OPT_PACKETS:
+		return integer(row->name, value, 1, UINT64_MAX, &o->packets);
+	case OPT_SPEED:
+		return number(row->name, value, 0.001, 1e6, &o->speed);
+	case OPT_RATE:
+		return number(row->name, value, 1000, 1e9, &o->rate);
+	case OPT_RAMP:
+		o->ramp_given = true;
+		return number(row->name, value, 0, 3600, &o->ramp_s);
+	default:
+		return number(row->name, value, 0.001, SECONDS_MAX, &o->duration_s);
+	}
+}
+
+static int take_option(struct options *o, const struct option_row *row, const char *value)
+{
+	switch (row->id) {
+	case OPT_PCAP:
+		o->pcap = value;
+		break;
+	case OPT_INTERFACE:
+		o->interface = value;
+		break;
+	case OPT_LIVE:
+		o->live = value;
+		break;
+	case OPT_NAMESPACE:
+		o->namespace = value;
+		break;
+	case OPT_TRUTH:
+		o->truth = value;
+		break;
+	case OPT_SUM_SPOOFED:
+		o->sum_spoofed = true;
+		break;
+	case OPT_JSON:
+		o->json = true;
+		break;
+	case OPT_FLOOD:
+		o->flood = true;
+		break;
+	case OPT_CHECK:
+		o->check = true;
+		break;
+	case OPT_KEYS:
+		o->keys = true;
+		break;
+	case OPT_OWN:
+		o->own = true;
+		break;
+	case OPT_HELP:
+		o->help = true;
+		break;
+	case OPT_SEED:
+		snprintf(o->seed, sizeof(o->seed), "scenario.seed=%.24s", value);
+		return add_override(o, o->seed);
+	case OPT_SET:
+		return add_override(o, value);
+	default:
+		return take_number(o, row, value);
+	}
+	return 0;
+}
+
+static int check_options(const struct options *o)
+{
+	int outputs = !!o->pcap + !!o->interface + !!o->live;
+
+	if (o->help || o->keys)
+		return 0;
+	if (!o->scenario)
+		return usage("no scenario; name a file, such as tools/scenarios/demo.ini");
+	if (o->check ? outputs > 0 : outputs != 1)
+		return usage("say one of --pcap FILE, --interface IF, --live IF, --check");
+	if (o->pcap && (o->namespace || o->flood || o->ramp_given || o->speed > 0))
+		return usage("--namespace, --flood, --ramp-up and --speed do nothing with --pcap");
+	if (!o->interface && (o->flood || o->speed > 0))
+		return usage("--flood and --speed go with --interface only");
+	if (!o->live && o->rate > 0)
+		return usage("--rate goes with --live only; `rate` in the scenario is the rest's");
+	return 0;
+}
+
+static int parse_options(struct options *o, int argc, char **argv)
+{
+	struct option longs[ROWS + 1] = { 0 };
+	int id, ret = 0;
+
+	memset(o, 0, sizeof(*o));
+	o->source6_bits = 64;
+	o->start_unix_s = START_UNIX_S;
+	o->packets = UINT64_MAX;
+	o->duration_s = SECONDS_MAX;
+	for (size_t i = 0; i < ROWS; i++)
+		longs[i] = (struct option){ rows[i].name, rows[i].value != NULL, NULL, rows[i].id };
+	while (ret == 0 && (id = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+		if (id == '?') /* getopt_long() has said why */
+			return -EINVAL;
+		ret = take_option(o, &rows[id - OPT_PCAP], optarg);
+	}
+	if (ret < 0)
+		return ret;
+	if (argc - optind > 1)
+		return usage("%s: one scenario at a time", argv[optind + 1]);
+	o->scenario = argv[optind];
+	return check_options(o);
+}
+
+/* ---- safety ----------------------------------------------------------------------------------- */
+
+static int allow_target(const struct options *o, const char *name)
+{
+	struct pktgen_link link;
+	int ret = pktgen_link_get(name, &link);
+
+	if (ret < 0)
+		return usage("%s: %s; `ip link` lists the interfaces", name, strerror(-ret));
+	if (o->own || pktgen_link_is_local(&link) || pktgen_in_namespace())
+		return 0;
+	return usage("refused: %s (%s) is not loopback, veth, dummy, tap or ifb, and this is the "
+		     "network namespace of process 1, so a flood may leave this machine. Send over "
+		     "a veth pair or in a namespace of its own (--namespace NAME), or say "
+		     "--i-own-this-network if all of that network is yours to flood",
+		     name, link.kind[0] ? link.kind : "no virtual device");
+}
+
+static int enter_and_allow(const struct options *o)
+{
+	const char *name = o->interface ? o->interface : o->live;
+	int ret;
+
+	if (o->namespace) {
+		ret = pktgen_enter_namespace(o->namespace);
+		if (ret < 0)
+			return usage("--namespace %s: %s; `ip netns` lists them, and entering "
+				     "needs root",
+				     o->namespace, strerror(-ret));
+	}
+	return name ? allow_target(o, name) : 0;
+}
+
+/* ---- what it says ----------------------------------------------------------------------------- */
+
+static uint64_t bytes_of(const struct pktgen_run *run)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < run->scenario->n; i++)
+		bytes += pktgen_truth_total(run->truth, i)->bytes;
+	return bytes;
+}
+
+static void print_json(const struct pktgen_run *run, bool stopped)
+{
+	const struct pktgen_scenario *s = run->scenario;
+
+	printf("{\"schema\": %d, \"scenario\": \"%s\", \"seed\": %" PRIu64 ", \"packets\": %" PRIu64
+	       ", \"bytes\": %" PRIu64 ", \"seconds\": %.6f, \"stopped\": %s, \"retries\": %" PRIu64
+	       ", \"lag_ms\": %.3f, \"not_taken\": %" PRIu64 ", \"populations\": [",
+	       SUMMARY_SCHEMA, s->name, s->seed, run->packets, bytes_of(run), run->seconds,
+	       stopped ? "true" : "false", run->retries, (double)run->lag_ns * 1e-6,
+	       run->not_taken);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct pktgen_total *total = pktgen_truth_total(run->truth, i);
+
+		printf("%s{\"name\": \"%s\", \"flooder\": %s, \"sources\": %" PRIu64
+		       ", \"packets\": %" PRIu64 ", \"bytes\": %" PRIu64 "}",
+		       i ? ", " : "", s->population[i].name,
+		       s->population[i].flooder ? "true" : "false", total->sources, total->packets,
+		       total->bytes);
+	}
+	puts("]}");
+}
+
+static void print_plain(const struct pktgen_run *run, bool stopped)
+{
+	const struct pktgen_scenario *s = run->scenario;
+
+	printf("%s, seed %" PRIu64 ": %" PRIu64 " packets, %" PRIu64 " bytes%s\n", s->name, s->seed,
+	       run->packets, bytes_of(run), stopped ? ", stopped by a signal" : "");
+	for (size_t i = 0; i < s->n; i++) {
+		const struct pktgen_total *total = pktgen_truth_total(run->truth, i);
+
+		printf("  %-*s %9" PRIu64 " sources %12" PRIu64 " packets %14" PRIu64 " bytes%s\n",
+		       PKTGEN_NAME_MAX - 8, s->population[i].name, total->sources, total->packets,
+		       total->bytes, s->population[i].flooder ? "  flooder" : "");
+	}
+	if (run->seconds > 0)
+		printf("%.3f s, %.0f packets/s\n", run->seconds,
+		       (double)run->packets / run->seconds);
+	if (run->retries)
+		printf("the kernel had no room %" PRIu64 " times and was asked again\n",
+		       run->retries);
+	if (run->lag_ns > 10000000U)
+		printf("at worst %.0f ms late: this machine cannot send that fast\n",
+		       (double)run->lag_ns * 1e-6);
+	if (run->not_taken)
+		printf("%" PRIu64 " frames found the receiver's ring full; the truth has them as "
+		       "sent\n",
+		       run->not_taken);
+}
+
+static void print_expected(const struct pktgen_scenario *s)
+{
+	printf("%s, seed %" PRIu64 ": %g s, bins of %u s\n", s->name, s->seed, s->duration_s,
+	       s->bin_s);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct pktgen_population *p = &s->population[i];
+		double expected = pktgen_population_expected(s, p);
+		double length_s = pktgen_population_length(s, p);
+		char text[LEVEE_PREFIX_TEXT];
+
+		printf("  %-*s %-22s %9.0f sources, %12.0f packets from %g s to %g s%s\n",
+		       PKTGEN_NAME_MAX - 8, p->name, levee_prefix_format(&p->prefix, text),
+		       p->spoofed ? expected : (double)p->sources, expected, p->start_s,
+		       p->start_s + length_s, p->flooder ? "  flooder" : "");
+	}
+}
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t stop;
+
+static void on_signal(int number_)
+{
+	(void)number_;
+	stop = 1;
+}
+
+static void catch_signals(void)
+{
+	struct sigaction action = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static int run_output(struct pktgen_run *run, const struct options *o)
+{
+	int ret, finished;
+
+	if (o->pcap)
+		ret = pktgen_output_pcap(run, o->pcap);
+	else if (o->interface)
+		ret = pktgen_output_interface(run, o->interface);
+	else
+		ret = pktgen_output_live(run, o->live);
+	/* Also after a failure: what was sent was sent. */
+	finished = pktgen_truth_finish(run->truth);
+	if (ret == 0 && finished < 0)
+		ret = pktgen_fail(run, finished, "cannot write %s: %s", o->truth,
+				  strerror(-finished));
+	return ret;
+}
+
+static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE *csv)
+{
+	struct pktgen_truth_params params = { csv, o->source6_bits, o->sum_spoofed };
+	struct pktgen_run run = {
+		.scenario = s,
+		.stop = &stop,
+		.max_packets = o->packets,
+		.max_s = o->duration_s,
+		.start_unix_ns = o->start_unix_s * 1000000000U,
+		.speed = o->speed > 0 ? o->speed : 1,
+		.flood = o->flood,
+		.ramp_s = o->ramp_given ? o->ramp_s : o->flood || o->live ? FLOOD_RAMP_S : 0,
+		.rate = o->rate,
+	};
+	const char *why = "no memory";
+	int ret = pktgen_truth_new(&run.truth, s, &params, &why);
+
+	if (ret < 0) {
+		usage("%s: %s", o->scenario, why);
+		return EXIT_USAGE;
+	}
+	ret = run_output(&run, o);
+	if (ret < 0)
+		usage("%s", run.error[0] ? run.error : strerror(-ret));
+	if (o->json)
+		print_json(&run, stop != 0);
+	else
+		print_plain(&run, stop != 0);
+	pktgen_truth_free(&run.truth);
+	return ret < 0 || fflush(stdout) != 0;
+}
+
+static int run_with_truth(const struct options *o, struct pktgen_scenario *s)
+{
+	FILE *csv = NULL;
+	int code;
+
+	if (o->truth) {
+		csv = fopen(o->truth, "we");
+		if (!csv) {
+			usage("cannot write %s: %s", o->truth, strerror(errno));
+			return 1;
+		}
+	}
+	catch_signals();
+	code = run_scenario(o, s, csv);
+	if (csv && fclose(csv) != 0 && code == 0) {
+		usage("cannot write %s: %s", o->truth, strerror(errno));
+		code = 1;
+	}
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	struct pktgen_scenario s = { 0 };
+	struct options o;
+	int code = EXIT_USAGE;
+
+	if (parse_options(&o, argc, argv) < 0) {
+		fputs("`levee-pktgen --help` lists the options\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (o.help || o.keys) {
+		if (o.help)
+			print_help(stdout);
+		else
+			pktgen_scenario_reference(stdout);
+		return fflush(stdout) != 0;
+	}
+	if (pktgen_scenario_read(&s, o.scenario, o.overrides, o.overrides_n, stderr) < 0)
+		goto cleanup;
+	if (o.pcap && o.duration_s < s.duration_s)
+		s.duration_s = o.duration_s;
+	if (o.check) {
+		print_expected(&s);
+		code = 0;
+		goto cleanup;
+	}
+	if (enter_and_allow(&o) < 0)
+		goto cleanup;
+	code = run_with_truth(&o, &s);
+cleanup:
+	pktgen_scenario_clear(&s);
+	return code;
+}
