@@ -58,9 +58,12 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/liblevee.a
 LEVEE   := $(B)/levee
 
-# A tool is a folder below tools/ with a C file of the same name in it.
+# A tool is a folder below tools/ with a C file of the same name, its main, in it. The other C
+# files of all tools make one library, so that tests can reach them.
 TOOL_SRC := $(foreach d,$(wildcard tools/*),$(wildcard $(d)/$(notdir $(d)).c))
 TOOLS    := $(foreach s,$(TOOL_SRC),$(B)/$(dir $(s))$(notdir $(s:.c=)))
+TOOL_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out $(TOOL_SRC),$(wildcard tools/*/*.c))))
+TOOL_LIB := $(if $(TOOL_LIB_OBJ),$(B)/libtools.a)
 
 # Unit tests mirror the tree; kernel tests need root and BPF; scripts run the whole program.
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -not -path 'tests/kernel/*'))
@@ -159,11 +162,11 @@ $(B)/%.bpf.o: %.bpf.c
 
 $(B)/%.skel.h: $(B)/%.bpf.o
 	$(say) SKEL $@
-	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$(notdir $*))_bpf > $@
+	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
 
 # Skeletons must be there before the first compilation; after that the .d files know who needs them.
 $(LIB_OBJ): | $(BPF_SKEL)
-$(TESTS:%=%.o) $(KTESTS:%=%.o) $(TOOL_SRC:%.c=$(B)/%.o) $(TEST_LIB_OBJ): | $(BPF_SKEL) $(TBPF_SKEL)
+$(TESTS:%=%.o) $(KTESTS:%=%.o) $(TOOL_SRC:%.c=$(B)/%.o) $(TOOL_LIB_OBJ) $(TEST_LIB_OBJ): | $(BPF_SKEL) $(TBPF_SKEL)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
@@ -178,11 +181,15 @@ $(LEVEE): $(B)/control/main.o $(LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
-$(TOOLS): %: %.o $(LIB)
+$(B)/libtools.a: $(TOOL_LIB_OBJ)
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(TOOLS): %: %.o $(TOOL_LIB) $(LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
 
-$(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(LIB)
+$(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(TOOL_LIB) $(LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lcmocka -o $@
 

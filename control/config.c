@@ -535,15 +535,15 @@ static void reset_scope(struct levee_config *config)
 static int add_prefix(struct levee_config *config, const char *word, const char **why)
 {
 	size_t i = config->allow.prefixes.n - 1; /* of the word itself, which is on the list */
-	struct levee_prefix *more = config->allow.parsed;
+	struct levee_prefix *more;
 
 	if ((i & (i - 1)) == 0) {
-		more = reallocarray(more, i ? 2 * i : 1, sizeof(*more));
+		more = reallocarray(config->allow.parsed, i ? 2 * i : 1, sizeof(*more));
 		if (!more)
 			return -ENOMEM;
 		config->allow.parsed = more;
 	}
-	return levee_prefix_parse(&more[i], word, strlen(word), why);
+	return levee_prefix_parse(&config->allow.parsed[i], word, strlen(word), why);
 }
 
 static void reset_prefixes(struct levee_config *config)

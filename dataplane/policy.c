@@ -613,6 +613,17 @@ int levee_policy_unblock(struct levee_policy *policy, const struct levee_prefix 
 	return 0;
 }
 
+void levee_policy_drop_expired(struct levee_policy *policy, uint64_t now_ns)
+{
+	/* Backwards: unwant() moves the last one, which was looked at, into the gap. */
+	for (uint32_t i = policy->n_wanted; i-- > 0;) {
+		if (policy->wanted[i].expires_ns > now_ns)
+			continue;
+		shadow(policy, &policy->wanted[i]);
+		unwant(policy, i);
+	}
+}
+
 static void add_hits(const struct levee_policy *policy, uint32_t rule,
 		     struct levee_policy_info *info)
 {

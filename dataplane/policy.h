@@ -87,6 +87,9 @@ int levee_policy_block(struct levee_policy *policy, const struct levee_prefix *p
 /** Lift a block. \return 0; -ENOENT if there was none */
 int levee_policy_unblock(struct levee_policy *policy, const struct levee_prefix *prefix);
 
+/** Lift every block whose end has come: rules that a process left, and nobody else remembers. */
+void levee_policy_drop_expired(struct levee_policy *policy, uint64_t now_ns);
+
 /** What is known of one block. */
 struct levee_policy_info {
 	struct levee_prefix prefix;

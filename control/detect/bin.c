@@ -22,16 +22,19 @@ struct levee_bin {
 	struct levee_sourcetable table; /* word: packets; extra: bytes */
 	size_t max_sources;
 	struct levee_moments folded;
-	/* Over all additions: while these are small enough, no source can be too large. */
+	/* Over all additions. While these do not pass the limit of one source, no source does. */
 	uint64_t all_packets;
 	uint64_t all_bytes;
 	size_t n_pending;
 	struct pending pending[PENDING];
 };
 
-/* Bounds of what is folded in from outside, which keep sources that are folded later in range. */
-#define FOLD_N_MAX   (1ULL << 62)
-#define FOLD_SQ_MAX  ((levee_u128)1 << 126)
+/*
+ * Bounds of what is folded in from outside. All packets of the sources are below 2^64, each has
+ * at most 2^48, so their squares sum up to less than 2^112: no sum over both kinds can wrap.
+ */
+#define FOLD_N_MAX  (1ULL << 62)
+#define FOLD_SUM_MAX ((levee_u128)1 << 126)
 
 /* The median is found digit by digit, the highest first, with a count of each digit. */
 #define DIGIT_BITS 8U
@@ -175,14 +178,10 @@ static void settle(const struct levee_bin *constant)
 static int check_source(const struct levee_bin *bin, const struct pending *add)
 {
 	const struct levee_source *source;
-	uint64_t sum;
 
 	settle(bin);
 	source = levee_sourcetable_find(&bin->table, &add->prefix, add->hash);
-	if (!source)
-		return 0;
-	if (add->packets > LEVEE_VALUE_MAX - levee_source_count(source) ||
-	    __builtin_add_overflow(source->extra, add->bytes, &sum))
+	if (source && add->packets > LEVEE_VALUE_MAX - levee_source_count(source))
 		return -ERANGE;
 	return 0;
 }
@@ -196,15 +195,12 @@ int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *prefix, uint
 
 	if (!packets)
 		return 0;
-	if (packets > LEVEE_VALUE_MAX)
+	if (packets > LEVEE_VALUE_MAX ||
+	    __builtin_add_overflow(bin->all_packets, packets, &all_packets) ||
+	    __builtin_add_overflow(bin->all_bytes, bytes, &all_bytes))
 		return -ERANGE;
 	add.hash = levee_sourcetable_hash(&bin->table, prefix);
-	/* Saturated, not wrapped, so that once it is too much it stays that. */
-	if (__builtin_add_overflow(bin->all_packets, packets, &all_packets))
-		all_packets = UINT64_MAX;
-	if (__builtin_add_overflow(bin->all_bytes, bytes, &all_bytes))
-		all_bytes = UINT64_MAX;
-	if (all_packets > LEVEE_VALUE_MAX || all_bytes == UINT64_MAX) {
+	if (all_packets > LEVEE_VALUE_MAX) {
 		ret = check_source(bin, &add);
 		if (ret)
 			return ret;
@@ -235,13 +231,12 @@ int levee_bin_add_fold(struct levee_bin *bin, const struct levee_fold *fold)
 	ret = levee_moments_merge(&sum, &more);
 	if (ret)
 		return ret;
-	if (sum.n > FOLD_N_MAX || sum.sq > FOLD_SQ_MAX)
+	if (sum.n > FOLD_N_MAX || sum.sum > FOLD_SUM_MAX || sum.sq > FOLD_SUM_MAX)
 		return -ERANGE;
 	bin->folded = sum;
 	return 0;
 }
 
-/* At most 2^28 values of at most 2^48: neither sum can wrap before the folded ones come in. */
 int levee_bin_moments(const struct levee_bin *bin, struct levee_moments *out)
 {
 	struct levee_moments m;

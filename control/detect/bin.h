@@ -20,7 +20,7 @@
 struct levee_bin;
 
 /**
- * \param max_sources  1024 to 2^28; a source costs 48 to 96 bytes, and only when it appears
+ * \param max_sources  1024 to 2^28; a source costs 45 to 60 bytes, and only when it appears
  * \return the caller frees it with levee_bin_free(); NULL if memory is short
  */
 struct levee_bin *levee_bin_new(size_t max_sources);
@@ -31,12 +31,16 @@ void levee_bin_reset(struct levee_bin *bin);
 
 /**
  * Add to a source. \param packets  0 is no value and is ignored
- * \return 0; -ENOMEM; -ERANGE if the source would pass LEVEE_VALUE_MAX. Unchanged on failure.
+ * \return 0; -ENOMEM; -ERANGE if the source would pass LEVEE_VALUE_MAX, or all packets or bytes
+ *         of the bin 2^64. Unchanged on failure.
  */
 int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *source, uint64_t packets,
 		  uint64_t bytes);
 
-/** Add values that lost their names in the data path. \return 0; -ERANGE */
+/**
+ * Add values that lost their names in the data path.
+ * \return 0; -ERANGE, unchanged, if no values can have such moments or the sums become too large
+ */
 int levee_bin_add_fold(struct levee_bin *bin, const struct levee_fold *fold);
 
 /** Moments over all values, named and folded. \return 0; -ERANGE */

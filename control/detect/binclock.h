@@ -7,7 +7,8 @@
  *
  * - no bin lasts longer than its length of boot time;
  * - bins follow each other by name, each at least one length after the one before;
- * - after a step forwards the running bin ends at once and the clock takes up the new wall time;
+ * - after a step forwards the running bin ends when wall time says so, which is at once if that
+ *   is past its end, and the clock takes up the new wall time;
  * - after a step backwards bins keep counting on from the name they had, until wall time has
  *   caught up or the process restarts: `offset_s` tells by how much they run ahead.
  */

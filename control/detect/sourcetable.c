@@ -15,6 +15,9 @@
 /* Sources a line of 8 holds on average before the index doubles; few lines then overflow. */
 #define LINE_LOAD 5U
 
+/* How many sources ahead a line is fetched, when all are put into the index again. */
+#define FETCH_AHEAD 16U
+
 /* What reset() keeps, so that a quiet network does not map and unmap memory each bin. */
 #define KEPT_CAPACITY 4096U
 
@@ -262,14 +265,20 @@ struct levee_source *levee_sourcetable_insert(struct levee_sourcetable *table,
 	return source;
 }
 
+static uint32_t hash_at(const struct levee_sourcetable *table, size_t i)
+{
+	const struct levee_source *s = &table->sources[i];
+
+	return hash_of(table, s->hi, s->lo, s->word >> LEVEE_SOURCE_COUNT_BITS);
+}
+
 static void index_again(struct levee_sourcetable *table)
 {
 	memset(table->index, 0, index_bytes(table->bits));
 	for (size_t i = 0; i < table->n; i++) {
-		const struct levee_source *s = &table->sources[i];
-		uint32_t hash = hash_of(table, s->hi, s->lo, s->word >> LEVEE_SOURCE_COUNT_BITS);
-
-		index_put(table->index, table->bits, hash, (uint32_t)(i + 1));
+		if (i + FETCH_AHEAD < table->n)
+			levee_sourcetable_fetch(table, hash_at(table, i + FETCH_AHEAD));
+		index_put(table->index, table->bits, hash_at(table, i), (uint32_t)(i + 1));
 	}
 }
 

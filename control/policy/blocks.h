@@ -41,7 +41,10 @@ enum levee_block_change {
 	LEVEE_BLOCK_RELEASED, /* no longer flagged, or lifted by hand */
 };
 
-/** Told of each change, after it; `block` is valid during the call only. */
+/**
+ * Told of each change, after it; `block` is valid during the call only. Must not change the table.
+ * NULL, where it is asked for: nobody wants to know.
+ */
 typedef void levee_block_fn(void *ctx, enum levee_block_change change,
 			    const struct levee_block *block);
 
@@ -61,6 +64,9 @@ void levee_blocks_free(struct levee_blocks **blocks);
 
 /**
  * Carry out an evaluation: add and update blocks for its findings, and release or expire others.
+ * The end of a block moves only to a later one, and only when its last anomalous bin is another;
+ * a finding whose block would already be over adds none. Of manual blocks only `flagged` changes,
+ * and they expire.
  * \param now  the instant of the evaluation; now->unix_ns is in bin time (levee_binclock)
  * \return 0; -ENOMEM, with every finding before the failing one carried out
  */

@@ -13,6 +13,7 @@
 #define RULES_DEFAULT	131072
 #define SOURCE6_DEFAULT 64
 #define MESSAGE_BYTES	1024
+#define SECOND		LEVEE_NS_PER_S
 
 /* ---- telling of defects ------------------------------------------------------------------ */
 
@@ -180,10 +181,10 @@ static bool is_out_of_order(struct levee_offline *o, const struct levee_record *
 		return false;
 	}
 	levee_offline_defect(o,
-			     "%s: %s %" PRIu64 ": time %.3f is before %.3f, up to where all is "
-			     "evaluated; the %s is skipped: sort the file by time",
-			     o->name, o->format->unit, r->number,
-			     (double)r->unix_ns / LEVEE_NS_PER_S, (double)open_ns / LEVEE_NS_PER_S,
+			     "%s: %s %" PRIu64 ": time %llu.%09llu is before %llu.%09llu, up to "
+			     "where all is evaluated; the %s is skipped: sort the file by time",
+			     o->name, o->format->unit, r->number, r->unix_ns / SECOND,
+			     r->unix_ns % SECOND, open_ns / SECOND, open_ns % SECOND,
 			     o->format->unit);
 	return true;
 }

@@ -329,6 +329,8 @@ static void xdp_close(struct levee_dataplane *dp)
 	close_fd(&x->fence_inner_fd);
 	close_fd(&x->timer_fd);
 	close_fd(&x->epoll_fd);
+	if (x->lock_fd >= 0)
+		rmdir(x->pin); /* stays if it holds anything, as it does once started */
 	close_fd(&x->lock_fd);
 	free(x);
 }
@@ -399,6 +401,7 @@ static int lock_pin_dir(struct levee_xdp *x)
 		return ret;
 	}
 	if (flock(x->lock_fd, LOCK_EX | LOCK_NB)) {
+		close_fd(&x->lock_fd);
 		levee_xdp_say(x, LEVEE_XDP_ERROR,
 			      "another levee runs with [data_path] pin = %s; stop it first, or "
 			      "give this one a directory of its own",
@@ -570,11 +573,7 @@ int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options 
 	ret = open_all(x, options);
 	dp = &x->dp;
 	if (ret) {
-		bool made = x->lock_fd >= 0 && !x->resumed;
-
 		levee_dataplane_close(&dp);
-		if (made)
-			rmdir(options->pin); /* stays if it holds anything */
 		return ret;
 	}
 	*out = dp;

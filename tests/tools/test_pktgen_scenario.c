@@ -46,7 +46,8 @@ static void an_ipv6_source_is_a_64_in_a_shorter_prefix_and_an_address_in_a_longe
 	struct pktgen_scenario s;
 
 	(void)state;
-	read_good(&s, "[a]\nprefix = 2001:db8::/40\nrate = 1\n[b]\nprefix = 2001:db8::/64\nrate = 1\n");
+	read_good(&s,
+		  "[a]\nprefix = 2001:db8::/40\nrate = 1\n[b]\nprefix = 2001:db8::/64\nrate = 1\n");
 	assert_int_equal(s.population[0].step, 64);
 	assert_int_equal(s.population[1].step, 128);
 	pktgen_scenario_clear(&s);
@@ -59,8 +60,7 @@ struct bad {
 };
 
 static const struct bad bad[] = {
-	{ "an unknown key", GOOD "colour = red\n",
-	  "6: [a] colour: there is no such key" },
+	{ "an unknown key", GOOD "colour = red\n", "6: [a] colour: there is no such key" },
 	{ "an unknown key of the scenario", "[scenario]\nrate = 5\n" GOOD,
 	  "2: [scenario] rate: there is no such key" },
 	{ "a rate that is no number", "[a]\nprefix = 198.18.0.0/16\nrate = fast\n",
@@ -85,7 +85,8 @@ static const struct bad bad[] = {
 	  "6: [a] distribution = lognormal(0, 1" },
 	{ "a shape without its times", GOOD "shape = bursts(5)\n", "6: [a] shape = bursts(5)" },
 	{ "a burst of no length", GOOD "shape = bursts(0, 5)\n", "6: [a] shape = bursts(0, 5)" },
-	{ "an unknown protocol", GOOD "protocols = tcp:1 sctp:1\n", "6: [a] protocols = tcp:1 sctp:1" },
+	{ "an unknown protocol", GOOD "protocols = tcp:1 sctp:1\n",
+	  "6: [a] protocols = tcp:1 sctp:1" },
 	{ "protocols without weight", GOOD "protocols = tcp:0\n", "6: [a] protocols = tcp:0" },
 	{ "a port beyond the last", GOOD "port = 65536\n", "6: [a] port = 65536" },
 	{ "an unknown TCP flag", GOOD "tcp_flags = syn+xmas\n", "6: [a] tcp_flags = syn+xmas" },
@@ -114,9 +115,12 @@ static const struct bad bad[] = {
 	{ "rotating IPv4", GOOD "rotate = yes\n", "3: [a]: rotate needs IPv6" },
 	{ "spoofed sources of unequal rates", GOOD "spoofed = yes\ndistribution = zipf(1)\n",
 	  "3: [a]: spoofed sources send once" },
-	{ "spoofed and sources", GOOD "spoofed = yes\nsources = 5\n", "3: [a]: spoofed and sources" },
-	{ "more spoofed packets than addresses", GOOD "spoofed = yes\n[b]\nprefix = 192.0.2.0/24\n"
-	  "spoofed = yes\nrate = 26\n", "7: [b]: prefix 192.0.2.0/24 has room for 256 sources" },
+	{ "spoofed and sources", GOOD "spoofed = yes\nsources = 5\n",
+	  "3: [a]: spoofed and sources" },
+	{ "more spoofed packets than addresses",
+	  GOOD "spoofed = yes\n[b]\nprefix = 192.0.2.0/24\n"
+	       "spoofed = yes\nrate = 26\n",
+	  "7: [b]: prefix 192.0.2.0/24 has room for 256 sources" },
 	{ "a step above the prefix", GOOD "step = 15\n", "3: [a]: step = 15: accepted: 16" },
 	{ "a step beyond the address", GOOD "step = 33\n", "3: [a]: step = 33" },
 	{ "no population", "[scenario]\nseed = 1\n", " no population" },
@@ -183,8 +187,8 @@ static void overrides_replace_what_the_file_says(void **state)
 
 static void an_override_of_what_is_not_there_is_an_error(void **state)
 {
-	static const char *const overrides[] = { "b.rate=9", "rate=9", "a.rate", "a.rate=x", ".=",
-						 "a.colour=red" };
+	static const char *const overrides[] = { "b.rate=9", "rate=9", "a.rate",
+						 "a.rate=x", ".=",     "a.colour=red" };
 	FILE *out = fopen("/dev/null", "w");
 	char path[32];
 

@@ -14,7 +14,7 @@
  *	base + (place(k) << shift) + tail,    place(k) = k + first, or a permutation of k
  */
 struct pktgen_plan {
-	__u64 hi;     /* base, as in struct levee_prefix */
+	__u64 hi; /* base, as in struct levee_prefix */
 	__u64 lo;
 	__u64 first;  /* consecutive: place of source 0 */
 	__u64 key[4]; /* of the permutation; [1] to [3] are odd */

@@ -32,11 +32,12 @@ static size_t make_ethernet(uint8_t *head, const struct pktgen_population *p)
 	memcpy(head + 6, p->source_mac, 6);
 	for (unsigned int i = 0; i < p->vlans; i++, at += LEVEE_VLAN_LEN) {
 		/* The outer of two tags is a service tag (IEEE 802.1ad). */
-		pktgen_put16(head + at, p->vlans == 2 && i == 0 ? LEVEE_ETHERTYPE_QINQ
-							 : LEVEE_ETHERTYPE_VLAN);
+		pktgen_put16(head + at,
+			     p->vlans == 2 && i == 0 ? LEVEE_ETHERTYPE_QINQ : LEVEE_ETHERTYPE_VLAN);
 		pktgen_put16(head + at + 2, p->vlan[i]);
 	}
-	pktgen_put16(head + at, p->destination.family == 4 ? LEVEE_ETHERTYPE_IPV4 : LEVEE_ETHERTYPE_IPV6);
+	pktgen_put16(head + at,
+		     p->destination.family == 4 ? LEVEE_ETHERTYPE_IPV4 : LEVEE_ETHERTYPE_IPV6);
 	return at + 2;
 }
 

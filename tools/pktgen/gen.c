@@ -13,7 +13,7 @@ static const uint16_t imix_size[12] = { 60, 60, 60, 60, 60, 60, 60, 590, 590, 59
 
 /* Walker's alias method (Vose 1991): a source of unequal weight in one look-up. */
 struct alias {
-	uint32_t keep;	/* below it: this source, else the other */
+	uint32_t keep; /* below it: this source, else the other */
 	uint32_t other;
 };
 
@@ -32,9 +32,9 @@ struct stream {
 	uint64_t source;  /* of the packet that comes next */
 	uint64_t sent;	  /* packets before it */
 	double length_s;
-	double total_rate; /* of all sources, at full rate [packets/s] */
-	double phase;	   /* constant: when in its round the first source sends */
-	double elapsed_s;  /* Poisson: operational time of the packet that comes next */
+	double total_rate;   /* of all sources, at full rate [packets/s] */
+	double phase;	     /* constant: when in its round the first source sends */
+	double elapsed_s;    /* Poisson: operational time of the packet that comes next */
 	struct alias *alias; /* NULL: all sources are equal */
 	uint32_t buffer;     /* size of a form's frame [bytes] */
 	uint32_t below[4];   /* shares in 1/65536: TCP, TCP or UDP, fragments, extended */

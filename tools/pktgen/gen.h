@@ -23,8 +23,8 @@
 #include "tools/pktgen/scenario.h"
 
 struct pktgen_packet {
-	uint64_t time_ns;    /* since the scenario's beginning; never decreases */
-	uint64_t source;     /* 0 to sources - 1; spoofed: 0, 1, 2, ... without end */
+	uint64_t time_ns; /* since the scenario's beginning; never decreases */
+	uint64_t source;  /* 0 to sources - 1; spoofed: 0, 1, 2, ... without end */
 	const uint8_t *frame;
 	uint32_t length;     /* [bytes], without FCS */
 	uint32_t population; /* index in the scenario */

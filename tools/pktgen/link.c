@@ -26,7 +26,8 @@ struct request {
 static ssize_t ask(const char *name, void *answer, size_t size)
 {
 	struct request q = {
-		.head = { .nlmsg_len = sizeof(q), .nlmsg_type = RTM_GETLINK,
+		.head = { .nlmsg_len = sizeof(q),
+			  .nlmsg_type = RTM_GETLINK,
 			  .nlmsg_flags = NLM_F_REQUEST },
 		.name_attr = { .rta_len = RTA_LENGTH(IFNAMSIZ), .rta_type = IFLA_IFNAME },
 	};

@@ -13,9 +13,9 @@
 /* A population as the program sees it: source k sends after source k - 1, and so round and round. */
 struct pktgen_live_population {
 	struct pktgen_plan plan;
-	__u64 sources; /* 0: spoofed, no source comes back */
-	__u64 next;    /* source of the next frame */
-	__u64 count;   /* frames made */
+	__u64 sources;	   /* 0: spoofed, no source comes back */
+	__u64 next;	   /* source of the next frame */
+	__u64 count;	   /* frames made */
 	__u32 random_port; /* 1: the source port changes */
 	__u32 _pad;
 };

@@ -141,7 +141,7 @@ static int flush(struct sender *s)
 	while (done < s->n && ret == 0) {
 		/* The bin is that of the moment before the kernel takes the packets. */
 		uint64_t unix_ns = clock_ns(CLOCK_REALTIME);
-		int n = sendmmsg(s->fd, s->message + done, s->n - done, 0);
+		int n = sendmmsg(s->fd, s->message + done, s->n - done, MSG_DONTWAIT);
 
 		if (n > 0) {
 			ret = note_sent(s, done, (unsigned int)n, unix_ns);

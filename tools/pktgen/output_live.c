@@ -28,14 +28,14 @@
 #pragma GCC diagnostic pop
 
 #define SECOND_NS  1000000000U
-#define WATCH_NS   5000000U	 /* a signal is seen that late */
-#define SLICE_NS   50000000U	 /* with --rate: a burst each */
-#define SETTLE_NS  200000000U	 /* for the receiver to take what is in its ring */
-#define RAMP_STEPS 10		 /* each sends twice as much as the one before */
+#define WATCH_NS   5000000U   /* a signal is seen that late */
+#define SLICE_NS   50000000U  /* with --rate: a burst each */
+#define SETTLE_NS  200000000U /* for the receiver to take what is in its ring */
+#define RAMP_STEPS 10	      /* each sends twice as much as the one before */
 #define RAMP_FIRST 1000
-#define BATCH	   64		 /* frames between two looks at the receiver's ring, of 256 */
+#define BATCH	   64 /* frames between two looks at the receiver's ring, of 256 */
 #define FRAME_MAX  1514
-#define NO_BOUND   (1ULL << 31)	 /* frames a call */
+#define NO_BOUND   (1ULL << 31) /* frames a call */
 
 struct live {
 	struct pktgen_run *run;
@@ -101,7 +101,7 @@ static void *watch(void *context)
 
 static int start_watcher(struct watcher *w, const volatile sig_atomic_t *stop)
 {
-	struct sigaction action = { .sa_handler = on_alarm };
+	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 	int ret;
 
 	sigaction(SIGALRM, &action, NULL);
@@ -251,8 +251,9 @@ static int fill_program(struct live *l)
 		return ret;
 	make_schedule(l, rate, n);
 	if (l->length > FRAME_MAX)
-		return pktgen_fail(l->run, -EMSGSIZE, "%u bytes: --live sends up to %u; lessen `size`",
-				   l->length, FRAME_MAX);
+		return pktgen_fail(l->run, -EMSGSIZE,
+				   "%u bytes: --live sends up to %u; lessen `size`", l->length,
+				   FRAME_MAX);
 	return make_populations(l);
 }
 
@@ -280,10 +281,11 @@ static int open_program(struct live *l)
 		return pktgen_fail(l->run, -ENOMEM, "no memory");
 	ret = gen_bpf__load(l->skel);
 	if (ret < 0)
-		return pktgen_fail(l->run, ret,
-				   "the kernel does not load the frame maker: %s; it needs root and "
-				   "Linux 5.18 or later",
-				   strerror(-ret));
+		return pktgen_fail(
+			l->run, ret,
+			"the kernel does not load the frame maker: %s; it needs root and "
+			"Linux 5.18 or later",
+			strerror(-ret));
 	return 0;
 }
 

@@ -16,15 +16,15 @@
 /* Headers of one form, with zero wherever a packet differs from the next. */
 struct pktgen_template {
 	__u8 head[PKTGEN_HEAD_MAX];
-	__u32 ip_sum;	/* of the IPv4 header's 16-bit words, as numbers */
-	__u32 l4_sum;	/* of pseudo header and L4 header, without lengths and source */
-	__u16 length;	/* of the headers; no frame is shorter [bytes] */
-	__u8 family;	/* 4 or 6 */
-	__u8 proto;	/* IANA number */
-	__u8 l3;	/* offsets [bytes] */
+	__u32 ip_sum; /* of the IPv4 header's 16-bit words, as numbers */
+	__u32 l4_sum; /* of pseudo header and L4 header, without lengths and source */
+	__u16 length; /* of the headers; no frame is shorter [bytes] */
+	__u8 family;  /* 4 or 6 */
+	__u8 proto;   /* IANA number */
+	__u8 l3;      /* offsets [bytes] */
 	__u8 l4;
-	__u8 fragment;	/* of the IPv6 fragment header; 0: none */
-	__u8 checksum;	/* of the L4 checksum; 0: a later fragment, without L4 header */
+	__u8 fragment; /* of the IPv6 fragment header; 0: none */
+	__u8 checksum; /* of the L4 checksum; 0: a later fragment, without L4 header */
 	__u8 _pad[4];
 };
 

@@ -75,8 +75,10 @@ static const struct option_row rows[] = {
 	{ OPT_START_TIME, "start-time", "UNIX_S",
 	  "pcap: time of the beginning [s] (default 1767225600)" },
 	{ OPT_SPEED, "speed", "X", "interface: X seconds of the scenario in one (default 1)" },
-	{ OPT_FLOOD, "flood", NULL, "interface: as fast as it goes, whatever the scenario's times" },
-	{ OPT_RATE, "rate", "PPS", "live: packets a second, in bursts of 50 ms (default: no limit)" },
+	{ OPT_FLOOD, "flood", NULL,
+	  "interface: as fast as it goes, whatever the scenario's times" },
+	{ OPT_RATE, "rate", "PPS",
+	  "live: packets a second, in bursts of 50 ms (default: no limit)" },
 	{ OPT_RAMP, "ramp-up", "S",
 	  "interface, live: seconds until full speed (default 1 with --flood or --live, else 0)" },
 	{ OPT_PACKETS, "packets", "N", "stop after N packets" },
@@ -86,8 +88,7 @@ static const struct option_row rows[] = {
 	{ OPT_SET, "set", "SECTION.KEY=VALUE", "instead of what the file says; may be repeated" },
 	{ OPT_CHECK, "check", NULL, "read the scenario, say what it would send, and end" },
 	{ OPT_KEYS, "keys", NULL, "list the keys of scenario files" },
-	{ OPT_OWN, "i-own-this-network", NULL,
-	  "send even where packets may leave this machine" },
+	{ OPT_OWN, "i-own-this-network", NULL, "send even where packets may leave this machine" },
 	{ OPT_HELP, "help", NULL, "print this" },
 };
 
@@ -414,7 +415,8 @@ static void on_signal(int number_)
 
 static void catch_signals(void)
 {
-	struct sigaction action = { .sa_handler = on_signal };
+	/* Writing the truth goes on; naps and the kernel's frame maker end all the same. */
+	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
@@ -450,7 +452,9 @@ static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE
 		.start_unix_ns = o->start_unix_s * 1000000000U,
 		.speed = o->speed > 0 ? o->speed : 1,
 		.flood = o->flood,
-		.ramp_s = o->ramp_given ? o->ramp_s : o->flood || o->live ? FLOOD_RAMP_S : 0,
+		.ramp_s = o->ramp_given		? o->ramp_s
+			  : o->flood || o->live ? FLOOD_RAMP_S
+						: 0,
 		.rate = o->rate,
 	};
 	const char *why = "no memory";

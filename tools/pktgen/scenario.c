@@ -438,8 +438,7 @@ struct key {
 static const struct key scenario_keys[] = {
 	{ "name", set_name, "scenario", "up to 31 letters, digits, '-', '_', '.'",
 	  "Shown in reports." },
-	{ "duration", set_total_duration, "60", "0.001 to 604800 [s]",
-	  "When everything is over." },
+	{ "duration", set_total_duration, "60", "0.001 to 604800 [s]", "When everything is over." },
 	{ "seed", set_seed, "1", "0 to 2^64 - 1", "Same seed, same packets." },
 	{ "bin", set_bin, "60", "1 to 86400 [s]", "Length of a bin in the truth file." },
 	{ "destination", set_destination4, "192.0.2.1", "an IPv4 address",
@@ -474,7 +473,8 @@ static const struct key population_keys[] = {
 	  "each source sends at rate * e^(normal(MU, SIGMA))." },
 	{ "start", set_start, "0", "0 to 604800 [s]", "When the first source may send." },
 	{ "duration", set_duration, "rest", "rest, or 0.001 to 604800 [s]", "How long." },
-	{ "shape", set_shape, "steady", "steady, ramp, ramp(S), bursts(ON, OFF), diurnal(PERIOD) [s]",
+	{ "shape", set_shape, "steady",
+	  "steady, ramp, ramp(S), bursts(ON, OFF), diurnal(PERIOD) [s]",
 	  "How the rate changes: ramp from 0 to `rate` (in S seconds, or all the duration); on "
 	  "and off; rate * (1 - 0.9 cos(2 pi t / PERIOD))." },
 	{ "protocols", set_protocols, "tcp", "weights, as in tcp:80 udp:15 icmp:5",
@@ -488,7 +488,8 @@ static const struct key population_keys[] = {
 	  "imix: 60, 590 and 1514 bytes as 7:4:1." },
 	{ "vlan", set_vlan, "none", "none, or one or two numbers from 1 to 4094",
 	  "Tags, the outer first." },
-	{ "fragments", set_fragments, "0", "0 to 1", "Share of fragments, half of them first ones." },
+	{ "fragments", set_fragments, "0", "0 to 1",
+	  "Share of fragments, half of them first ones." },
 	{ "options", set_options, "0", "0 to 1", "Share of packets with IPv4 options." },
 	{ "extension_headers", set_extensions, "0", "0 to 1",
 	  "Share of packets with IPv6 extension headers." },
@@ -821,8 +822,8 @@ static int parse_file(struct reader *r)
 	return 0;
 }
 
-int pktgen_scenario_read(struct pktgen_scenario *s, const char *path,
-			 const char *const *overrides, size_t n, FILE *errors)
+int pktgen_scenario_read(struct pktgen_scenario *s, const char *path, const char *const *overrides,
+			 size_t n, FILE *errors)
 {
 	struct reader r = { .s = s, .path = path, .errors = errors, .skip = true };
 	int ret;

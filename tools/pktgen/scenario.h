@@ -16,7 +16,7 @@
 #define PKTGEN_NAME_MAX	       32
 #define PKTGEN_POPULATIONS_MAX 64
 #define PKTGEN_SOURCES_MAX     16000000
-#define PKTGEN_SIZE_MIN	       60   /* [bytes], Ethernet header included, FCS not */
+#define PKTGEN_SIZE_MIN	       60 /* [bytes], Ethernet header included, FCS not */
 #define PKTGEN_SIZE_MAX	       9014
 
 enum pktgen_distribution {
@@ -88,8 +88,8 @@ struct pktgen_scenario {
  * \param overrides  "section.key=value", applied in order after the file; n of them
  * \return 0; -EINVAL; -errno if the file cannot be read, which is said, too
  */
-int pktgen_scenario_read(struct pktgen_scenario *s, const char *path,
-			 const char *const *overrides, size_t n, FILE *errors);
+int pktgen_scenario_read(struct pktgen_scenario *s, const char *path, const char *const *overrides,
+			 size_t n, FILE *errors);
 void pktgen_scenario_clear(struct pktgen_scenario *s);
 
 /** Mean packets that a population will send. */
@@ -97,8 +97,7 @@ double pktgen_population_expected(const struct pktgen_scenario *s,
 				  const struct pktgen_population *p);
 
 /** Seconds after its start at which a population ends. */
-double pktgen_population_length(const struct pktgen_scenario *s,
-				const struct pktgen_population *p);
+double pktgen_population_length(const struct pktgen_scenario *s, const struct pktgen_population *p);
 
 /** Operational time: seconds at full rate that are worth t seconds of the shape; and back. */
 double pktgen_shape_elapsed(const struct pktgen_population *p, double length_s, double t);

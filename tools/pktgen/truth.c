@@ -25,8 +25,8 @@ struct book {
 	uint64_t slots; /* 0: spoofed, one row for each source */
 	bool summed;	/* spoofed, one row for all; slot 0 is that */
 	struct slot *slot;
-	uint32_t *slot_of;  /* NULL: source k has slot k; or all have slot 0, if slots is 1 */
-	uint64_t *first_of; /* a source of each slot; NULL: slot k is source k */
+	uint32_t *slot_of;   /* NULL: source k has slot k; or all have slot 0, if slots is 1 */
+	uint64_t *first_of;  /* a source of each slot; NULL: slot k is source k */
 	uint64_t once_first; /* the spoofed source that once[0] is about */
 	uint64_t once_n, once_room;
 	uint16_t *once; /* frame lengths */
@@ -307,8 +307,8 @@ static void add_slot(struct book *b, uint64_t source, uint64_t n, uint32_t bytes
 	slot->ever = true;
 }
 
-int pktgen_truth_add(struct pktgen_truth *t, uint64_t unix_ns, uint32_t population,
-		     uint64_t source, uint32_t bytes)
+int pktgen_truth_add(struct pktgen_truth *t, uint64_t unix_ns, uint32_t population, uint64_t source,
+		     uint32_t bytes)
 {
 	struct book *b = &t->book[population];
 	int ret = 0;

@@ -16,9 +16,9 @@
 #include "tools/pktgen/scenario.h"
 
 struct pktgen_truth_params {
-	FILE *csv;		    /* NULL: only totals; stays the caller's */
-	unsigned int source6_bits;  /* length of the prefix that counts as an IPv6 source */
-	bool sum_spoofed;	    /* one row "*" a bin for spoofed sources, not one for each */
+	FILE *csv;		   /* NULL: only totals; stays the caller's */
+	unsigned int source6_bits; /* length of the prefix that counts as an IPv6 source */
+	bool sum_spoofed;	   /* one row "*" a bin for spoofed sources, not one for each */
 };
 
 /* What a population sent in all. */
@@ -55,7 +55,6 @@ int pktgen_truth_add_round(struct pktgen_truth *truth, uint64_t unix_ns, uint32_
 int pktgen_truth_finish(struct pktgen_truth *truth);
 
 /** Valid as long as the truth. */
-const struct pktgen_total *pktgen_truth_total(const struct pktgen_truth *truth,
-					      size_t population);
+const struct pktgen_total *pktgen_truth_total(const struct pktgen_truth *truth, size_t population);
 
 #endif

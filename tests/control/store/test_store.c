@@ -229,6 +229,7 @@ static void bins_of_another_length_are_passed_over(void **state)
 	bins = load_bins(b, 10, 0, 1000);
 	assert_int_equal(bins->n, 1);
 	assert_int_equal(bins->bin[0].start_s, 120);
+	assert_int_equal(b->said, 0);
 	free_bins(bins);
 }
 
@@ -564,6 +565,33 @@ static void begin_and_commit_come_in_pairs(void **state)
 	assert_int_equal(levee_store_begin(b->store), -EALREADY);
 	assert_int_equal(levee_store_commit(b->store), 0);
 	levee_store_rollback(b->store); /* nothing to do */
+}
+
+static void after_a_failure_nothing_more_of_a_transaction_is_taken(void **state)
+{
+	struct bench *b = *state;
+	struct levee_block block = make_block(1);
+	struct levee_account one = make_account(1), read;
+	struct bins *bins;
+
+	/* A failure upon which SQLite rolls back by itself, as it does when the disk is full. */
+	sql(b, "CREATE TRIGGER t BEFORE INSERT ON block BEGIN SELECT RAISE(ROLLBACK, 'no'); END");
+	assert_int_equal(levee_store_begin(b->store), 0);
+	assert_int_equal(put_bin(b, 60, 60), 0);
+	assert_int_equal(levee_store_put_block(b->store, &block, "boot"), -EIO);
+	assert_int_equal(put_bin(b, 120, 60), -EIO);
+	assert_int_equal(levee_store_account(b->store, &one, "maps", 1), -EIO);
+	assert_int_equal(levee_store_commit(b->store), -EIO);
+	assert_int_equal(b->said, 1);
+	bins = load_bins(b, 60, 0, 1000);
+	assert_int_equal(bins->n, 0);
+	free_bins(bins);
+	assert_int_equal(levee_store_get_account(b->store, &read), 0);
+	assert_int_equal(read.received, 0);
+
+	assert_int_equal(levee_store_begin(b->store), 0);
+	assert_int_equal(put_bin(b, 180, 60), 0);
+	assert_int_equal(levee_store_commit(b->store), 0);
 }
 
 static void a_second_writer_is_told_and_not_waited_for_long(void **state)
@@ -998,6 +1026,7 @@ int main(void)
 		TEST(nothing_of_a_rolled_back_transaction_stays),
 		TEST(nothing_is_kept_that_was_not_committed),
 		TEST(begin_and_commit_come_in_pairs),
+		TEST(after_a_failure_nothing_more_of_a_transaction_is_taken),
 		TEST(a_second_writer_is_told_and_not_waited_for_long),
 		TEST(file_and_directory_are_not_for_everybody),
 		TEST(a_missing_parent_directory_is_said),

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The commands themselves: each reads its options and calls what does the work. */
+#include "control/cli/command.h"
+
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/allowlist.h"
+#include "control/config.h"
+#include "control/log.h"
+#include "control/replay.h"
+#include "control/run.h"
+#include "dataplane/xdp/xdp.h"
+
+/* ---- configuration, as several commands read it ------------------------------------------ */
+
+struct set_list {
+	const char *path;
+	const char *sets[64]; /* SECTION.KEY=VALUE, in order */
+	size_t n_sets;
+};
+
+static int apply_set(struct levee_config *config, const char *text)
+{
+	char section[64], key[64];
+	const char *dot = strchr(text, '.'), *eq = strchr(text, '=');
+
+	if (!dot || !eq || eq < dot || dot - text >= 64 || eq - dot > 64) {
+		fprintf(stderr, "levee: --set %s: not SECTION.KEY=VALUE\n", text);
+		return -EINVAL;
+	}
+	snprintf(section, sizeof(section), "%.*s", (int)(dot - text), text);
+	snprintf(key, sizeof(key), "%.*s", (int)(eq - dot - 1), dot + 1);
+	return levee_config_set(config, section, key, eq + 1, "--set", stderr);
+}
+
+static int read_config(struct levee_config *config, const struct set_list *from)
+{
+	int ret = levee_config_init(config);
+
+	if (ret)
+		return ret;
+	ret = levee_config_read(config, from->path, stderr);
+	for (size_t i = 0; i < from->n_sets; i++)
+		if (apply_set(config, from->sets[i]))
+			ret = -EINVAL;
+	if (!ret)
+		ret = levee_config_validate(config, from->path, stderr);
+	if (ret)
+		levee_config_clear(config);
+	return ret;
+}
+
+static int set_config_option(void *ctx, int option, const char *value)
+{
+	struct set_list *s = ctx;
+
+	if (option == 0) {
+		s->path = value;
+	} else if (s->n_sets == sizeof(s->sets) / sizeof(s->sets[0])) {
+		fprintf(stderr, "levee: --set: more than %zu of them\n", s->n_sets);
+		return -EINVAL;
+	} else {
+		s->sets[s->n_sets++] = value;
+	}
+	return 0;
+}
+
+#define CONFIG_OPTIONS                                                                   \
+	{ "config", "FILE", "configuration (default: " LEVEE_CONFIG_PATH ")" },          \
+	{                                                                                \
+		"set", "SECTION.KEY=VALUE", "set one key over the file; may be repeated" \
+	}
+
+static int no_arguments(const struct levee_command *command, int argc, char **argv, int first)
+{
+	return first < argc ? levee_command_usage(command, "unexpected argument %s", argv[first])
+			    : 0;
+}
+
+/* ---- run --------------------------------------------------------------------------------- */
+
+static const struct levee_option run_options[] = { CONFIG_OPTIONS, { 0 } };
+
+static int run(const struct levee_command *command, int argc, char **argv)
+{
+	struct set_list from = { .path = LEVEE_CONFIG_PATH };
+	struct levee_config config;
+	int first, ret;
+
+	ret = levee_command_parse(command, argc, argv, set_config_option, &from, &first);
+	if (ret)
+		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
+	ret = no_arguments(command, argc, argv, first);
+	if (ret)
+		return ret;
+	if (read_config(&config, &from))
+		return LEVEE_EXIT_ERROR;
+	levee_log_set_level((enum levee_log_level)config.log.level);
+	ret = levee_run(&config, from.path);
+	levee_config_clear(&config);
+	return ret ? LEVEE_EXIT_ERROR : LEVEE_EXIT_OK;
+}
+
+/* ---- replay ------------------------------------------------------------------------------ */
+
+enum {
+	REPLAY_FORMAT,
+	REPLAY_BIN,
+	REPLAY_WINDOW,
+	REPLAY_MIN_ZSCORE,
+	REPLAY_MIN_PACKETS,
+	REPLAY_LIMIT,
+	REPLAY_EVALUATE,
+	REPLAY_AUDIT,
+	REPLAY_ALLOW,
+	REPLAY_SOURCE6,
+	REPLAY_MAX_SOURCES,
+};
+
+static const struct levee_option replay_options[] = {
+	[REPLAY_FORMAT] = { "format", "text|json", "for people, or one JSON object an evaluation" },
+	[REPLAY_BIN] = { "bin", "S", "length of a bin: 1 to 86400 s (default: 60)" },
+	[REPLAY_WINDOW] = { "window", "S",
+			    "rolling window: a multiple of the bin, 2 to 10080 bins "
+			    "(default: 3600)" },
+	[REPLAY_MIN_ZSCORE] = { "min-zscore", "X",
+				"flag above so many standard deviations: 0.1 to "
+				"1000 (default: 3.0)" },
+	[REPLAY_MIN_PACKETS] = { "min-packets", "N",
+				 "flag above so many packets a bin: 0 to 2^48 "
+				 "(default: 12000)" },
+	[REPLAY_LIMIT] = { "limit", "N",
+			   "sources named in one evaluation: 1 to 100000 (default: "
+			   "40); all flagged ones are blocked" },
+	[REPLAY_EVALUATE] = { "evaluate-every", "S",
+			      "evaluate at multiples of S seconds, too: 1 s to "
+			      "one bin (default: at bin boundaries only)" },
+	[REPLAY_AUDIT] = { "audit", NULL,
+			   "block nobody: packets of flagged sources go on being "
+			   "counted" },
+	[REPLAY_ALLOW] = { "allow", "FILE",
+			   "prefixes, one a line, that are neither counted nor "
+			   "flagged" },
+	[REPLAY_SOURCE6] = { "source6-prefix", "BITS",
+			     "IPv6 sources are prefixes of this length: 1 to "
+			     "128 (default: 64)" },
+	[REPLAY_MAX_SOURCES] = { "max-sources", "N",
+				 "names kept in one bin: 1024 to 2^28 (default: "
+				 "2^24)" },
+	{ 0 }
+};
+
+struct replay_ctx {
+	struct levee_replay_options options;
+	const char *allow;
+};
+
+static int set_uint(unsigned int *to, int option, const char *value, uint64_t min, uint64_t max)
+{
+	uint64_t n;
+	int ret = levee_parse_uint(replay_options[option].name, value, min, max, &n);
+
+	if (!ret)
+		*to = (unsigned int)n;
+	return ret;
+}
+
+static int set_replay_option(void *ctx, int option, const char *value)
+{
+	struct replay_ctx *r = ctx;
+	struct levee_replay_options *o = &r->options;
+	const char *name = replay_options[option].name;
+	unsigned int bits;
+
+	switch (option) {
+	case REPLAY_FORMAT:
+		o->json = !strcmp(value, "json");
+		if (o->json || !strcmp(value, "text"))
+			return 0;
+		fprintf(stderr, "levee: --format %s: not text or json\n", value);
+		return -EINVAL;
+	case REPLAY_BIN:
+		return set_uint(&o->bin_s, option, value, 1, 86400);
+	case REPLAY_WINDOW:
+		return set_uint(&o->window_s, option, value, 2, 86400U * 10080U);
+	case REPLAY_MIN_ZSCORE:
+		return levee_parse_double(name, value, 0.1, 1000, &o->min_zscore);
+	case REPLAY_MIN_PACKETS:
+		return levee_parse_uint(name, value, 0, 1ULL << 48, &o->min_packets);
+	case REPLAY_LIMIT:
+		return levee_parse_uint(name, value, 1, 100000, &o->limit);
+	case REPLAY_EVALUATE:
+		return set_uint(&o->evaluate_s, option, value, 1, 86400);
+	case REPLAY_AUDIT:
+		o->audit = true;
+		return 0;
+	case REPLAY_ALLOW:
+		r->allow = value;
+		return 0;
+	case REPLAY_SOURCE6:
+		if (set_uint(&bits, option, value, 1, 128))
+			return -EINVAL;
+		o->source6_length = (uint8_t)bits;
+		return 0;
+	default:
+		return levee_parse_uint(name, value, 1024, 1ULL << 28, &o->max_sources);
+	}
+}
+
+static int check_replay(const struct levee_command *command, const struct levee_replay_options *o)
+{
+	if (o->window_s % o->bin_s || o->window_s / o->bin_s < 2 || o->window_s / o->bin_s > 10080)
+		return levee_command_usage(
+			command, "--window %u is not a multiple of --bin %u, 2 to 10080 times",
+			o->window_s, o->bin_s);
+	if (o->evaluate_s > o->bin_s)
+		return levee_command_usage(command, "--evaluate-every %u is longer than --bin %u",
+					   o->evaluate_s, o->bin_s);
+	return 0;
+}
+
+static void say_plain(void *ctx, const char *message)
+{
+	(void)ctx;
+	fprintf(stderr, "levee: %s\n", message);
+}
+
+static int replay(const struct levee_command *command, int argc, char **argv)
+{
+	struct replay_ctx r = { .options = { .bin_s = 60,
+					     .window_s = 3600,
+					     .min_zscore = 3.0,
+					     .min_packets = 12000,
+					     .limit = 40,
+					     .max_sources = 1U << 24,
+					     .source6_length = 64,
+					     .out = stdout } };
+	struct levee_allowlist allowed = { 0 };
+	int first, ret;
+
+	ret = levee_command_parse(command, argc, argv, set_replay_option, &r, &first);
+	if (ret)
+		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
+	if (first + 1 != argc)
+		return levee_command_usage(command,
+					   first < argc ? "one FILE, please" : "no FILE given");
+	ret = check_replay(command, &r.options);
+	if (ret)
+		return ret;
+	if (r.allow && levee_allowlist_read(&allowed, r.allow, say_plain, NULL))
+		return LEVEE_EXIT_ERROR;
+	r.options.path = argv[first];
+	r.options.allowed = allowed.list;
+	r.options.n_allowed = allowed.n;
+	r.options.progress = isatty(STDERR_FILENO);
+	ret = levee_replay(&r.options);
+	/* Verdicts of a list that is not whole are not to be trusted blindly. */
+	if (!ret && allowed.bad_lines)
+		ret = 1;
+	levee_allowlist_clear(&allowed);
+	return ret ? LEVEE_EXIT_ERROR : LEVEE_EXIT_OK;
+}
+
+/* ---- config ------------------------------------------------------------------------------ */
+
+static const struct levee_option check_options[] = { CONFIG_OPTIONS, { 0 } };
+
+static int config_check(const struct levee_command *command, int argc, char **argv)
+{
+	struct set_list from = { .path = LEVEE_CONFIG_PATH };
+	struct levee_config config;
+	int first, ret;
+
+	ret = levee_command_parse(command, argc, argv, set_config_option, &from, &first);
+	if (ret)
+		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
+	if (first < argc)
+		from.path = argv[first++];
+	ret = no_arguments(command, argc, argv, first);
+	if (ret)
+		return ret;
+	if (read_config(&config, &from))
+		return LEVEE_EXIT_ERROR;
+	printf("%s: good\n", from.path);
+	levee_config_clear(&config);
+	return LEVEE_EXIT_OK;
+}
+
+static const struct levee_option dump_options[] = {
+	CONFIG_OPTIONS,
+	{ "defaults", NULL, "every key at its default; no file is read" },
+	{ "markdown", NULL, "the reference of all keys, as README has it" },
+	{ 0 }
+};
+
+struct dump_ctx {
+	struct set_list from;
+	bool defaults, markdown;
+};
+
+static int set_dump_option(void *ctx, int option, const char *value)
+{
+	struct dump_ctx *d = ctx;
+
+	if (option < 2)
+		return set_config_option(&d->from, option, value);
+	if (option == 2)
+		d->defaults = true;
+	else
+		d->markdown = true;
+	return 0;
+}
+
+static int config_dump(const struct levee_command *command, int argc, char **argv)
+{
+	struct dump_ctx d = { .from = { .path = LEVEE_CONFIG_PATH } };
+	struct levee_config config;
+	int first, ret;
+
+	ret = levee_command_parse(command, argc, argv, set_dump_option, &d, &first);
+	if (ret)
+		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
+	if (first < argc)
+		d.from.path = argv[first++];
+	ret = no_arguments(command, argc, argv, first);
+	if (ret)
+		return ret;
+	if (d.markdown) {
+		levee_config_reference(stdout);
+		return LEVEE_EXIT_OK;
+	}
+	ret = d.defaults ? levee_config_init(&config) : read_config(&config, &d.from);
+	if (ret)
+		return LEVEE_EXIT_ERROR;
+	levee_config_dump(&config, stdout);
+	levee_config_clear(&config);
+	return LEVEE_EXIT_OK;
+}
+
+/* ---- detach ------------------------------------------------------------------------------ */
+
+static const struct levee_option detach_options[] = {
+	{ "pin", "DIR", "where it is pinned (default: " LEVEE_XDP_PIN ")" },
+	{ "force", NULL, "also while a daemon runs, which then counts nothing any more" },
+	{ 0 }
+};
+
+struct detach_ctx {
+	const char *pin;
+	bool force;
+};
+
+static int set_detach_option(void *ctx, int option, const char *value)
+{
+	struct detach_ctx *d = ctx;
+
+	if (option == 0)
+		d->pin = value;
+	else
+		d->force = true;
+	return 0;
+}
+
+static void say_detach(void *ctx, enum levee_xdp_say level, const char *message)
+{
+	(void)ctx;
+	fprintf(level == LEVEE_XDP_ERROR ? stderr : stdout, "levee: %s\n", message);
+}
+
+static int detach(const struct levee_command *command, int argc, char **argv)
+{
+	struct detach_ctx d = { .pin = LEVEE_XDP_PIN };
+	int first, ret;
+
+	ret = levee_command_parse(command, argc, argv, set_detach_option, &d, &first);
+	if (ret)
+		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
+	ret = no_arguments(command, argc, argv, first);
+	if (ret)
+		return ret;
+	return levee_xdp_detach(d.pin, d.force, say_detach, NULL) ? LEVEE_EXIT_ERROR
+								  : LEVEE_EXIT_OK;
+}
+
+/* ---- version ----------------------------------------------------------------------------- */
+
+static const struct levee_option no_options[] = { { 0 } };
+
+static int set_nothing(void *ctx, int option, const char *value)
+{
+	(void)ctx;
+	(void)option;
+	(void)value;
+	return 0;
+}
+
+static int version(const struct levee_command *command, int argc, char **argv)
+{
+	int first, ret;
+
+	ret = levee_command_parse(command, argc, argv, set_nothing, NULL, &first);
+	if (ret)
+		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
+	ret = no_arguments(command, argc, argv, first);
+	if (ret)
+		return ret;
+	printf("levee %s\n", LEVEE_VERSION);
+	printf("data paths: xdp, offline (DPDK is not built in)\n");
+	printf("map layout: %d\n", LEVEE_LAYOUT);
+	printf("libraries: libbpf %s, SQLite %s\n", libbpf_version_string() + 1,
+	       sqlite3_libversion());
+	return LEVEE_EXIT_OK;
+}
+
+const struct levee_command levee_commands[] = {
+	{ "run", "", "count, detect and drop on this instance",
+	  "Attaches to the configured interfaces, or takes over what an earlier run left "
+	  "attached,\n"
+	  "closes a bin each minute, and drops abnormal sources in the kernel. Stays in the\n"
+	  "foreground and logs to standard error. SIGHUP reads the allow list again; SIGTERM ends\n"
+	  "it, and the kernel goes on counting and dropping until blocks expire by themselves.",
+	  run_options, run },
+	{ "replay", "FILE", "verdicts on traffic from a file",
+	  "Feeds a pcap, a pcapng, or CSV lines time_unix_s,source,packets[,bytes] through the "
+	  "same\n"
+	  "classifier, detector and block table; \"-\" is standard input. Times are the file's. "
+	  "An\n"
+	  "evaluation is printed at every bin boundary that follows a bin with traffic. A flagged\n"
+	  "source is not counted until it is no longer flagged, unless --audit is given.\n"
+	  "Exit code 1 if the file had defects: each is said, and all else was worked.",
+	  replay_options, replay },
+	{ "config check", "[FILE]", "read a configuration and say what is wrong with it",
+	  "Prints every defect with file, line and the accepted values.", check_options,
+	  config_check },
+	{ "config dump", "[FILE]", "print the configuration in force",
+	  "Prints every key with its value, unit, range and meaning, as a file that reads back.",
+	  dump_options, config_dump },
+	{ "detach", "", "take the program off all interfaces, and its maps out of the kernel",
+	  "The way back: packets pass as if Levee had never been there. State on disk is kept, "
+	  "and\n"
+	  "the next `levee run` attaches anew with the blocks that have not expired by then.",
+	  detach_options, detach },
+	{ "version", "", "version, and what is built in",
+	  "Prints the version, the data paths that are "
+	  "built in, and the libraries in use.",
+	  no_options, version },
+	{ 0 }
+};

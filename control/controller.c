@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/controller.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/log.h"
+
+/* ---- making and unmaking ----------------------------------------------------------------- */
+
+int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp,
+			  struct levee_store *store, const struct levee_controller_options *options)
+{
+	struct levee_blocks_params blocks = { .bin_s = options->bin_s,
+					      .window_s = options->window_s,
+					      .release_unflagged = options->release_unflagged };
+
+	*c = (struct levee_controller){ .dp = dp, .store = store, .options = *options };
+	c->detector = levee_detector_find(options->detector ? options->detector : "zscore");
+	if (!c->detector)
+		return -EINVAL;
+	c->window = levee_window_new(options->bin_s, options->window_s);
+	c->bin = levee_bin_new(options->max_sources);
+	c->blocks = levee_blocks_new(&blocks);
+	if (options->count_distinct)
+		c->census = levee_census_new();
+	if (!c->window || !c->bin || !c->blocks || (options->count_distinct && !c->census)) {
+		levee_controller_clear(c);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void levee_controller_clear(struct levee_controller *c)
+{
+	levee_window_free(&c->window);
+	levee_bin_free(&c->bin);
+	levee_blocks_free(&c->blocks);
+	levee_census_free(&c->census);
+}
+
+/* ---- the store, which may fail without anything else failing ----------------------------- */
+
+/* Every change of a bin's close joins one transaction; the first to come begins it. */
+static bool begin(struct levee_controller *c)
+{
+	if (!c->store)
+		return false;
+	if (!c->in_transaction)
+		c->in_transaction = !levee_store_begin(c->store);
+	if (!c->in_transaction)
+		c->save_all = true;
+	return c->in_transaction;
+}
+
+static void put_record(struct levee_controller *c, const struct levee_bin_record *record)
+{
+	if (begin(c))
+		levee_store_put_bin(c->store, record, c->options.bin_s);
+}
+
+static void put_again(void *ctx, const struct levee_block *block)
+{
+	struct levee_controller *c = ctx;
+
+	levee_store_put_block(c->store, block, c->options.boot_id);
+}
+
+/* After a failure: offer all that is in memory, so that nothing is missing in the file. */
+static void put_everything(struct levee_controller *c)
+{
+	if (!begin(c))
+		return;
+	for (size_t i = 0; i < levee_window_bins(c->window); i++)
+		put_record(c, levee_window_bin(c->window, i));
+	levee_blocks_walk(c->blocks, put_again, c);
+}
+
+void levee_controller_save(struct levee_controller *c)
+{
+	if (c->save_all)
+		put_everything(c);
+	if (begin(c)) {
+		levee_store_account(c->store, &c->unsaved, c->options.maps_id, c->last_seq);
+		c->save_all = levee_store_commit(c->store) != 0;
+		if (!c->save_all)
+			c->unsaved = (struct levee_account){ 0 };
+		c->in_transaction = false;
+	}
+	levee_dataplane_release(c->dp);
+}
+
+/* ---- draining ---------------------------------------------------------------------------- */
+
+static int take_source(void *ctx, const struct levee_prefix *source, uint64_t packets,
+		       uint64_t bytes)
+{
+	struct levee_controller *c = ctx;
+	int ret = levee_bin_add(c->bin, source, packets, bytes);
+
+	if (ret && !c->lost++)
+		levee_error("cannot keep the counts of a source: %s; the bin is short of it. Lower "
+			    "[detect] max_sources or give the process more memory",
+			    strerror(-ret));
+	if (c->census)
+		ret = levee_census_see(c->census, source, c->census_bin_s);
+	/* The drain goes on: one source less is better than a bin less. */
+	return c->census ? ret : 0;
+}
+
+/* An account that does not add up is a bug of ours, and worth an error each time it shows. */
+static void check_account(const struct levee_account *a)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < LEVEE_OUTCOMES; i++)
+		sum += a->outcome[i];
+	if (sum != a->received)
+		levee_error("account does not add up: %llu packets received, %llu accounted for; "
+			    "please report this",
+			    (unsigned long long)a->received, (unsigned long long)sum);
+}
+
+static int take_drained(struct levee_controller *c, const struct levee_drained *drained)
+{
+	check_account(&drained->account);
+	levee_account_add(&c->running, &drained->account);
+	levee_account_add(&c->unsaved, &drained->account);
+	if (drained->seq)
+		c->last_seq = drained->seq;
+	return levee_bin_add_fold(c->bin, &drained->account.fold);
+}
+
+int levee_controller_drain(struct levee_controller *c, int64_t next_bin_s)
+{
+	struct levee_sink sink = { .source = take_source, .ctx = c };
+	struct levee_drained drained;
+	int ret;
+
+	ret = levee_dataplane_drain(c->dp, (uint64_t)next_bin_s * LEVEE_NS_PER_S, &sink, &drained);
+	return ret ? ret : take_drained(c, &drained);
+}
+
+int levee_controller_redrain(struct levee_controller *c, struct levee_drained *drained)
+{
+	struct levee_sink sink = { .source = take_source, .ctx = c };
+	int ret = c->dp->ops->redrain(c->dp, &sink, drained);
+
+	return ret ? ret : take_drained(c, drained);
+}
+
+void levee_controller_release(struct levee_controller *c)
+{
+	levee_dataplane_release(c->dp);
+}
+
+/* ---- closing a bin ----------------------------------------------------------------------- */
+
+/* The record that the window now holds for a start; a push may have merged it. */
+static const struct levee_bin_record *record_at(const struct levee_controller *c, int64_t start_s)
+{
+	for (size_t i = levee_window_bins(c->window); i-- > 0;) {
+		const struct levee_bin_record *record = levee_window_bin(c->window, i);
+
+		if (record->start_s == start_s)
+			return record;
+	}
+	return NULL;
+}
+
+static int push_bin(struct levee_controller *c, const struct levee_bin *bin, int64_t start_s,
+		    uint32_t flags)
+{
+	struct levee_bin_record record;
+	const struct levee_bin_record *kept;
+	int ret;
+
+	ret = levee_bin_record_make(&record, bin, start_s, c->options.detect.min_packets);
+	if (ret)
+		return ret;
+	record.flags |= flags;
+	ret = levee_window_push(c->window, &record);
+	levee_bin_record_clear(&record);
+	kept = ret ? NULL : record_at(c, start_s);
+	if (kept)
+		put_record(c, kept);
+	return ret;
+}
+
+/* The part of a late bin that belongs to the running one goes back into it. */
+static void add_entry(void *ctx, const struct levee_bin_entry *e)
+{
+	struct levee_bin *bin = ctx;
+
+	levee_bin_add(bin, &e->source, e->packets, e->bytes);
+}
+
+static int push_parts(struct levee_controller *c, int64_t start_s, unsigned int parts,
+		      int64_t limit_s)
+{
+	struct levee_bin *whole = c->bin, *part;
+	int64_t at = start_s;
+	int ret = 0;
+
+	c->bin = levee_bin_new(c->options.max_sources);
+	if (!c->bin) {
+		c->bin = whole;
+		return -ENOMEM;
+	}
+	for (unsigned int i = 0; i < parts && !ret; i++, at += c->options.bin_s) {
+		/* What no evaluation will look at any more need not be made. */
+		if (at < levee_window_begin(c->window, limit_s))
+			continue;
+		part = levee_bin_split(whole, parts, i);
+		if (!part)
+			ret = -ENOMEM;
+		else if (at < limit_s)
+			ret = push_bin(c, part, at, LEVEE_BIN_ESTIMATED);
+		else
+			levee_bin_walk(part, 0, add_entry, c->bin);
+		levee_bin_free(&part);
+	}
+	levee_bin_free(&whole);
+	return ret;
+}
+
+int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts,
+			   int64_t limit_s)
+{
+	int ret;
+
+	c->closed = c->running;
+	c->running = (struct levee_account){ 0 };
+	c->closed_sources = levee_bin_sources(c->bin);
+	c->closed_folded = levee_bin_folded(c->bin);
+	if (parts > 1) {
+		levee_warning("the bin of %lld stands for %u: nobody closed them in time; each "
+			      "source's packets are divided evenly",
+			      (long long)start_s, parts);
+		ret = push_parts(c, start_s, parts, limit_s);
+	} else {
+		ret = push_bin(c, c->bin, start_s, 0);
+		levee_bin_reset(c->bin);
+	}
+	if (c->lost)
+		levee_error("%llu counts of the bin were lost for want of memory",
+			    (unsigned long long)c->lost);
+	c->lost = 0;
+	return ret;
+}
+
+/* ---- verdicts ---------------------------------------------------------------------------- */
+
+struct change_ctx {
+	struct levee_controller *c;
+	struct levee_time now;
+};
+
+static void apply_block(struct levee_controller *c, const struct levee_block *block,
+			uint64_t now_ns)
+{
+	int ret = levee_policy_block(levee_dataplane_policy(c->dp), &block->prefix,
+				     block->expires_boot_ns, now_ns);
+	char text[LEVEE_PREFIX_TEXT];
+
+	if (ret)
+		levee_error("%s is not blocked: %s; it is tried again at each evaluation. Raise "
+			    "[data_path] rules",
+			    levee_prefix_format(&block->prefix, text),
+			    ret == -ENOSPC ? "the policy table is full" : strerror(-ret));
+}
+
+static const char *change_name(enum levee_block_change change)
+{
+	switch (change) {
+	case LEVEE_BLOCK_ADDED:
+		return "blocked";
+	case LEVEE_BLOCK_UPDATED:
+		return "extended";
+	case LEVEE_BLOCK_EXPIRED:
+		return "expired";
+	default:
+		return "released";
+	}
+}
+
+static void note_event(struct levee_controller *c, enum levee_block_change change,
+		       const struct levee_block *block, uint64_t dropped, uint64_t unix_ns)
+{
+	char prefix[LEVEE_PREFIX_TEXT], detail[160];
+
+	if (change == LEVEE_BLOCK_UPDATED)
+		return;
+	snprintf(detail, sizeof(detail), "z=%.3f packets=%llu dropped=%llu", block->max_zscore,
+		 (unsigned long long)block->max_packets, (unsigned long long)dropped);
+	levee_store_event(c->store, unix_ns, change_name(change),
+			  levee_prefix_format(&block->prefix, prefix), detail);
+}
+
+/* The data path first, then everything that may take time or fail. */
+static void on_change(void *ctx, enum levee_block_change change, const struct levee_block *block)
+{
+	struct change_ctx *x = ctx;
+	struct levee_controller *c = x->c;
+	struct levee_policy *policy = levee_dataplane_policy(c->dp);
+	struct levee_policy_info info = { .prefix = block->prefix };
+	bool in_force = change == LEVEE_BLOCK_ADDED || change == LEVEE_BLOCK_UPDATED;
+
+	if (in_force)
+		apply_block(c, block, x->now.boot_ns);
+	levee_policy_get(policy, &block->prefix, &info);
+	if (!in_force)
+		levee_policy_unblock(policy, &block->prefix);
+
+	if (begin(c)) {
+		if (in_force)
+			levee_store_put_block(c->store, block, c->options.boot_id);
+		else
+			levee_store_drop_block(c->store, &block->prefix);
+		note_event(c, change, block, info.packets, x->now.unix_ns);
+	}
+	if (c->on_block)
+		c->on_block(c->ctx, change, block, &info);
+}
+
+/* Findings that the allow list covers are left alone; the others keep their order. */
+static size_t leave_allowed(const struct levee_controller *c, struct levee_evaluation *e)
+{
+	const struct levee_policy *policy = levee_dataplane_policy(c->dp);
+	size_t kept = 0, all = e->n_findings;
+
+	for (size_t i = 0; i < all; i++)
+		if (!levee_policy_is_allowed(policy, &e->findings[i].source))
+			e->findings[kept++] = e->findings[i];
+	e->n_findings = kept;
+	return all - kept;
+}
+
+static void retry_block(void *ctx, const struct levee_block *block)
+{
+	struct change_ctx *x = ctx;
+	struct levee_policy_info info;
+
+	if (levee_policy_get(levee_dataplane_policy(x->c->dp), &block->prefix, &info))
+		apply_block(x->c, block, x->now.boot_ns);
+}
+
+static void report(struct levee_controller *c, const struct levee_evaluation *e, const bool *is_new,
+		   size_t allowed, size_t sources)
+{
+	struct levee_report r = { .evaluation = e,
+				  .is_new = is_new,
+				  .sources = sources,
+				  .blocks = levee_blocks_count(c->blocks),
+				  .allowed = allowed,
+				  .account = &c->closed,
+				  .bin_sources = c->closed_sources,
+				  .bin_folded = c->closed_folded };
+
+	if (c->on_report)
+		c->on_report(c->ctx, &r);
+}
+
+int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now)
+{
+	int64_t now_s = (int64_t)(now->unix_ns / LEVEE_NS_PER_S);
+	struct change_ctx ctx = { .c = c, .now = *now };
+	struct levee_evaluation e;
+	size_t allowed, sources;
+	bool *is_new;
+	int ret;
+
+	levee_window_advance(c->window, now_s);
+	ret = c->detector->evaluate(c->window, levee_bin_sources(c->bin) ? c->bin : NULL, now_s,
+				    &c->options.detect, &e);
+	if (ret) {
+		levee_error("no evaluation: %s; blocks in force stay", strerror(-ret));
+		return ret;
+	}
+	allowed = leave_allowed(c, &e);
+	is_new = calloc(e.n_findings + 1, sizeof(*is_new));
+	if (!is_new) {
+		levee_evaluation_clear(&e);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < e.n_findings; i++) {
+		const struct levee_block *b = levee_blocks_get(c->blocks, &e.findings[i].source);
+
+		is_new[i] = !b || !b->flagged;
+	}
+	ret = levee_blocks_judge(c->blocks, &e, now, on_change, &ctx);
+	if (ret)
+		levee_error("not every verdict could be carried out: %s", strerror(-ret));
+	levee_blocks_walk(c->blocks, retry_block, &ctx);
+	levee_policy_tidy(levee_dataplane_policy(c->dp));
+	sources = c->census ? levee_census_count(c->census, levee_window_begin(c->window, now_s))
+			    : c->closed_sources;
+	if (begin(c))
+		levee_store_prune(c->store, levee_window_begin(c->window, now_s));
+	report(c, &e, is_new, allowed, sources);
+	free(is_new);
+	levee_evaluation_clear(&e);
+	return ret;
+}
+
+void levee_controller_expire(struct levee_controller *c, const struct levee_time *now)
+{
+	struct change_ctx ctx = { .c = c, .now = *now };
+
+	levee_blocks_expire(c->blocks, now, on_change, &ctx);
+}
+
+/* ---- taking up what a process before left ------------------------------------------------ */
+
+static int load_record(void *ctx, struct levee_bin_record *record)
+{
+	struct levee_controller *c = ctx;
+	int ret = levee_window_push(c->window, record);
+
+	levee_bin_record_clear(record);
+	if (ret)
+		levee_warning("a stored bin does not fit the window and is left out: %s",
+			      strerror(-ret));
+	return 0;
+}
+
+struct load_ctx {
+	struct levee_controller *c;
+	const struct levee_time *now;
+};
+
+static int load_block(void *ctx, const struct levee_block *block)
+{
+	struct load_ctx *x = ctx;
+	int ret = levee_blocks_put(x->c->blocks, block, NULL, NULL);
+
+	if (!ret)
+		apply_block(x->c, block, x->now->boot_ns);
+	return ret;
+}
+
+/* Blocks that the kernel enforces and no store knows: kept until they end by themselves. */
+static void adopt_block(void *ctx, const struct levee_policy_info *info)
+{
+	struct load_ctx *x = ctx;
+	struct levee_block block = { .prefix = info->prefix,
+				     .reason = LEVEE_BLOCK_ZSCORE,
+				     .created_boot_ns = info->created_ns,
+				     .expires_boot_ns = info->expires_ns };
+
+	if (levee_blocks_get(x->c->blocks, &info->prefix) || info->expires_ns <= x->now->boot_ns)
+		return;
+	block.created_unix_ns = x->now->unix_ns - (x->now->boot_ns - info->created_ns);
+	block.expires_unix_ns = info->expires_ns == LEVEE_NEVER
+					? LEVEE_NEVER
+					: x->now->unix_ns + (info->expires_ns - x->now->boot_ns);
+	levee_blocks_put(x->c->blocks, &block, NULL, NULL);
+}
+
+int levee_controller_restore(struct levee_controller *c, const struct levee_time *now,
+			     int64_t bin_start_s)
+{
+	struct load_ctx ctx = { .c = c, .now = now };
+	struct levee_policy *policy = levee_dataplane_policy(c->dp);
+	int ret = 0;
+
+	if (c->store) {
+		ret = levee_store_load_bins(c->store, c->options.bin_s,
+					    levee_window_begin(c->window, bin_start_s),
+					    bin_start_s + c->options.bin_s, load_record, c);
+		if (!ret)
+			ret = levee_store_load_blocks(c->store, c->options.boot_id, now, load_block,
+						      &ctx);
+	}
+	levee_policy_walk(policy, adopt_block, &ctx);
+	levee_policy_drop_expired(policy, now->boot_ns);
+	levee_policy_tidy(policy);
+	return ret;
+}

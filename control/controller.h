@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The controller: carries counts from the data path to the detector, and verdicts back.
+ *
+ * It decides nothing itself: what is abnormal is the detector's word (control/detect/), how long
+ * a block lasts the block table's (control/policy/). `levee run` drives it by the clock,
+ * `levee replay` by the times of a file; both go through the same functions:
+ *
+ *	levee_controller_drain(c, bin)         the data path's open epoch joins the running bin
+ *	levee_controller_close(c, bin, parts)  the running bin becomes a record in the window
+ *	levee_controller_evaluate(c, &now)     Z-scores, verdicts, blocks, at once in the data path
+ *	levee_controller_save(c)               one transaction; then the drained epoch is released
+ */
+#ifndef LEVEE_CONTROLLER_H
+#define LEVEE_CONTROLLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/allowlist.h"
+#include "control/detect/census.h"
+#include "control/detect/detector.h"
+#include "control/policy/blocks.h"
+#include "control/store/store.h"
+#include "dataplane/dataplane.h"
+
+struct levee_controller_options {
+	unsigned int bin_s;
+	unsigned int window_s;
+	struct levee_detect_params detect;
+	size_t max_sources;
+	bool release_unflagged; /* see struct levee_blocks_params */
+	bool count_distinct;	/* keep a census: sources in the window, exactly */
+	const char *detector;	/* name; NULL: zscore */
+	const char *boot_id;	/* of this boot; "" where boot time is the file's */
+	const char *maps_id;	/* of the data path's tables; "" if they do not outlive it */
+};
+
+/** What an evaluation found, for whoever prints or logs it. Valid during the call. */
+struct levee_report {
+	const struct levee_evaluation *evaluation;
+	const bool *is_new; /* for each finding: was not flagged by the evaluation before */
+	size_t sources;	    /* distinct in the window with a census; else those of the bin */
+	size_t blocks;	    /* in force after the evaluation */
+	size_t allowed;	    /* findings that the allow list covers: left alone */
+	const struct levee_account *account; /* of the bin that was closed last */
+	size_t bin_sources;		     /* named sources of that bin */
+	uint64_t bin_folded;		     /* values of that bin that lost their names */
+};
+
+struct levee_controller {
+	struct levee_dataplane *dp; /* not owned */
+	struct levee_store *store;  /* not owned; NULL: nothing is kept */
+	struct levee_controller_options options;
+
+	/** Told of each evaluation, and of each change of a block. May be NULL. */
+	void (*on_report)(void *ctx, const struct levee_report *report);
+	void (*on_block)(void *ctx, enum levee_block_change change, const struct levee_block *block,
+			 const struct levee_policy_info *info);
+	void *ctx;
+
+	/* internal */
+	const struct levee_detector *detector;
+	struct levee_window *window;
+	struct levee_bin *bin;
+	struct levee_blocks *blocks;
+	struct levee_census *census;
+	int64_t census_bin_s;
+	struct levee_account running; /* of the running bin, as far as drained */
+	struct levee_account closed;  /* of the bin closed last */
+	struct levee_account unsaved; /* not yet in the store */
+	size_t closed_sources;
+	uint64_t closed_folded;
+	uint64_t last_seq;
+	bool in_transaction;
+	bool save_all; /* a transaction failed: offer everything again */
+	uint64_t lost; /* sources that memory was short for; said */
+};
+
+/** \return 0; -ENOMEM; -EINVAL (no such detector). levee_controller_clear() frees it. */
+int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp,
+			  struct levee_store *store,
+			  const struct levee_controller_options *options);
+void levee_controller_clear(struct levee_controller *c);
+
+/** Bring back window and blocks from the store, and adopt blocks that only the kernel knows. */
+int levee_controller_restore(struct levee_controller *c, const struct levee_time *now,
+			     int64_t bin_start_s);
+
+/**
+ * Drain the data path into the running bin and open the next epoch for the bin at next_bin_s.
+ * The drained epoch is kept until levee_controller_save().
+ */
+int levee_controller_drain(struct levee_controller *c, int64_t next_bin_s);
+
+/** Take up an epoch that a process before this one left drained. \return 0; -ENOENT: none */
+int levee_controller_redrain(struct levee_controller *c, struct levee_drained *drained);
+
+/** Drained before its close, with nothing to save yet: release at once. */
+void levee_controller_release(struct levee_controller *c);
+
+/**
+ * Close the running bin under the name start_s. With parts > 1 it stands for that many bins, the
+ * first of which starts at start_s; parts that start at or after limit_s stay in the running bin.
+ */
+int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts,
+			   int64_t limit_s);
+
+/** Judge the window at `now` (unix_ns in bin time), and carry the verdicts out. */
+int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now);
+
+/** Lift what has expired. */
+void levee_controller_expire(struct levee_controller *c, const struct levee_time *now);
+
+/** Store what has changed, then release the drained epoch. */
+void levee_controller_save(struct levee_controller *c);
+
+#endif

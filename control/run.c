@@ -1,0 +1,641 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "control/controller.h"
+#include "control/detect/binclock.h"
+#include "control/log.h"
+#include "dataplane/xdp/xdp.h"
+
+/* Both clocks are looked at this often, so that a step of the wall clock is seen early. */
+#define LOOK_NS LEVEE_NS_PER_S
+
+struct run {
+	const struct levee_config *config;
+	struct levee_dataplane *dp;
+	struct levee_store *store;
+	struct levee_controller controller;
+	struct levee_binclock clock;
+	uint64_t next_evaluation_ns; /* boot time; LEVEE_NEVER: only at a bin's close */
+
+	struct levee_allowlist
+		automatic; /* fixed entries, own addresses, gateways, configuration */
+	struct levee_allowlist from_file; /* its last good state */
+	struct timespec file_mtime;
+	bool file_missing; /* said already */
+
+	struct levee_log_limit drain_limit;
+	int signal_fd;
+	bool stop;
+};
+
+/* ---- what is said ------------------------------------------------------------------------ */
+
+static void say_xdp(void *ctx, enum levee_xdp_say level, const char *message)
+{
+	(void)ctx;
+	levee_log(level == LEVEE_XDP_ERROR     ? LEVEE_LOG_ERROR
+		  : level == LEVEE_XDP_WARNING ? LEVEE_LOG_WARNING
+					       : LEVEE_LOG_NOTICE,
+		  "%s", message);
+}
+
+static void say_warning(void *ctx, const char *message)
+{
+	(void)ctx;
+	levee_warning("%s", message);
+}
+
+static const char *format_time(int64_t unix_s, char text[static 32])
+{
+	time_t t = (time_t)unix_s;
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || !strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		snprintf(text, 32, "%lld", (long long)unix_s);
+	return text;
+}
+
+static const char *mode_name(const struct levee_config *config)
+{
+	return config->block.mode == LEVEE_MODE_AUDIT ? "audit" : "enforce";
+}
+
+static void log_findings(const struct run *r, const struct levee_report *report)
+{
+	const struct levee_evaluation *e = report->evaluation;
+	char text[LEVEE_PREFIX_TEXT];
+	uint64_t said = 0;
+
+	for (size_t i = 0; i < e->n_findings; i++) {
+		if (!report->is_new[i])
+			continue;
+		if (said++ >= r->config->detect.limit)
+			continue;
+		levee_notice("flagged %s: z = %.2f > %g and %llu packets > %llu in a bin of %llu s",
+			     levee_prefix_format(&e->findings[i].source, text),
+			     e->findings[i].max_zscore, r->config->detect.min_zscore,
+			     (unsigned long long)e->findings[i].max_packets,
+			     (unsigned long long)r->config->detect.min_packets,
+			     (unsigned long long)r->config->detect.bin);
+	}
+	if (said > r->config->detect.limit)
+		levee_notice("... and %llu more sources flagged ([detect] limit = %llu)",
+			     (unsigned long long)(said - r->config->detect.limit),
+			     (unsigned long long)r->config->detect.limit);
+}
+
+static void on_report(void *ctx, const struct levee_report *report)
+{
+	const struct run *r = ctx;
+	const struct levee_evaluation *e = report->evaluation;
+	const struct levee_account *a = report->account;
+	char text[32];
+
+	log_findings(r, report);
+	levee_info("bin to %s: %zu sources; received %llu = counted %llu + dropped %llu + allowed "
+		   "%llu + out of scope %llu + unparsed %llu; would drop %llu; window n = %llu, "
+		   "mean = %.2f, stddev = %.2f, threshold = %.2f; flagged %zu, blocks %zu",
+		   format_time(e->now_s, text), report->sources, (unsigned long long)a->received,
+		   (unsigned long long)a->outcome[LEVEE_COUNTED],
+		   (unsigned long long)a->outcome[LEVEE_DROPPED],
+		   (unsigned long long)a->outcome[LEVEE_ALLOWED],
+		   (unsigned long long)a->outcome[LEVEE_OUT_OF_SCOPE],
+		   (unsigned long long)a->outcome[LEVEE_UNPARSED],
+		   (unsigned long long)a->would_drop, (unsigned long long)e->moments.n, e->mean,
+		   e->stddev, e->threshold, e->n_findings, report->blocks);
+	if (report->bin_folded)
+		levee_warning("%llu values of the bin lost their names for want of room (their "
+			      "packets count in mean and deviation); raise [data_path] sources or "
+			      "[detect] max_sources",
+			      (unsigned long long)report->bin_folded);
+}
+
+static void on_block(void *ctx, enum levee_block_change change, const struct levee_block *block,
+		     const struct levee_policy_info *info)
+{
+	const struct run *r = ctx;
+	char prefix[LEVEE_PREFIX_TEXT], until[32];
+
+	levee_prefix_format(&block->prefix, prefix);
+	switch (change) {
+	case LEVEE_BLOCK_ADDED:
+		levee_notice("block %s until %s (z = %.2f, %llu packets)%s", prefix,
+			     format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
+			     block->max_zscore, (unsigned long long)block->max_packets,
+			     r->config->block.mode == LEVEE_MODE_AUDIT
+				     ? "; audit: nothing is dropped"
+				     : "");
+		break;
+	case LEVEE_BLOCK_UPDATED:
+		levee_debug("block %s goes on until %s", prefix,
+			    format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until));
+		break;
+	default:
+		levee_notice("lift %s: %s; %llu packets were %s", prefix,
+			     change == LEVEE_BLOCK_EXPIRED ? "its block has expired"
+							   : "it is not flagged any more",
+			     (unsigned long long)info->packets,
+			     r->config->block.mode == LEVEE_MODE_AUDIT ? "not dropped (audit)"
+								       : "dropped");
+	}
+}
+
+/* ---- the allow list ---------------------------------------------------------------------- */
+
+static int apply_allowlist(struct run *r)
+{
+	struct levee_allowlist all = { 0 };
+	int ret = levee_allowlist_merge(&all, &r->automatic, &r->from_file);
+
+	if (!ret)
+		ret = levee_policy_set_allowed(levee_dataplane_policy(r->dp), all.list, all.n);
+	if (ret)
+		levee_error("the allow list of %zu prefixes cannot be put in force: %s; the one "
+			    "before stays. Raise [data_path] rules",
+			    all.n, strerror(-ret));
+	levee_allowlist_clear(&all);
+	return ret;
+}
+
+/* Read the file if it has changed; whatever goes wrong, the last good list stays. */
+static bool reread_allow_file(struct run *r, bool always)
+{
+	const char *path = r->config->allow.file;
+	struct stat st;
+	int ret;
+
+	if (!path[0])
+		return false;
+	if (stat(path, &st)) {
+		if (!r->file_missing || always)
+			levee_warning("allow list %s cannot be read: %s; the last good one, of %zu "
+				      "prefixes, stays in force",
+				      path, strerror(errno), r->from_file.n);
+		r->file_missing = true;
+		return false;
+	}
+	if (!always && !r->file_missing && st.st_mtim.tv_sec == r->file_mtime.tv_sec &&
+	    st.st_mtim.tv_nsec == r->file_mtime.tv_nsec)
+		return false;
+	ret = levee_allowlist_read(&r->from_file, path, say_warning, r);
+	r->file_missing = ret != 0;
+	if (ret)
+		return false;
+	r->file_mtime = st.st_mtim;
+	levee_notice("allow list %s: %zu prefixes%s", path, r->from_file.n,
+		     r->from_file.bad_lines ? ", bad lines left out" : "");
+	return true;
+}
+
+static int gather_automatic(struct run *r)
+{
+	const struct levee_config *config = r->config;
+	struct levee_allowlist fixed = { 0 };
+	struct levee_allowlist given = { .n = config->allow.prefixes.n,
+					 .list = config->allow.parsed };
+	int ret;
+
+	ret = levee_allowlist_automatic(&fixed,
+					(const char *const *)config->data_path.interfaces.word,
+					config->data_path.interfaces.n);
+	if (ret)
+		levee_warning("own addresses and gateways could not all be found: %s; put them on "
+			      "[allow] prefixes",
+			      strerror(-ret));
+	ret = levee_allowlist_merge(&r->automatic, &fixed, &given);
+	levee_allowlist_clear(&fixed);
+	return ret;
+}
+
+static int open_allowlist(struct run *r)
+{
+	int ret = gather_automatic(r);
+
+	if (ret)
+		return ret;
+	reread_allow_file(r, true);
+	return apply_allowlist(r);
+}
+
+/* ---- one turn ---------------------------------------------------------------------------- */
+
+static int64_t bin_start_s(const struct run *r)
+{
+	return (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S);
+}
+
+static bool same_list(const struct levee_allowlist *a, const struct levee_allowlist *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (levee_prefix_compare(&a->list[i], &b->list[i]))
+			return false;
+	return true;
+}
+
+/* Addresses come and go with leases and autoscaling: look before each verdict. */
+static void refresh_allowlist(struct run *r)
+{
+	struct levee_allowlist before = r->automatic;
+	bool changed;
+
+	r->automatic = (struct levee_allowlist){ 0 };
+	if (gather_automatic(r)) {
+		levee_allowlist_clear(&r->automatic);
+		r->automatic = before;
+		before = (struct levee_allowlist){ 0 };
+		changed = false;
+	} else {
+		changed = !same_list(&before, &r->automatic);
+	}
+	levee_allowlist_clear(&before);
+	if (reread_allow_file(r, false) || changed)
+		apply_allowlist(r);
+}
+
+static void complain_of_drain(struct run *r, int ret, uint64_t now_ns)
+{
+	if (levee_log_allowed(&r->drain_limit, LEVEE_LOG_ERROR, now_ns))
+		levee_error("counts could not be read: %s; packets and blocks in the kernel are "
+			    "not affected, and the next try is at the next bin",
+			    strerror(-ret));
+}
+
+static void close_bin(struct run *r, struct levee_time *now)
+{
+	int64_t ended_s = bin_start_s(r);
+	unsigned int parts = levee_binclock_next(&r->clock, now->boot_ns, now->unix_ns);
+	struct levee_time bin_now = { .boot_ns = now->boot_ns, .unix_ns = r->clock.start_ns };
+	int ret;
+
+	if (r->clock.stepped_ns) {
+		levee_warning("the wall clock stepped by %.3f s; bins go on, blocks are timed by "
+			      "the boot clock and do not change",
+			      (double)r->clock.stepped_ns / (double)LEVEE_NS_PER_S);
+		r->clock.stepped_ns = 0;
+	}
+	refresh_allowlist(r);
+	ret = levee_controller_drain(&r->controller, bin_start_s(r));
+	if (!ret)
+		ret = levee_controller_close(&r->controller, ended_s, parts, bin_start_s(r));
+	if (ret)
+		complain_of_drain(r, ret, now->boot_ns);
+	levee_controller_evaluate(&r->controller, &bin_now);
+	levee_controller_save(&r->controller);
+}
+
+static void drain_early(struct run *r, const struct levee_time *now)
+{
+	int ret = levee_controller_drain(&r->controller, bin_start_s(r));
+
+	if (ret)
+		complain_of_drain(r, ret, now->boot_ns);
+	levee_controller_release(&r->controller);
+}
+
+/* The time of the bin clock, which may run ahead of the wall: what bins and blocks go by. */
+static uint64_t bin_time_ns(const struct run *r, const struct levee_time *now)
+{
+	return r->clock.start_ns +
+	       (now->boot_ns - r->clock.opened_ns) % (r->config->detect.bin * LEVEE_NS_PER_S);
+}
+
+static void evaluate_early(struct run *r, const struct levee_time *now)
+{
+	uint64_t every_ns = r->config->detect.evaluate_every * LEVEE_NS_PER_S;
+	struct levee_time bin_now = { .boot_ns = now->boot_ns, .unix_ns = bin_time_ns(r, now) };
+
+	drain_early(r, now);
+	levee_controller_evaluate(&r->controller, &bin_now);
+	levee_controller_save(&r->controller);
+	r->next_evaluation_ns += every_ns;
+}
+
+static void schedule_evaluation(struct run *r)
+{
+	uint64_t every_ns = r->config->detect.evaluate_every * LEVEE_NS_PER_S;
+
+	r->next_evaluation_ns = every_ns ? r->clock.opened_ns + every_ns : LEVEE_NEVER;
+}
+
+static void on_time(struct run *r)
+{
+	struct levee_time now;
+
+	levee_dataplane_now(r->dp, &now);
+	if (levee_binclock_due(&r->clock, now.boot_ns, now.unix_ns)) {
+		close_bin(r, &now);
+		schedule_evaluation(r);
+	} else if (now.boot_ns >= r->next_evaluation_ns) {
+		evaluate_early(r, &now);
+	}
+	if (now.boot_ns >= levee_blocks_next_expiry(r->controller.blocks)) {
+		levee_controller_expire(&r->controller, &now);
+		levee_controller_save(&r->controller);
+	}
+}
+
+static void on_signal(struct run *r)
+{
+	struct signalfd_siginfo info;
+
+	if (read(r->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+		return;
+	if (info.ssi_signo == SIGHUP) {
+		reread_allow_file(r, true);
+		apply_allowlist(r);
+		return;
+	}
+	r->stop = true;
+}
+
+static uint64_t min_ns(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static int turn(struct run *r)
+{
+	struct levee_dp_event event;
+	struct levee_time now;
+	uint64_t until_ns;
+	int ret;
+
+	levee_dataplane_now(r->dp, &now);
+	until_ns = min_ns(r->clock.end_boot_ns, now.boot_ns + LOOK_NS);
+	until_ns = min_ns(until_ns, r->next_evaluation_ns);
+	until_ns = min_ns(until_ns, levee_blocks_next_expiry(r->controller.blocks));
+	ret = levee_dataplane_wait(r->dp, until_ns, &event);
+	if (ret)
+		return ret;
+	if (event.type == LEVEE_DP_PRESSURE)
+		drain_early(r, &now);
+	else if (event.type == LEVEE_DP_SIGNAL)
+		on_signal(r);
+	on_time(r);
+	return 0;
+}
+
+/* ---- starting ---------------------------------------------------------------------------- */
+
+static int open_signals(struct run *r)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return r->signal_fd < 0 ? -errno : 0;
+}
+
+static int open_data_path(struct run *r)
+{
+	const struct levee_config *config = r->config;
+	static const enum levee_xdp_attach attach[] = { [LEVEE_ATTACH_AUTO] = LEVEE_XDP_AUTO,
+							[LEVEE_ATTACH_NATIVE] = LEVEE_XDP_NATIVE,
+							[LEVEE_ATTACH_GENERIC] =
+								LEVEE_XDP_GENERIC };
+	struct levee_xdp_options options = {
+		.interfaces = (const char *const *)config->data_path.interfaces.word,
+		.n_interfaces = config->data_path.interfaces.n,
+		.attach = attach[config->data_path.attach],
+		.pin = config->data_path.pin,
+		.sources = config->data_path.sources,
+		.sources6 = config->data_path.sources6,
+		.rules = config->data_path.rules,
+		.source6_length = (uint8_t)config->data_path.source6_prefix,
+		.say = say_xdp,
+	};
+
+	return levee_xdp_open(&r->dp, &options);
+}
+
+static int read_boot_id(char *boot_id, size_t size)
+{
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	size_t n;
+
+	if (!f)
+		return -errno;
+	n = fread(boot_id, 1, size - 1, f);
+	fclose(f);
+	boot_id[n] = '\0';
+	boot_id[strcspn(boot_id, "\n")] = '\0';
+	return n ? 0 : -EIO;
+}
+
+static int ignore_source(void *ctx, const struct levee_prefix *source, uint64_t packets,
+			 uint64_t bytes)
+{
+	(void)ctx;
+	(void)source;
+	(void)packets;
+	(void)bytes;
+	return 0;
+}
+
+/*
+ * An epoch that the process before had drained. If its transaction was committed it only has to
+ * be cleared; if not, its counts are in no other place and belong to the bin it was opened for.
+ */
+static void take_up_drained(struct run *r)
+{
+	struct levee_controller *c = &r->controller;
+	struct levee_sink nowhere = { .source = ignore_source };
+	struct levee_drained open, left;
+	uint64_t stored = 0;
+	bool committed;
+	int ret;
+
+	if (r->store)
+		levee_store_last_epoch(r->store, c->options.maps_id, &stored);
+	for (;;) {
+		r->dp->ops->peek(r->dp, &open);
+		committed = stored && stored + 1 >= open.seq;
+		ret = committed ? r->dp->ops->redrain(r->dp, &nowhere, &left)
+				: levee_controller_redrain(c, &left);
+		if (ret)
+			break;
+		if (!committed && left.bin_ns)
+			levee_controller_close(c, (int64_t)(left.bin_ns / LEVEE_NS_PER_S), 1,
+					       bin_start_s(r));
+		if (committed)
+			levee_controller_release(c);
+		else
+			levee_controller_save(c);
+	}
+	if (ret != -ENOENT)
+		levee_warning("an epoch of the process before could not be read: %s",
+			      strerror(-ret));
+}
+
+/* Bins that an epoch of `ns` stands for; a tenth of a bin over is within what a wake-up costs. */
+static unsigned int bins_in(uint64_t ns, uint64_t len_ns)
+{
+	uint64_t n = (ns + len_ns - len_ns / 10) / len_ns;
+
+	return n < 1 ? 1 : n > 1000000 ? 1000000 : (unsigned int)n;
+}
+
+/* The open epoch went on counting while no daemon lived: name the bins that it covers. */
+static void take_up_open(struct run *r, const struct levee_time *now)
+{
+	struct levee_drained open;
+	uint64_t len_ns = r->config->detect.bin * LEVEE_NS_PER_S;
+	unsigned int parts;
+	int ret;
+
+	r->dp->ops->peek(r->dp, &open);
+	if (open.bin_ns == r->clock.start_ns)
+		return; /* restarted within the bin: it simply goes on */
+	ret = levee_controller_drain(&r->controller, bin_start_s(r));
+	if (ret) {
+		complain_of_drain(r, ret, now->boot_ns);
+		return;
+	}
+	if (open.bin_ns && open.bin_ns < r->clock.start_ns) {
+		parts = bins_in(now->boot_ns - open.opened_ns, len_ns);
+		levee_controller_close(&r->controller, (int64_t)(open.bin_ns / LEVEE_NS_PER_S),
+				       parts, bin_start_s(r));
+	}
+	levee_controller_save(&r->controller);
+}
+
+static int open_controller(struct run *r, const char *boot_id)
+{
+	const struct levee_config *config = r->config;
+	struct levee_controller_options options = {
+		.bin_s = (unsigned int)config->detect.bin,
+		.window_s = (unsigned int)config->detect.window,
+		.detect = { .min_zscore = config->detect.min_zscore,
+			    .min_packets = config->detect.min_packets },
+		.max_sources = config->detect.max_sources,
+		.boot_id = boot_id,
+		.maps_id = levee_xdp_maps_id(r->dp),
+	};
+	int ret = levee_controller_init(&r->controller, r->dp, r->store, &options);
+
+	r->controller.on_report = on_report;
+	r->controller.on_block = on_block;
+	r->controller.ctx = r;
+	return ret;
+}
+
+static void say_started(struct run *r)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out) {
+		r->dp->ops->describe(r->dp, out);
+		fclose(out);
+	}
+	levee_notice("levee " LEVEE_VERSION " on %s%s; mode %s, bins of %llu s, window %llu s, "
+		     "%zu bins and %zu blocks taken over, %zu prefixes allowed",
+		     text ? text : "?", levee_xdp_resumed(r->dp) ? " (taken over)" : "",
+		     mode_name(r->config), (unsigned long long)r->config->detect.bin,
+		     (unsigned long long)r->config->detect.window,
+		     levee_window_bins(r->controller.window),
+		     levee_blocks_count(r->controller.blocks),
+		     levee_policy_allowed(levee_dataplane_policy(r->dp)));
+	free(text);
+}
+
+/*
+ * In this order: nothing is attached before the allow list and the stored blocks are in the
+ * policy, so the first packet already meets both.
+ */
+static int start(struct run *r, const char *boot_id)
+{
+	struct levee_time now;
+	int ret;
+
+	if (r->config->state.file[0]) {
+		ret = levee_store_open(&r->store, r->config->state.file, say_warning, r);
+		if (ret)
+			return ret;
+	}
+	ret = open_data_path(r);
+	if (ret)
+		return ret;
+	ret = open_controller(r, boot_id);
+	if (ret) {
+		levee_error("cannot set up the controller: %s", strerror(-ret));
+		return ret;
+	}
+	ret = open_allowlist(r);
+	if (ret)
+		return ret;
+	r->dp->ops->set_scope(r->dp, &r->config->scope.compiled);
+	r->dp->ops->set_audit(r->dp, r->config->block.mode == LEVEE_MODE_AUDIT);
+
+	levee_dataplane_now(r->dp, &now);
+	levee_binclock_start(&r->clock, r->config->detect.bin * LEVEE_NS_PER_S, now.boot_ns,
+			     now.unix_ns);
+	schedule_evaluation(r);
+	if (levee_controller_restore(&r->controller, &now, bin_start_s(r)))
+		levee_warning("not all of the state could be read; see above");
+	take_up_drained(r);
+	take_up_open(r, &now);
+
+	ret = levee_xdp_start(r->dp);
+	if (ret)
+		return ret;
+	ret = r->dp->ops->watch(r->dp, r->signal_fd);
+	if (!ret)
+		say_started(r);
+	return ret;
+}
+
+int levee_run(const struct levee_config *config, const char *path)
+{
+	struct run r = { .config = config,
+			 .signal_fd = -1,
+			 .drain_limit = { .period_ns = 60 * LEVEE_NS_PER_S, .burst = 3 } };
+	char boot_id[64];
+	int ret;
+
+	if (!config->data_path.interfaces.n) {
+		levee_error(
+			"%s: [data_path] interfaces is empty: name the interfaces that face the "
+			"load balancer, for example `interfaces = ens5`",
+			path);
+		return -EINVAL;
+	}
+	ret = read_boot_id(boot_id, sizeof(boot_id));
+	if (!ret)
+		ret = open_signals(&r);
+	if (ret) {
+		levee_error("cannot start: %s", strerror(-ret));
+		return ret;
+	}
+	ret = start(&r, boot_id);
+	while (!ret && !r.stop)
+		ret = turn(&r);
+	if (r.stop)
+		levee_notice("stopped; the kernel goes on counting and dropping, and blocks end by "
+			     "themselves. `levee detach` takes the program off");
+	else if (r.dp && ret)
+		levee_error("stopped: %s", strerror(-ret));
+	levee_controller_clear(&r.controller);
+	levee_allowlist_clear(&r.automatic);
+	levee_allowlist_clear(&r.from_file);
+	levee_store_close(&r.store);
+	levee_dataplane_close(&r.dp);
+	close(r.signal_fd);
+	return ret;
+}
