@@ -62,7 +62,7 @@ LEVEE   := $(B)/levee
 # files of all tools make one library, so that tests can reach them.
 TOOL_SRC := $(foreach d,$(wildcard tools/*),$(wildcard $(d)/$(notdir $(d)).c))
 TOOLS    := $(foreach s,$(TOOL_SRC),$(B)/$(dir $(s))$(notdir $(s:.c=)))
-TOOL_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out $(TOOL_SRC),$(wildcard tools/*/*.c))))
+TOOL_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out $(TOOL_SRC) %.bpf.c,$(wildcard tools/*/*.c))))
 TOOL_LIB := $(if $(TOOL_LIB_OBJ),$(B)/libtools.a)
 
 # Unit tests mirror the tree; kernel tests need root and BPF; scripts run the whole program.
@@ -71,7 +71,7 @@ TESTS    := $(TEST_SRC:%.c=$(B)/%)
 KTEST_SRC := $(sort $(wildcard tests/kernel/test_*.c))
 KTESTS   := $(KTEST_SRC:%.c=$(B)/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
-STESTS   := $(sort $(wildcard tests/system/test_*.sh))
+STESTS   := $(sort $(wildcard tests/system/test_*.sh tests/tools/test_*.sh))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=.build/fuzz/%)
 FUZZ_SECONDS ?= 60
@@ -144,7 +144,7 @@ system: $(LEVEE) $(TOOLS)
 fuzz: $(FUZZERS)
 	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZERS)
 
-FORMATTED := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+FORMATTED = $(shell git ls-files -co --exclude-standard '*.c' '*.h' 2>/dev/null)
 
 format:
 	$(Q)clang-format -i $(FORMATTED)
@@ -193,8 +193,7 @@ $(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(TOOL_LIB) $(LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lcmocka -o $@
 
-# Fuzz targets are built whole by clang, the library's sources they need included, so that
-# coverage reaches into them. FUZZ_USES_name lists those sources.
+# Fuzz targets are built whole by clang, the library included, so that coverage reaches into it.
 .build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) | $(BPF_SKEL)
 	@mkdir -p $(@D)
 	$(say) FUZZ $<

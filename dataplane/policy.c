@@ -429,6 +429,9 @@ int levee_policy_new(struct levee_policy **out, const struct levee_policy_memory
 	if (ret)
 		goto fail;
 	sweep_slots(policy);
+	/* Lengths of sources are always in use, so that the first block need not wait for a fence. */
+	policy->lengths4[32]++;
+	policy->lengths6[memory->source6_length]++;
 	publish_lengths(policy);
 	policy->stale_bits = true;
 	levee_policy_tidy(policy);

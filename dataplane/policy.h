@@ -39,6 +39,7 @@ struct levee_policy_memory {
 	uint32_t rule_bits;
 	uint32_t rule_count; /* 2 to LEVEE_RULES_MAX */
 	uint32_t cpus;
+	uint8_t source6_length; /* bits of an IPv6 source: its blocks are to come */
 	struct levee_hash_key key;
 
 	/** Return once no reader can hold anything it read before the call. NULL: no readers. */

@@ -12,7 +12,7 @@
 
 #define RULES_DEFAULT	131072
 #define SOURCE6_DEFAULT 64
-#define MESSAGE_BYTES	1024
+#define MESSAGE_BYTES	(4096 + 1024) /* a path, and what is wrong with it */
 #define SECOND		LEVEE_NS_PER_S
 
 /* ---- telling of defects ------------------------------------------------------------------ */
@@ -409,6 +409,7 @@ static int make_policy(struct levee_offline *o, uint32_t rules)
 	m->rule_count = rules + 1; /* rules[0] is never used */
 	m->rule_bits = bits_for(rules);
 	m->cpus = 1;
+	m->source6_length = o->dp.source6_length;
 	m->near4 = calloc(LEVEE_NEAR_WORDS, sizeof(*m->near4));
 	m->far4 = calloc(LEVEE_FAR_WORDS, sizeof(*m->far4));
 	m->top6 = calloc(LEVEE_NEAR_WORDS, sizeof(*m->top6));

@@ -493,6 +493,7 @@ static int open_policy(struct levee_xdp *x)
 		.rule_bits = x->maps.geo.rule_bits,
 		.rule_count = x->maps.geo.rules,
 		.cpus = x->maps.geo.cpus,
+		.source6_length = x->dp.source6_length,
 		.key = x->maps.geo.key,
 		.fence = fence,
 		.ctx = x,

@@ -3,6 +3,8 @@
 #
 # levee-pktgen as a program: options, refusals, and real sending over a veth pair between two
 # network namespaces that this test makes and removes. Speaks TAP.
+#
+# shellcheck disable=SC2016,SC2034 # conditions are quoted for eval
 set -u
 pktgen=${LEVEE_BUILD:-.build/release}/tools/pktgen/pktgen
 demo=tools/scenarios/demo.ini

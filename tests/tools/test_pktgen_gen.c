@@ -571,11 +571,27 @@ static unsigned int sum_up(const uint8_t *p, size_t n, unsigned long sum)
 	return ~(unsigned int)sum & 0xffff;
 }
 
+/* A first fragment begins at 0 and has more to come, a later one is the last, from 1480 on. */
+static void check_fragment(const struct levee_packet *p, const uint8_t *ip, const uint8_t *ext)
+{
+	const uint8_t *at = p->family == 4 ? ip + 6 : ext + 2;
+	unsigned int field = (unsigned int)at[0] << 8 | at[1];
+	unsigned int offset = p->family == 4 ? (field & 0x1fff) * 8 : field & 0xfff8;
+	bool more = p->family == 4 ? field & 0x2000 : field & 1;
+
+	if (offset == 0)
+		assert_true(more);
+	else
+		assert_true(!more && offset == 1480);
+	if (p->flags & LEVEE_PKT_PORT)
+		assert_int_equal(offset, 0);
+}
+
 /* Check what can be checked of a frame without tags: lengths, and sums of whole datagrams. */
 static void check_frame(const uint8_t *frame, uint32_t length)
 {
 	const uint8_t *ip = frame + 14, *l4;
-	struct levee_packet p;
+	struct levee_packet p = { 0 };
 	size_t l4_length;
 	unsigned long pseudo = 0;
 
@@ -589,8 +605,10 @@ static void check_frame(const uint8_t *frame, uint32_t length)
 		assert_int_equal(ip[4] << 8 | ip[5], length - 14 - 40);
 		l4 = ip + 40 + (ip[6] == 0 ? 16 : 0);
 	}
-	if (p.flags & LEVEE_PKT_FRAGMENT)
+	if (p.flags & LEVEE_PKT_FRAGMENT) {
+		check_fragment(&p, ip, l4);
 		return;
+	}
 	l4_length = (size_t)(frame + length - l4);
 	if (p.proto == LEVEE_PROTO_UDP)
 		assert_int_equal(l4[4] << 8 | l4[5], l4_length);
@@ -613,13 +631,14 @@ static void lengths_and_checksums_are_right(void **state)
 	size_t n = 0;
 
 	(void)state;
-	read_good(&s, "[scenario]\nduration = 10\n"
-		      "[a]\nprefix = 198.18.0.0/16\nsources = 99\norder = spread\nrate = 20\n"
-		      "protocols = tcp udp icmp\nsize = imix\noptions = 0.3\nfragments = 0.1\n"
-		      "[b]\nprefix = 2001:db8::/40\nsources = 99\norder = spread\nrate = 20\n"
-		      "protocols = tcp udp icmp\nsize = 301\nextension_headers = 0.3\n"
-		      "[c]\nprefix = 198.18.0.0/16\nsources = 9\nrate = 20\nprotocols = udp\n"
-		      "source_port = 53\nsize = 1499\n");
+	read_good(&s,
+		  "[scenario]\nduration = 10\n"
+		  "[a]\nprefix = 198.18.0.0/16\nsources = 99\norder = spread\nrate = 20\n"
+		  "protocols = tcp udp icmp\nsize = imix\noptions = 0.3\nfragments = 0.1\n"
+		  "[b]\nprefix = 2001:db8::/40\nsources = 99\norder = spread\nrate = 20\n"
+		  "protocols = tcp udp icmp\nsize = 301\nextension_headers = 0.3\nfragments = 0.1\n"
+		  "[c]\nprefix = 198.18.0.0/16\nsources = 9\nrate = 20\nprotocols = udp\n"
+		  "source_port = 53\nsize = 1499\n");
 	assert_int_equal(pktgen_gen_new(&gen, &s), 0);
 	for (; pktgen_gen_next(gen, &p); n++)
 		check_frame(p.frame, p.length);

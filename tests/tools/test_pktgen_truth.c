@@ -77,7 +77,7 @@ static void count_pcap(struct rows *rows, const char *path, unsigned int bin_s, 
 	while (pcap_next_ex(pcap, &header, &data) == 1) {
 		struct row *row = add_row(rows);
 		struct levee_prefix prefix;
-		struct levee_packet p;
+		struct levee_packet p = { 0 };
 
 		assert_int_equal(levee_packet_source(&p, data, data + header->caplen), 0);
 		prefix = (struct levee_prefix){ p.hi, p.lo, p.family, p.family == 4 ? 32 : bits6 };
