@@ -7,8 +7,9 @@
  *
  *	time_unix_s,source,packets[,bytes]
  *
- * with an optional heading of just these names, `#` comments and empty lines: time a decimal with up
- * to nine places, source one address, packets 0 to 2^48, bytes 0 to 2^63-1, lines up to 4096 bytes.
+ * with an optional heading of just these names, `#` comments and empty lines: time a decimal with
+ * up to nine places, source one address, packets 0 to 2^48, bytes 0 to 2^63-1; lines up to 4096
+ * bytes.
  * The format is told by the first bytes. Time is the file's alone. A CSV line stands for all of
  * its packets, and the scope does not apply to it: it has no protocol.
  *

@@ -7,10 +7,10 @@
 #define FIRST_BITS 12
 #define MOST_BITS  31
 
+/* Without the family: 0.0.0.1 and 0:0:0:1::/64 are one number, but hardly ever seen together. */
 static uint64_t hash_of(const struct levee_sources *s, const struct levee_source *v)
 {
-	/* The family goes in with it: 0.0.0.1 and a prefix of the same number are two sources. */
-	return levee_hash6(&s->key, v->hi, v->lo ^ ((uint64_t)v->family << 60));
+	return levee_hash6(&s->key, v->hi, v->lo);
 }
 
 static struct levee_sources_cell *find(const struct levee_sources *s, const struct levee_source *v,

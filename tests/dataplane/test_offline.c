@@ -325,23 +325,6 @@ static void sources_of_one_number_in_two_families_are_two(void **state)
 	assert_found(b, "0:0:0:1::", 5, 0);
 }
 
-static void many_sources_of_one_number_are_told_apart_in_a_full_table(void **state)
-{
-	struct bed *b = *state;
-	FILE *f = fopen(b->path, "wb");
-
-	/* 4000 of 8192 cells: equal numbers often meet while one of them is looked for. */
-	assert_non_null(f);
-	for (int i = 0; i < 2000; i++)
-		fprintf(f, "1,0.0.%d.%d,1\n1,0:0:0:%x::,2\n", i >> 8, i & 255, i);
-	fclose(f);
-	assert_int_equal(levee_offline_open(&b->dp, &b->options), 0);
-	take_all(b);
-	assert_int_equal(b->n_found, 4000);
-	for (size_t i = 0; i < b->n_found; i++)
-		assert_int_equal(b->found[i].packets, b->found[i].source.family == 4 ? 1 : 2);
-}
-
 static void blanks_comments_and_line_ends_do_not_disturb(void **state)
 {
 	struct bed *b = *state;
@@ -1201,7 +1184,7 @@ static void a_blocked_source_out_of_scope_in_audit_mode_is_both(void **state)
 	assert_int_equal(account.outcome[LEVEE_OUT_OF_SCOPE], 1);
 }
 
-/* ---- captures that are cut, mixed, or of something else --------------------------------------- */
+/* ---- captures that are cut, mixed, or of something else -------------------------------------- */
 
 static void assert_cut_at(struct bed *b, const struct capture *c, size_t cut, size_t whole,
 			  bool at_boundary)
@@ -1509,7 +1492,6 @@ int main(void)
 		T(ipv6_sources_are_masked_to_64_bits),
 		T(ipv6_sources_are_masked_as_configured),
 		T(sources_of_one_number_in_two_families_are_two),
-		T(many_sources_of_one_number_are_told_apart_in_a_full_table),
 		T(blanks_comments_and_line_ends_do_not_disturb),
 		T(a_heading_is_good_once_and_first),
 		T(times_are_exact_to_the_nanosecond),
