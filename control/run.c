@@ -30,7 +30,8 @@ struct run {
 		automatic; /* fixed entries, own addresses, gateways, configuration */
 	struct levee_allowlist from_file; /* its last good state */
 	struct timespec file_mtime;
-	bool file_missing; /* said already */
+	bool file_missing;     /* said already */
+	bool automatic_failed; /* said already */
 
 	struct levee_log_limit drain_limit;
 	int signal_fd;
@@ -196,32 +197,38 @@ static bool reread_allow_file(struct run *r, bool always)
 	return true;
 }
 
-static int gather_automatic(struct run *r)
+/*
+ * The automatic entries and those of the configuration.
+ * \return 0; -errno if the interfaces could not be asked: *out then lacks their addresses
+ */
+static int gather_automatic(const struct run *r, struct levee_allowlist *out)
 {
 	const struct levee_config *config = r->config;
 	struct levee_allowlist fixed = { 0 };
 	struct levee_allowlist given = { .n = config->allow.prefixes.n,
 					 .list = config->allow.parsed };
-	int ret;
+	int ret, merged;
 
 	ret = levee_allowlist_automatic(&fixed,
 					(const char *const *)config->data_path.interfaces.word,
 					config->data_path.interfaces.n);
-	if (ret)
-		levee_warning("own addresses and gateways could not all be found: %s; put them on "
-			      "[allow] prefixes",
-			      strerror(-ret));
-	ret = levee_allowlist_merge(&r->automatic, &fixed, &given);
+	merged = levee_allowlist_merge(out, &fixed, &given);
 	levee_allowlist_clear(&fixed);
-	return ret;
+	return merged ? merged : ret;
+}
+
+static void warn_automatic(struct run *r, int error)
+{
+	if (error && !r->automatic_failed)
+		levee_warning("own addresses and gateways could not all be found: %s; those found "
+			      "before stay allowed. [allow] prefixes can name them",
+			      strerror(-error));
+	r->automatic_failed = error != 0;
 }
 
 static int open_allowlist(struct run *r)
 {
-	int ret = gather_automatic(r);
-
-	if (ret)
-		return ret;
+	warn_automatic(r, gather_automatic(r, &r->automatic));
 	reread_allow_file(r, true);
 	return apply_allowlist(r);
 }
@@ -246,19 +253,17 @@ static bool same_list(const struct levee_allowlist *a, const struct levee_allowl
 /* Addresses come and go with leases and autoscaling: look before each verdict. */
 static void refresh_allowlist(struct run *r)
 {
-	struct levee_allowlist before = r->automatic;
-	bool changed;
+	struct levee_allowlist now = { 0 }, old;
+	int error = gather_automatic(r, &now);
+	bool changed = !error && !same_list(&now, &r->automatic);
 
-	r->automatic = (struct levee_allowlist){ 0 };
-	if (gather_automatic(r)) {
-		levee_allowlist_clear(&r->automatic);
-		r->automatic = before;
-		before = (struct levee_allowlist){ 0 };
-		changed = false;
-	} else {
-		changed = !same_list(&before, &r->automatic);
+	warn_automatic(r, error);
+	if (changed) {
+		old = r->automatic;
+		r->automatic = now;
+		now = old;
 	}
-	levee_allowlist_clear(&before);
+	levee_allowlist_clear(&now);
 	if (reread_allow_file(r, false) || changed)
 		apply_allowlist(r);
 }
@@ -284,6 +289,7 @@ static void close_bin(struct run *r, struct levee_time *now)
 			      (double)r->clock.stepped_ns / (double)LEVEE_NS_PER_S);
 		r->clock.stepped_ns = 0;
 	}
+	levee_xdp_check(r->dp);
 	refresh_allowlist(r);
 	ret = levee_controller_drain(&r->controller, bin_start_s(r));
 	if (!ret)
@@ -469,7 +475,8 @@ static void take_up_drained(struct run *r)
 				: levee_controller_redrain(c, &left);
 		if (ret)
 			break;
-		if (!committed && left.bin_ns)
+		/* Of the bin that is still running: it goes on, with what it has. */
+		if (!committed && left.bin_ns && left.bin_ns < r->clock.start_ns)
 			levee_controller_close(c, (int64_t)(left.bin_ns / LEVEE_NS_PER_S), 1,
 					       bin_start_s(r));
 		if (committed)

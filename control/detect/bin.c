@@ -33,7 +33,7 @@ struct levee_bin {
  * Bounds of what is folded in from outside. All packets of the sources are below 2^64, each has
  * at most 2^48, so their squares sum up to less than 2^112: no sum over both kinds can wrap.
  */
-#define FOLD_N_MAX  (1ULL << 62)
+#define FOLD_N_MAX   (1ULL << 62)
 #define FOLD_SUM_MAX ((levee_u128)1 << 126)
 
 /* The median is found digit by digit, the highest first, with a count of each digit. */

@@ -145,9 +145,10 @@ static int merge_candidates(const struct levee_bin_record *a, const struct levee
 
 	*n = 0;
 	while (i < a->n_candidates || j < b->n_candidates) {
-		int order = i == a->n_candidates ? 1 :
-			    j == b->n_candidates ? -1 :
-						   by_source(&a->candidates[i], &b->candidates[j]);
+		int order = i == a->n_candidates ? 1
+			    : j == b->n_candidates
+				    ? -1
+				    : by_source(&a->candidates[i], &b->candidates[j]);
 		struct levee_candidate *c = &out[(*n)++];
 
 		*c = order <= 0 ? a->candidates[i++] : b->candidates[j++];

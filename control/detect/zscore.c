@@ -127,8 +127,7 @@ static int gather(struct judgement *j, const struct levee_window *window, size_t
 {
 	if (j->floor >= PACKETS_END)
 		return 0;
-	if (j->running && end > first &&
-	    levee_window_bin(window, end - 1)->start_s == j->running_s)
+	if (j->running && end > first && levee_window_bin(window, end - 1)->start_s == j->running_s)
 		j->earlier = levee_window_bin(window, end - 1);
 	for (size_t i = first; i < end; i++)
 		note_record(j, levee_window_bin(window, i));
@@ -142,8 +141,7 @@ static int by_source_and_time(const void *a, const void *b)
 	const struct sighting *left = a, *right = b;
 	int order = levee_prefix_compare(&left->source, &right->source);
 
-	return order ? order :
-		       (left->start_s > right->start_s) - (left->start_s < right->start_s);
+	return order ? order : (left->start_s > right->start_s) - (left->start_s < right->start_s);
 }
 
 /* z is ordered as packets are, and packets are exact. */
@@ -174,8 +172,8 @@ static void group(const struct judgement *j, struct levee_evaluation *out)
 		finding->last_packets = s->packets;
 	}
 	for (size_t i = 0; i < out->n_findings; i++)
-		out->findings[i].max_zscore =
-			levee_moments_zscore(&out->moments, out->findings[i].max_packets);
+		out->findings[i].max_zscore = levee_moments_zscore(&out->moments,
+								   out->findings[i].max_packets);
 }
 
 static int conclude(struct judgement *j, struct levee_evaluation *out)

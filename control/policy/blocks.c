@@ -325,8 +325,7 @@ static int by_prefix(const void *a, const void *b, void *ctx)
 	const struct levee_blocks *blocks = ctx;
 	const uint32_t *left = a, *right = b;
 
-	return levee_prefix_compare(&blocks->blocks[*left].prefix,
-				    &blocks->blocks[*right].prefix);
+	return levee_prefix_compare(&blocks->blocks[*left].prefix, &blocks->blocks[*right].prefix);
 }
 
 void levee_blocks_walk(const struct levee_blocks *blocks,

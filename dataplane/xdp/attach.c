@@ -334,6 +334,60 @@ int levee_links_start(struct levee_xdp *x)
 	return 0;
 }
 
+/* ---- while it runs ----------------------------------------------------------------------- */
+
+static bool is_attached(const struct link *l)
+{
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+
+	return l->fd >= 0 && !bpf_obj_get_info_by_fd(l->fd, &info, &len) && info.xdp.ifindex &&
+	       info.xdp.ifindex == if_nametoindex(l->name);
+}
+
+/* Once for each loss: the bins that follow would only repeat it. */
+static void say_lost(const struct levee_xdp *x, struct link *l, const char *what)
+{
+	if (!l->lost)
+		levee_xdp_say(x, LEVEE_XDP_ERROR, "%s is not protected: %s", l->name, what);
+	l->lost = true;
+}
+
+static void check_one(struct levee_xdp *x, struct link *l)
+{
+	char path[PATH_MAX + 64];
+	struct stat st;
+
+	if (is_attached(l))
+		return;
+	link_path(x, l->name, path);
+	if (stat(path, &st)) {
+		say_lost(x, l, "its link was taken off by hand; restart levee to attach again");
+		return;
+	}
+	l->ifindex = if_nametoindex(l->name);
+	if (!l->ifindex) {
+		say_lost(x, l, "the interface is gone; levee attaches when it is back");
+		return;
+	}
+	if (l->fd >= 0)
+		close(l->fd);
+	l->fd = -1;
+	unlink(path); /* of the interface that had the name before */
+	if (start_one(x, l)) {
+		say_lost(x, l, "it came back, but cannot be attached to; see above");
+		return;
+	}
+	l->lost = false;
+	levee_xdp_say(x, LEVEE_XDP_NOTICE, "%s is back, and protected again", l->name);
+}
+
+void levee_links_check(struct levee_xdp *x)
+{
+	for (size_t i = 0; i < x->n_links; i++)
+		check_one(x, &x->links[i]);
+}
+
 void levee_links_close(struct levee_xdp *x)
 {
 	for (size_t i = 0; i < x->n_links; i++)

@@ -692,6 +692,11 @@ int levee_xdp_start(struct levee_dataplane *dp)
 	return 0;
 }
 
+void levee_xdp_check(struct levee_dataplane *dp)
+{
+	levee_links_check(of(dp));
+}
+
 const char *levee_xdp_maps_id(const struct levee_dataplane *dp)
 {
 	return ((const struct levee_xdp *)dp)->maps_id;
@@ -700,6 +705,11 @@ const char *levee_xdp_maps_id(const struct levee_dataplane *dp)
 bool levee_xdp_resumed(const struct levee_dataplane *dp)
 {
 	return ((const struct levee_xdp *)dp)->resumed;
+}
+
+int levee_xdp_program_fd(const struct levee_dataplane *dp)
+{
+	return ((const struct levee_xdp *)dp)->prog_fd;
 }
 
 /* ---- taking it off ----------------------------------------------------------------------- */

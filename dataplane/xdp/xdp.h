@@ -59,11 +59,20 @@ int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options 
  */
 int levee_xdp_start(struct levee_dataplane *dp);
 
+/**
+ * See whether every interface is still attached, and attach anew where one has gone and come
+ * back. What was taken off by hand is said, and left off. Called once a bin.
+ */
+void levee_xdp_check(struct levee_dataplane *dp);
+
 /** Names the set of maps: kept while they are, new with new maps. Valid until close. */
 const char *levee_xdp_maps_id(const struct levee_dataplane *dp);
 
 /** Were blocks and counts of a process before found and taken over? */
 bool levee_xdp_resumed(const struct levee_dataplane *dp);
+
+/** The loaded program, for tests and benches that run it by bpf(BPF_PROG_TEST_RUN). Not a copy. */
+int levee_xdp_program_fd(const struct levee_dataplane *dp);
 
 /**
  * Take everything off: links, program, maps. Packets pass from then on.

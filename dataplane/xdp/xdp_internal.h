@@ -51,6 +51,7 @@ struct link {
 	int fd;
 	bool made_here; /* by this call of start(): undone if a later one fails */
 	bool native;
+	bool lost; /* not attached any more, and that was said */
 };
 
 struct levee_xdp {
@@ -109,6 +110,7 @@ void levee_mapset_clear(const struct mapset *maps, uint32_t epoch);
 /* attach.c */
 int levee_links_open(struct levee_xdp *x, const struct levee_xdp_options *options);
 int levee_links_start(struct levee_xdp *x);
+void levee_links_check(struct levee_xdp *x);
 void levee_links_close(struct levee_xdp *x);
 
 #endif

@@ -35,9 +35,8 @@ void reference_count(struct reference *reference, uint8_t family, uint64_t hi, u
 		return;
 	if (reference->n == reference->capacity) {
 		reference->capacity = reference->capacity ? reference->capacity * 2 : 256;
-		reference->values =
-			must(realloc(reference->values,
-				     reference->capacity * sizeof(*reference->values)));
+		reference->values = must(realloc(reference->values,
+						 reference->capacity * sizeof(*reference->values)));
 	}
 	value = &reference->values[reference->n++];
 	value->family = family;
@@ -102,8 +101,8 @@ static long double distance(uint64_t x, uint64_t from)
 struct sample {
 	const struct reference_value *values;
 	size_t n;
-	uint64_t origin;	  /* first value; the others are taken relative to it */
-	long double offset;	  /* of the average from the origin */
+	uint64_t origin;    /* first value; the others are taken relative to it */
+	long double offset; /* of the average from the origin */
 	long double stddev;
 };
 

@@ -236,8 +236,8 @@ static void the_cutoff_is_the_median_whatever_the_size_of_the_counts(void **stat
 	for (unsigned int shift = 0; shift <= 38; shift++) {
 		levee_bin_reset(*state);
 		for (uint32_t i = 0; i < ROOM; i++)
-			assert_int_equal(add(*state, ipv4(i), (uint64_t)(i * 37 % ROOM + 1)
-								      << shift, 0), 0);
+			assert_int_equal(
+				add(*state, ipv4(i), (uint64_t)(i * 37 % ROOM + 1) << shift, 0), 0);
 		assert_int_equal(add(*state, ipv4(ROOM), 1, 0), 0);
 		/* 1 is the newcomer. */
 		assert_int_equal(walk(*state, 1).least, (uint64_t)(ROOM / 2 + 1) << shift);

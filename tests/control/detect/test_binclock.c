@@ -218,11 +218,11 @@ static void microseconds_between_the_readings_are_no_step_and_skip_no_bin(void *
 	double jitter = 0;
 
 	(void)state;
-	for (int bin = 1; bin <= 1000; bin++) {
+	for (uint64_t bin = 1; bin <= 1000; bin++) {
 		jitter = (double)(bin * 37 % 100) * 1e-6;
-		assert_true(due(&clock, at(60.0 * bin + 0.01, jitter)));
-		assert_int_equal(next(&clock, at(60.0 * bin + 0.01, jitter)), 1);
-		assert_int_equal(clock.start_ns, EPOCH + (uint64_t)bin * LEN);
+		assert_true(due(&clock, at(60.0 * (double)bin + 0.01, jitter)));
+		assert_int_equal(next(&clock, at(60.0 * (double)bin + 0.01, jitter)), 1);
+		assert_int_equal(clock.start_ns, EPOCH + bin * LEN);
 	}
 	assert_int_equal(clock.stepped_ns, 0);
 	assert_true(clock.ahead_ns < 100000);
@@ -279,8 +279,8 @@ static uint64_t wall(const struct world *w)
 
 static void disturb(struct world *w)
 {
-	static const int64_t sizes[] = { 1, 1000, 50000000, 1500000000, 61000000000,
-					 4000000000000, 90000000000000 };
+	static const int64_t sizes[] = { 1,	      1000,	     50000000,	    1500000000,
+					 61000000000, 4000000000000, 90000000000000 };
 	int64_t size = sizes[below(&w->random, 7)] * (int64_t)(1 + below(&w->random, 5));
 
 	switch (below(&w->random, 40)) {
@@ -341,8 +341,8 @@ static void run_world(uint64_t seed)
 			assert_false(levee_binclock_due(&w.clock, w.boot_ns, wall(&w)));
 		}
 		/* Wait a second, or until the end of the bin if that is sooner. */
-		w.boot_ns += w.clock.end_boot_ns - w.boot_ns < S ? w.clock.end_boot_ns - w.boot_ns :
-								   S;
+		w.boot_ns += w.clock.end_boot_ns - w.boot_ns < S ? w.clock.end_boot_ns - w.boot_ns
+								 : S;
 	}
 }
 

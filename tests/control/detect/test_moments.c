@@ -144,8 +144,8 @@ static void the_largest_moments_do_not_overflow(void **state)
 
 	(void)state;
 	assert_int_equal(levee_moments_add(&m, 0), 0);
-	assert_true(fabsl((long double)levee_moments_stddev(&m) /
-				  (0x1p48L * sqrtl(p * (1 - p))) - 1) < 1e-15L);
+	assert_true(fabsl((long double)levee_moments_stddev(&m) / (0x1p48L * sqrtl(p * (1 - p))) -
+			  1) < 1e-15L);
 	assert_true(fabsl((long double)levee_moments_zscore(&m, 0) / -sqrtl(n - 1) - 1) < 1e-15L);
 	assert_true(levee_moments_above(&m, UINT64_MAX, 1000.0));
 	assert_false(levee_moments_above(&m, LEVEE_VALUE_MAX, 1000.0));

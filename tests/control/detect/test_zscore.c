@@ -161,8 +161,8 @@ static void equal_values_flag_nothing_however_large(void **state)
 	for (uint32_t i = 0; i < 50; i++)
 		send(*state, i, 1ULL << 40);
 	close_bin(*state, 6000);
-	assert_int_equal(evaluate_with(*state, 6060, &(struct levee_detect_params){ 0 })->n_findings,
-			 0);
+	assert_int_equal(
+		evaluate_with(*state, 6060, &(struct levee_detect_params){ 0 })->n_findings, 0);
 	assert_true(evaluate(*state, 6060)->stddev == 0.0);
 }
 
@@ -265,14 +265,12 @@ static void bins_outside_the_window_do_not_count(void **state)
 	send(f, 7, 50000);
 	close_bin(f, 60000);
 	/* Not advanced, and one bin is in the future. */
-	assert_int_equal(levee_detector_zscore.evaluate(f->window, NULL, 7200, &usual,
-							&f->evaluation),
-			 0);
+	assert_int_equal(
+		levee_detector_zscore.evaluate(f->window, NULL, 7200, &usual, &f->evaluation), 0);
 	assert_int_equal(f->evaluation.moments.n, 99);
 	levee_evaluation_clear(&f->evaluation);
-	assert_int_equal(levee_detector_zscore.evaluate(f->window, NULL, 60060, &usual,
-							&f->evaluation),
-			 0);
+	assert_int_equal(
+		levee_detector_zscore.evaluate(f->window, NULL, 60060, &usual, &f->evaluation), 0);
 	assert_int_equal(f->evaluation.moments.n, 1);
 }
 
@@ -320,9 +318,9 @@ static void sums_that_would_wrap_are_reported(void **state)
 
 		assert_int_equal(levee_window_push(f->window, &record), 0);
 	}
-	assert_int_equal(levee_detector_zscore.evaluate(f->window, NULL, 6120, &usual,
-							&f->evaluation),
-			 -ERANGE);
+	assert_int_equal(
+		levee_detector_zscore.evaluate(f->window, NULL, 6120, &usual, &f->evaluation),
+		-ERANGE);
 	assert_null(f->evaluation.findings);
 }
 
