@@ -45,7 +45,7 @@ else
 ALL_CFLAGS  += -D_FORTIFY_SOURCE=2 -fPIE
 ALL_LDFLAGS += -pie -Wl,-z,relro,-z,now
 endif
-LIBS := -lbpf -lpcap -lsqlite3 -linih -lm
+LIBS := -lbpf -lpcap -lsqlite3 -linih -lcurl -lcrypto -lexpat -ljansson -lm
 
 # ---- what there is to build -------------------------------------------------------------------
 

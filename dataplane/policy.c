@@ -720,9 +720,11 @@ static uint32_t search(const struct levee_policy_memory *m, const struct levee_p
 
 			if (!slot)
 				return 0;
-			if (levee_slot_is(slot, tag) &&
-			    rule_is(&m->rules[levee_slot_rule(slot)], p))
-				return levee_slot_rule(slot);
+			/* Two IPv6 prefixes share bucket and tag once in 2^32: the first counts. */
+			if (levee_slot_is(slot, tag))
+				return rule_is(&m->rules[levee_slot_rule(slot)], p) ?
+					       levee_slot_rule(slot) :
+					       0;
 		}
 		at = levee_hash_again(&m->key, hash);
 	}

@@ -27,6 +27,10 @@ zlib                   zlib1g-dev               zlib-devel
 libpcap                libpcap-dev              libpcap-devel
 sqlite                 libsqlite3-dev           sqlite-devel
 inih                   libinih-dev              inih-devel
+libcurl                libcurl4-openssl-dev     libcurl-devel
+openssl                libssl-dev               openssl-devel
+expat                  libexpat1-dev            expat-devel
+jansson                libjansson-dev           jansson-devel
 cmocka                 libcmocka-dev            libcmocka-devel
 pkg-config             pkg-config               pkgconf-pkg-config
 git                    git                      git-core
@@ -41,6 +45,7 @@ jq                     jq                       jq
 ps                     procps                   procps-ng
 mount                  util-linux               util-linux
 python                 python3                  python3
+python_venv            python3-venv             -
 '
 
 say() {

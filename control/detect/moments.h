@@ -27,7 +27,7 @@ struct levee_moments {
 	levee_u128 sq;	/* of their squares [packets^2] */
 };
 
-/** Add one value. \return 0; -ERANGE if it is above LEVEE_VALUE_MAX or a sum would wrap: unchanged */
+/** Add one value. \return 0; -ERANGE, unchanged, if it is above the limit or a sum would wrap */
 int levee_moments_add(struct levee_moments *m, uint64_t value);
 
 /** m += other. \return 0; -ERANGE if a sum would wrap: unchanged */

@@ -90,6 +90,29 @@ static void family_length_and_both_halves_tell_sources_apart(void **state)
 	}
 }
 
+/* More than one line has room for, and the same hash for all: only the key tells them apart. */
+static void sources_of_one_hash_are_told_apart(void **state)
+{
+	struct levee_sourcetable *table = *state;
+	const uint32_t hash = 0xffffffff;
+
+	assert_int_equal(levee_sourcetable_reserve(table, 60), 0);
+	for (uint64_t i = 0; i < 20; i++) {
+		struct levee_prefix keys[] = {
+			{ .hi = i, .lo = 5, .family = 6, .length = 128 },
+			{ .hi = 100, .lo = i, .family = 6, .length = 128 },
+			{ .hi = 200, .lo = 5, .family = 6, .length = (uint8_t)i },
+		};
+
+		for (uint64_t k = 0; k < 3; k++) {
+			assert_null(levee_sourcetable_find(table, &keys[k], hash));
+			levee_sourcetable_insert(table, &keys[k], hash)->extra = k * 100 + i;
+			assert_int_equal(levee_sourcetable_find(table, &keys[k], hash)->extra,
+					 k * 100 + i);
+		}
+	}
+}
+
 static void a_count_of_2_to_the_48_leaves_the_key_alone(void **state)
 {
 	const struct levee_prefix key = { .hi = 5, .family = 6, .length = 64 };
@@ -201,6 +224,8 @@ int main(void)
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(family_length_and_both_halves_tell_sources_apart,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(sources_of_one_hash_are_told_apart, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(a_count_of_2_to_the_48_leaves_the_key_alone, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(keep_asks_in_order_of_arrival_and_forgets_the_rest,

@@ -157,6 +157,7 @@ static void two_parts_of_a_bin_become_one(void **state)
 	struct levee_bin_record first = record_of(600, 1, 6), second = record_of(600, 3, 6);
 
 	second.flags = LEVEE_BIN_ESTIMATED;
+	second.min_packets = 50;
 	push(*state, first);
 	push(*state, second);
 	assert_int_equal(levee_window_bins(*state), 1);
@@ -164,6 +165,8 @@ static void two_parts_of_a_bin_become_one(void **state)
 	assert_int_equal(bin->moments.n, 12);
 	assert_true(bin->moments.sum == 2 * 615);
 	assert_int_equal(bin->flags, LEVEE_BIN_ESTIMATED);
+	/* What holds for the candidates of both. */
+	assert_int_equal(bin->min_packets, 50);
 	/* 3 to 6 in the first part, 5 to 8 in the second; 5 and 6 in both. */
 	assert_int_equal(bin->n_candidates, 6);
 	assert_int_equal(bin->candidates[0].source.hi, 3);
