@@ -37,7 +37,7 @@ WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-pr
 CFLAGS   ?= -O2 -g
 CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -isystem $(B) -DLEVEE_VERSION='"$(VERSION)"'
 ALL_CFLAGS := -std=c17 $(WARN) -fno-strict-aliasing -fstack-protector-strong $(CFLAGS)
-ALL_LDFLAGS := $(LDFLAGS)
+ALL_LDFLAGS := -Wl,--as-needed $(LDFLAGS)
 ifeq ($(SAN),1)
 ALL_CFLAGS  += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 ALL_LDFLAGS += -fsanitize=address,undefined

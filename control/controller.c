@@ -72,6 +72,8 @@ static void put_everything(struct levee_controller *c)
 {
 	if (!begin(c))
 		return;
+	if (c->renamed)
+		levee_store_clear_bins(c->store);
 	for (size_t i = 0; i < levee_window_bins(c->window); i++)
 		put_record(c, levee_window_bin(c->window, i));
 	levee_blocks_walk(c->blocks, put_again, c);
@@ -84,8 +86,10 @@ void levee_controller_save(struct levee_controller *c)
 	if (begin(c)) {
 		levee_store_account(c->store, &c->unsaved, c->options.maps_id, c->last_seq);
 		c->save_all = levee_store_commit(c->store) != 0;
-		if (!c->save_all)
+		if (!c->save_all) {
 			c->unsaved = (struct levee_account){ 0 };
+			c->renamed = false;
+		}
 		c->in_transaction = false;
 	}
 	levee_dataplane_release(c->dp);
@@ -153,6 +157,13 @@ int levee_controller_redrain(struct levee_controller *c, struct levee_drained *d
 void levee_controller_release(struct levee_controller *c)
 {
 	levee_dataplane_release(c->dp);
+}
+
+void levee_controller_shift(struct levee_controller *c, int64_t by_s)
+{
+	levee_window_shift(c->window, by_s);
+	c->renamed = true;
+	c->save_all = true;
 }
 
 /* ---- closing a bin ----------------------------------------------------------------------- */

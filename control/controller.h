@@ -73,7 +73,8 @@ struct levee_controller {
 	uint64_t closed_folded;
 	uint64_t last_seq;
 	bool in_transaction;
-	bool save_all; /* a transaction failed: offer everything again */
+	bool save_all; /* a transaction failed, or bins were renamed: offer everything again */
+	bool renamed;  /* bins in the store have old names */
 	uint64_t lost; /* sources that memory was short for; said */
 };
 
@@ -105,6 +106,12 @@ void levee_controller_release(struct levee_controller *c);
  */
 int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts,
 			   int64_t limit_s);
+
+/**
+ * The wall clock stepped forwards, over by_s seconds of names that no bin will have: rename the
+ * bins of the window, so that none of them grows older by it. \param by_s  a multiple of the bin
+ */
+void levee_controller_shift(struct levee_controller *c, int64_t by_s);
 
 /** Judge the window at `now` (unix_ns in bin time), and carry the verdicts out. */
 int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now);

@@ -281,8 +281,14 @@ static void close_bin(struct run *r, struct levee_time *now)
 	int64_t ended_s = bin_start_s(r);
 	unsigned int parts = levee_binclock_next(&r->clock, now->boot_ns, now->unix_ns);
 	struct levee_time bin_now = { .boot_ns = now->boot_ns, .unix_ns = r->clock.start_ns };
+	int64_t skipped_s = bin_start_s(r) - ended_s -
+			    (int64_t)parts * (int64_t)r->config->detect.bin;
 	int ret;
 
+	if (skipped_s > 0) {
+		levee_controller_shift(&r->controller, skipped_s);
+		ended_s += skipped_s;
+	}
 	if (r->clock.stepped_ns) {
 		levee_warning("the wall clock stepped by %.3f s; bins go on, blocks are timed by "
 			      "the boot clock and do not change",

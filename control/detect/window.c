@@ -127,6 +127,12 @@ static void make_sorted(struct levee_bin_record *record)
 	}
 }
 
+void levee_window_shift(struct levee_window *window, int64_t by_s)
+{
+	for (size_t i = 0; i < window->n; i++)
+		window->bins[i].start_s += by_s;
+}
+
 /* First bin that starts at start_s or later. Most pushes and look-ups are at the end. */
 static size_t position(const struct levee_window *window, int64_t start_s)
 {

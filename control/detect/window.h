@@ -65,6 +65,12 @@ int levee_window_push(struct levee_window *window, struct levee_bin_record *reco
 /** Forget the bins that a window at time now_s does not hold any more. */
 void levee_window_advance(struct levee_window *window, int64_t now_s);
 
+/**
+ * Rename all bins: after a step of the wall clock they keep their distance from the running one.
+ * \param by_s  a multiple of the bin length
+ */
+void levee_window_shift(struct levee_window *window, int64_t by_s);
+
 /** Start of the earliest bin that a window at now_s holds [unix s]. */
 int64_t levee_window_begin(const struct levee_window *window, int64_t now_s);
 

@@ -663,6 +663,12 @@ int levee_store_prune(struct levee_store *store, int64_t begin_s)
 	return run_write(store, PRUNE_EVENTS);
 }
 
+int levee_store_clear_bins(struct levee_store *store)
+{
+	sqlite3_bind_int64(store->statement[PRUNE_BINS], 1, INT64_MAX);
+	return run_write(store, PRUNE_BINS);
+}
+
 static levee_u128 column_u128(sqlite3_stmt *st, int at)
 {
 	return (levee_u128)column_u64(st, at) << 64 | column_u64(st, at + 1);

@@ -57,6 +57,9 @@ int levee_store_put_bin(struct levee_store *store, const struct levee_bin_record
 /** Remove bins that start before begin_s, and events older than 30 days before it. */
 int levee_store_prune(struct levee_store *store, int64_t begin_s);
 
+/** Remove every bin: the caller puts them all again, under other names. */
+int levee_store_clear_bins(struct levee_store *store);
+
 int levee_store_put_block(struct levee_store *store, const struct levee_block *block,
 			  const char *boot_id);
 int levee_store_drop_block(struct levee_store *store, const struct levee_prefix *prefix);
