@@ -353,7 +353,9 @@ static void retry_block(void *ctx, const struct levee_block *block)
 	struct change_ctx *x = ctx;
 	struct levee_policy_info info;
 
-	if (levee_policy_get(levee_dataplane_policy(x->c->dp), &block->prefix, &info))
+	/* Shadowed: by the allow list, or for want of room once the list no longer covered it. */
+	if (levee_policy_get(levee_dataplane_policy(x->c->dp), &block->prefix, &info) ||
+	    info.shadowed)
 		apply_block(x->c, block, x->now.boot_ns);
 }
 

@@ -72,6 +72,32 @@ static __u64 *find_slot(const struct levee_policy_memory *m, const struct levee_
 	return NULL;
 }
 
+/* As ebpf/levee.bpf.c, search_rule(): the index of a prefix, 0 if there is none. */
+static uint32_t search(const struct levee_policy_memory *m, const struct levee_prefix *p)
+{
+	uint64_t hash = hash_of(m, p), tag = tag_of(hash, p), at = hash;
+
+	for (int choice = 0; choice < 2; choice++) {
+		const struct levee_policy_bucket *b =
+			&m->buckets[levee_bucket_of(at, m->rule_bits)];
+		unsigned int i;
+
+		for (i = 0; i < LEVEE_POLICY_SLOTS; i++) {
+			uint64_t slot = levee_read_once(b->slot[i]);
+
+			if (!slot)
+				return 0;
+			/* Two IPv6 prefixes share bucket and tag once in 2^32: the first counts. */
+			if (levee_slot_is(slot, tag))
+				return rule_is(&m->rules[levee_slot_rule(slot)], p)
+					       ? levee_slot_rule(slot)
+					       : 0;
+		}
+		at = levee_hash_again(&m->key, hash);
+	}
+	return 0;
+}
+
 /* A slot that a new rule of this prefix may take; NULL if both buckets are full. */
 static __u64 *find_room(const struct levee_policy_memory *m, const struct levee_prefix *p)
 {
@@ -364,19 +390,54 @@ static bool is_sound(const struct levee_rule *rule)
 	       (rule->verdict == LEVEE_VERDICT_ALLOW || rule->verdict == LEVEE_VERDICT_BLOCK);
 }
 
-/* A process may have been killed at any store: keep what is whole, take back what is not. */
+/* Is this the slot by which its rule is found? Another one only leads readers astray. */
+static bool is_own_slot(const struct levee_policy_memory *m, const __u64 *slot)
+{
+	uint32_t index = levee_slot_rule(*slot);
+	struct levee_prefix p;
+
+	if (!index || index >= m->rule_count || !is_sound(&m->rules[index]))
+		return false;
+	p = prefix_of(&m->rules[index]);
+	return find_slot(m, &p, index) == slot;
+}
+
+/* Slots that lead nowhere would be dead weight for ever, and readers stop at the first free one. */
+static void sweep_slots(struct levee_policy *policy)
+{
+	struct levee_policy_memory *m = &policy->m;
+
+	for (uint32_t nr = 0; nr < 1U << m->rule_bits; nr++) {
+		struct levee_policy_bucket *b = &m->buckets[nr];
+		bool behind = false; /* there is a rule behind this slot */
+
+		for (int i = LEVEE_POLICY_SLOTS - 1; i >= 0; i--) {
+			if (b->slot[i] && b->slot[i] != LEVEE_SLOT_GONE &&
+			    is_own_slot(m, &b->slot[i]))
+				behind = true;
+			else if (b->slot[i] || behind)
+				levee_write_once(b->slot[i], LEVEE_SLOT_GONE);
+		}
+		trim_bucket(b);
+	}
+}
+
+/*
+ * A process may have been killed at any store, and worse may have happened: keep what readers
+ * find, take back what they do not.
+ */
 static int adopt_rules(struct levee_policy *policy)
 {
 	struct levee_policy_memory *m = &policy->m;
 	int ret = 0;
 
+	sweep_slots(policy);
 	for (uint32_t i = m->rule_count - 1; i >= 1 && !ret; i--) {
 		struct levee_rule *rule = &m->rules[i];
 		struct levee_prefix p = prefix_of(rule);
 
-		if (rule->verdict == LEVEE_VERDICT_NONE || !is_sound(rule) ||
-		    !find_slot(m, &p, i)) {
-			rule->verdict = LEVEE_VERDICT_NONE;
+		if (!is_sound(rule) || search(m, &p) != i) {
+			levee_write_once(rule->verdict, LEVEE_VERDICT_NONE);
 			policy->free_rules[policy->n_free++] = i;
 			continue;
 		}
@@ -384,33 +445,18 @@ static int adopt_rules(struct levee_policy *policy)
 			policy->lengths4[p.length]++;
 		else
 			policy->lengths6[p.length]++;
-		if (rule->verdict == LEVEE_VERDICT_ALLOW)
+		if (rule->verdict == LEVEE_VERDICT_ALLOW) {
+			levee_write_once(rule->expires_ns, LEVEE_NEVER);
 			ret = levee_prefixmap_set(&policy->allowed, &p, i);
-		else
+		} else {
 			ret = want(policy, &p, i, rule->expires_ns, rule->created_ns);
+		}
 	}
+	sweep_slots(policy); /* of the rules that were taken back */
 	return ret;
 }
 
-/* Slots that lead nowhere would be dead weight for ever. */
-static void sweep_slots(struct levee_policy *policy)
-{
-	struct levee_policy_memory *m = &policy->m;
-
-	for (uint32_t nr = 0; nr < 1U << m->rule_bits; nr++) {
-		for (unsigned int i = 0; i < LEVEE_POLICY_SLOTS; i++) {
-			uint64_t slot = m->buckets[nr].slot[i];
-			uint32_t index = levee_slot_rule(slot);
-
-			if (!slot || slot == LEVEE_SLOT_GONE)
-				continue;
-			if (!index || index >= m->rule_count ||
-			    m->rules[index].verdict == LEVEE_VERDICT_NONE)
-				levee_write_once(m->buckets[nr].slot[i], LEVEE_SLOT_GONE);
-		}
-		trim_bucket(&m->buckets[nr]);
-	}
-}
+static void apply_shadows(struct levee_policy *policy);
 
 int levee_policy_new(struct levee_policy **out, const struct levee_policy_memory *memory)
 {
@@ -428,11 +474,11 @@ int levee_policy_new(struct levee_policy **out, const struct levee_policy_memory
 	ret = adopt_rules(policy);
 	if (ret)
 		goto fail;
-	sweep_slots(policy);
 	/* Lengths of sources are always in use, so that the first block need not wait for a fence. */
 	policy->lengths4[32]++;
 	policy->lengths6[memory->source6_length]++;
 	publish_lengths(policy);
+	apply_shadows(policy); /* a process killed while it changed the allow list left that */
 	policy->stale_bits = true;
 	levee_policy_tidy(policy);
 	*out = policy;
@@ -466,6 +512,8 @@ void levee_policy_clear(struct levee_policy *policy)
 	levee_prefixmap_clear(&policy->blocked);
 	policy->n_wanted = 0;
 	levee_policy_tidy(policy);
+	memset(policy->m.hits, 0,
+	       (size_t)policy->m.cpus * policy->m.rule_count * sizeof(*policy->m.hits));
 }
 
 /* ---- the allow list ---------------------------------------------------------------------- */
@@ -512,24 +560,21 @@ static int add_allowed(struct levee_policy *policy, const struct levee_prefix *l
 	return 0;
 }
 
-/* Blocks enter and leave the table as the allow list covers them or not. */
-static int apply_shadows(struct levee_policy *policy)
+/*
+ * Blocks enter and leave the table as the allow list covers them or not. One for which the table
+ * has no room stays out, and enters when it is asked for again.
+ */
+static void apply_shadows(struct levee_policy *policy)
 {
-	int ret, worst = 0;
-
 	for (uint32_t i = 0; i < policy->n_wanted; i++) {
 		struct wanted *w = &policy->wanted[i];
 
-		if (levee_policy_is_allowed(policy, &w->prefix)) {
+		if (levee_policy_is_allowed(policy, &w->prefix))
 			shadow(policy, w);
-		} else if (!w->rule) {
-			ret = add_rule(policy, &w->prefix, LEVEE_VERDICT_BLOCK, w->expires_ns,
-				       w->created_ns, &w->rule);
-			if (ret)
-				worst = ret;
-		}
+		else if (!w->rule)
+			add_rule(policy, &w->prefix, LEVEE_VERDICT_BLOCK, w->expires_ns,
+				 w->created_ns, &w->rule);
 	}
-	return worst;
 }
 
 static void remove_all(struct levee_policy *policy, struct levee_prefixmap *map)
@@ -569,9 +614,9 @@ int levee_policy_set_allowed(struct levee_policy *policy, const struct levee_pre
 	levee_prefixmap_clear(&policy->allowed);
 	levee_prefixmap_clear(&added);
 	policy->allowed = next;
-	ret = apply_shadows(policy);
+	apply_shadows(policy);
 	levee_policy_tidy(policy);
-	return ret;
+	return 0;
 }
 
 /* ---- blocks ------------------------------------------------------------------------------ */
@@ -703,32 +748,6 @@ static bool may_match(const struct levee_policy_memory *m, uint8_t family, uint6
 	if (code & LEVEE_NEAR6_SHORT)
 		return true;
 	return code && levee_bit(m->far6, levee_far6_bit(&m->key, hi));
-}
-
-/* As ebpf/levee.bpf.c, search_rule(): the index of a prefix, 0 if there is none. */
-static uint32_t search(const struct levee_policy_memory *m, const struct levee_prefix *p)
-{
-	uint64_t hash = hash_of(m, p), tag = tag_of(hash, p), at = hash;
-
-	for (int choice = 0; choice < 2; choice++) {
-		const struct levee_policy_bucket *b =
-			&m->buckets[levee_bucket_of(at, m->rule_bits)];
-		unsigned int i;
-
-		for (i = 0; i < LEVEE_POLICY_SLOTS; i++) {
-			uint64_t slot = levee_read_once(b->slot[i]);
-
-			if (!slot)
-				return 0;
-			/* Two IPv6 prefixes share bucket and tag once in 2^32: the first counts. */
-			if (levee_slot_is(slot, tag))
-				return rule_is(&m->rules[levee_slot_rule(slot)], p) ?
-					       levee_slot_rule(slot) :
-					       0;
-		}
-		at = levee_hash_again(&m->key, hash);
-	}
-	return 0;
 }
 
 static enum levee_verdict apply(const struct levee_policy_memory *m, uint32_t index,

@@ -63,6 +63,7 @@ void levee_policy_clear(struct levee_policy *policy);
 /**
  * Replace the allow list. Blocks that it now covers leave the table, and return to it with the
  * list that no longer covers them: each change leaves every allowed address allowed throughout.
+ * A block for which the table then has no room stays out until levee_policy_block() puts it in.
  * \param list  n canonical prefixes in any order; copies are made
  * \return 0; -ENOSPC (no room for all: the old list stays in force); -ENOMEM (the same)
  */
@@ -96,7 +97,7 @@ struct levee_policy_info {
 	struct levee_prefix prefix;
 	uint64_t expires_ns; /* CLOCK_BOOTTIME */
 	uint64_t created_ns; /* CLOCK_BOOTTIME */
-	bool shadowed;	     /* covered by the allow list: not in the table */
+	bool shadowed;	     /* not in the table: covered by the allow list, or no room since */
 	/* summed over CPUs since the rule was made */
 	uint64_t packets;
 	uint64_t bytes;
