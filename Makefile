@@ -6,6 +6,7 @@
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY:
 MAKEFLAGS += --no-builtin-rules
 
 V      ?= 0
@@ -150,7 +151,7 @@ format:
 	$(Q)clang-format -i $(FORMATTED)
 
 lint:
-	$(Q)tests/lint.sh
+	$(Q)tests/run.sh $(B) tests/lint.sh
 
 # ---- how things are built ---------------------------------------------------------------------
 

@@ -181,6 +181,8 @@ static int print_group(const char *word)
 
 int levee_command_main(int argc, char **argv)
 {
+	static char version[] = "version";
+
 	if (argc < 2) {
 		levee_command_help(NULL, stderr);
 		return LEVEE_EXIT_USAGE;
@@ -190,7 +192,7 @@ int levee_command_main(int argc, char **argv)
 		return LEVEE_EXIT_OK;
 	}
 	if (!strcmp(argv[1], "--version"))
-		argv[1] = (char[]){ "version" };
+		argv[1] = version;
 	for (const struct levee_command *c = levee_commands; c->name; c++) {
 		int words = match_words(c, argc - 1, argv + 1);
 
