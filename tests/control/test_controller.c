@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The controller over the offline data path and a real store, in a directory of its own. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/controller.h"
+#include "control/log.h"
+#include "dataplane/offline/offline.h"
+
+#define START  1767225600LL /* a multiple of the bin */
+#define BIN    60
+#define BOOT   "11111111-2222-3333-4444-555555555555"
+#define MAX_EV 64
+
+struct world {
+	char dir[64];
+	char csv[96];
+	char db[96];
+	struct levee_dataplane *dp;
+	struct levee_store *store;
+	struct levee_controller c;
+
+	/* what was told */
+	enum levee_block_change change[MAX_EV];
+	char prefix[MAX_EV][LEVEE_PREFIX_TEXT];
+	size_t n_changes;
+	size_t findings;
+	uint64_t n, bin_sources;
+	struct levee_account account;
+};
+
+static void on_report(void *ctx, const struct levee_report *report)
+{
+	struct world *w = ctx;
+
+	w->findings = report->evaluation->n_findings;
+	w->n = report->evaluation->moments.n;
+	w->account = *report->account;
+	w->bin_sources = report->bin_sources;
+}
+
+static void on_block(void *ctx, enum levee_block_change change, const struct levee_block *block,
+		     const struct levee_policy_info *info)
+{
+	struct world *w = ctx;
+
+	(void)info;
+	assert_true(w->n_changes < MAX_EV);
+	w->change[w->n_changes] = change;
+	levee_prefix_format(&block->prefix, w->prefix[w->n_changes++]);
+}
+
+static void report(void *ctx, const char *message)
+{
+	(void)ctx;
+	(void)message;
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	levee_log_set_level(LEVEE_LOG_ERROR);
+	strcpy(w->dir, "/tmp/levee-controller-XXXXXX");
+	if (!w || !mkdtemp(w->dir))
+		return -1;
+	snprintf(w->csv, sizeof(w->csv), "%s/t.csv", w->dir);
+	snprintf(w->db, sizeof(w->db), "%s/state.db", w->dir);
+	*state = w;
+	return 0;
+}
+
+static void close_all(struct world *w)
+{
+	levee_controller_clear(&w->c);
+	levee_store_close(&w->store);
+	levee_dataplane_close(&w->dp);
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	char command[96];
+
+	close_all(w);
+	snprintf(command, sizeof(command), "rm -rf %s", w->dir);
+	if (system(command))
+		return -1;
+	free(w);
+	return 0;
+}
+
+/* `calm` sources at 100 packets, and one at `flood`, in each of `bins` bins. */
+static void write_traffic(const struct world *w, int bins, int calm, unsigned int flood)
+{
+	FILE *f = fopen(w->csv, "w");
+
+	assert_non_null(f);
+	for (int b = 0; b < bins; b++) {
+		for (int s = 0; s < calm; s++)
+			fprintf(f, "%lld,198.18.0.%d,100,6000\n", START + b * BIN, s + 1);
+		if (flood)
+			fprintf(f, "%lld,203.0.113.5,%u,60\n", START + b * BIN + 1, flood);
+	}
+	fclose(f);
+}
+
+static void open_all(struct world *w)
+{
+	struct levee_offline_options offline = { .path = w->csv, .report = report };
+	struct levee_controller_options options = {
+		.bin_s = BIN,
+		.window_s = 3600,
+		.detect = { .min_zscore = 3, .min_packets = 1000 },
+		.max_sources = 4096,
+		.boot_id = BOOT,
+		.maps_id = "maps",
+	};
+
+	assert_int_equal(levee_offline_open(&w->dp, &offline), 0);
+	assert_int_equal(levee_store_open(&w->store, w->db, report, NULL), 0);
+	assert_int_equal(levee_controller_init(&w->c, w->dp, w->store, &options), 0);
+	w->c.on_report = on_report;
+	w->c.on_block = on_block;
+	w->c.ctx = w;
+	assert_int_equal(levee_controller_drain(&w->c, START), 0);
+	levee_controller_release(&w->c);
+}
+
+static struct levee_time at(int64_t s)
+{
+	return (struct levee_time){ .boot_ns = (uint64_t)s * LEVEE_NS_PER_S,
+				    .unix_ns = (uint64_t)s * LEVEE_NS_PER_S };
+}
+
+static void pass_until(struct world *w, int64_t s)
+{
+	struct levee_dp_event event;
+
+	assert_int_equal(levee_dataplane_wait(w->dp, (uint64_t)s * LEVEE_NS_PER_S, &event), 0);
+}
+
+/* One whole bin, as `levee run` does it. */
+static void run_bin(struct world *w, int nr)
+{
+	int64_t start = START + nr * BIN;
+	struct levee_time now = at(start + BIN);
+
+	pass_until(w, start + BIN);
+	assert_int_equal(levee_controller_drain(&w->c, start + BIN), 0);
+	assert_int_equal(levee_controller_close(&w->c, start, 1, start + BIN), 0);
+	assert_int_equal(levee_controller_evaluate(&w->c, &now), 0);
+	levee_controller_save(&w->c);
+}
+
+static struct levee_prefix prefix(const char *text)
+{
+	struct levee_prefix p;
+
+	assert_int_equal(levee_prefix_parse(&p, text, strlen(text), NULL), 0);
+	return p;
+}
+
+static bool is_blocked(const struct world *w, const char *text)
+{
+	struct levee_prefix p = prefix(text);
+	struct levee_policy_info info;
+
+	return !levee_policy_get(levee_dataplane_policy(w->dp), &p, &info) && !info.shadowed;
+}
+
+static void a_flooder_is_blocked_in_the_data_path_at_the_close(void **state)
+{
+	struct world *w = *state;
+
+	write_traffic(w, 3, 30, 50000);
+	open_all(w);
+	run_bin(w, 0);
+	assert_int_equal(w->findings, 1);
+	assert_int_equal(w->n_changes, 1);
+	assert_int_equal(w->change[0], LEVEE_BLOCK_ADDED);
+	assert_string_equal(w->prefix[0], "203.0.113.5");
+	assert_true(is_blocked(w, "203.0.113.5"));
+	assert_int_equal(w->account.received, 30 * 100 + 50000);
+
+	run_bin(w, 1);
+	assert_int_equal(w->account.outcome[LEVEE_DROPPED], 50000);
+	assert_int_equal(w->account.outcome[LEVEE_COUNTED], 3000);
+}
+
+static void an_allowed_source_is_neither_counted_nor_blocked(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix allowed = prefix("203.0.113.0/24");
+
+	write_traffic(w, 1, 30, 50000);
+	open_all(w);
+	levee_policy_set_allowed(levee_dataplane_policy(w->dp), &allowed, 1);
+	run_bin(w, 0);
+	assert_int_equal(w->findings, 0);
+	assert_int_equal(w->account.outcome[LEVEE_ALLOWED], 50000);
+	assert_false(is_blocked(w, "203.0.113.5"));
+}
+
+static void a_source_that_is_allowed_after_it_was_counted_is_left_alone(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix allowed = prefix("203.0.113.5");
+	struct levee_time now = at(START + BIN);
+
+	write_traffic(w, 1, 30, 50000);
+	open_all(w);
+	pass_until(w, START + BIN);
+	assert_int_equal(levee_controller_drain(&w->c, START + BIN), 0);
+	levee_policy_set_allowed(levee_dataplane_policy(w->dp), &allowed, 1);
+	assert_int_equal(levee_controller_close(&w->c, START, 1, START + BIN), 0);
+	assert_int_equal(levee_controller_evaluate(&w->c, &now), 0);
+	levee_controller_save(&w->c);
+	assert_int_equal(w->findings, 0);
+	assert_int_equal(w->n_changes, 0);
+}
+
+static void a_restart_resumes_window_and_blocks(void **state)
+{
+	struct world *w = *state;
+	struct levee_time now = at(START + 2 * BIN);
+	uint64_t n;
+
+	write_traffic(w, 4, 30, 50000);
+	open_all(w);
+	run_bin(w, 0);
+	run_bin(w, 1);
+	n = w->n;
+	close_all(w);
+
+	open_all(w);
+	w->n_changes = 0;
+	assert_int_equal(levee_controller_restore(&w->c, &now, START + 2 * BIN), 0);
+	assert_int_equal(levee_window_bins(w->c.window), 2);
+	assert_int_equal(levee_blocks_count(w->c.blocks), 1);
+	assert_true(is_blocked(w, "203.0.113.5"));
+	assert_int_equal(levee_controller_evaluate(&w->c, &now), 0);
+	assert_int_equal(w->n, n);
+	assert_int_equal(w->findings, 1);
+}
+
+static void a_block_ends_one_window_after_its_last_anomalous_bin(void **state)
+{
+	struct world *w = *state;
+	int64_t end = START + BIN + 3600;
+	struct levee_time before = at(end - 1), after = at(end);
+
+	write_traffic(w, 1, 30, 50000);
+	open_all(w);
+	run_bin(w, 0);
+	levee_controller_expire(&w->c, &before);
+	assert_true(is_blocked(w, "203.0.113.5"));
+	levee_controller_expire(&w->c, &after);
+	assert_false(is_blocked(w, "203.0.113.5"));
+	assert_int_equal(w->change[1], LEVEE_BLOCK_EXPIRED);
+}
+
+static void blocks_of_the_kernel_that_no_store_knows_are_adopted(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix p = prefix("192.0.2.77"), old = prefix("192.0.2.78");
+	struct levee_time now = at(START);
+
+	write_traffic(w, 1, 1, 0);
+	open_all(w);
+	levee_policy_block(levee_dataplane_policy(w->dp), &p, now.boot_ns + 5 * LEVEE_NS_PER_S, 1);
+	levee_policy_block(levee_dataplane_policy(w->dp), &old, now.boot_ns - 1, 1);
+	assert_int_equal(levee_controller_restore(&w->c, &now, START), 0);
+	assert_non_null(levee_blocks_get(w->c.blocks, &p));
+	assert_null(levee_blocks_get(w->c.blocks, &old));
+	assert_false(is_blocked(w, "192.0.2.78"));
+	assert_int_equal(levee_blocks_next_expiry(w->c.blocks), now.boot_ns + 5 * LEVEE_NS_PER_S);
+}
+
+static void a_late_bin_is_divided_and_nothing_of_it_is_lost(void **state)
+{
+	struct world *w = *state;
+	levee_u128 sum = 0;
+
+	write_traffic(w, 1, 3, 1001);
+	open_all(w);
+	pass_until(w, START + BIN);
+	assert_int_equal(levee_controller_drain(&w->c, START + 4 * BIN), 0);
+	assert_int_equal(levee_controller_close(&w->c, START, 4, START + 4 * BIN), 0);
+	assert_int_equal(levee_window_bins(w->c.window), 4);
+	for (size_t i = 0; i < 4; i++) {
+		const struct levee_bin_record *r = levee_window_bin(w->c.window, i);
+
+		assert_int_equal(r->start_s, START + (int64_t)i * BIN);
+		assert_true(r->flags & LEVEE_BIN_ESTIMATED);
+		sum += r->moments.sum;
+	}
+	assert_true(sum == 3 * 100 + 1001);
+}
+
+static void a_part_of_a_late_bin_may_belong_to_the_running_one(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix p = prefix("203.0.113.5");
+
+	write_traffic(w, 1, 0, 1000);
+	open_all(w);
+	pass_until(w, START + BIN);
+	assert_int_equal(levee_controller_drain(&w->c, START + BIN), 0);
+	assert_int_equal(levee_controller_close(&w->c, START, 2, START + BIN), 0);
+	assert_int_equal(levee_window_bins(w->c.window), 1);
+	assert_int_equal(levee_bin_get(w->c.bin, &p), 500);
+}
+
+static void a_shift_renames_bins_in_window_and_store(void **state)
+{
+	struct world *w = *state;
+	struct levee_time now = at(START + 3600 + 2 * BIN);
+
+	write_traffic(w, 2, 30, 0);
+	open_all(w);
+	run_bin(w, 0);
+	run_bin(w, 1);
+	levee_controller_shift(&w->c, 3600);
+	assert_int_equal(levee_window_bin(w->c.window, 0)->start_s, START + 3600);
+	levee_controller_save(&w->c);
+	close_all(w);
+
+	open_all(w);
+	assert_int_equal(levee_controller_restore(&w->c, &now, START + 3600 + 2 * BIN), 0);
+	assert_int_equal(levee_window_bins(w->c.window), 2);
+	assert_int_equal(levee_window_bin(w->c.window, 0)->start_s, START + 3600);
+}
+
+static void what_a_failed_transaction_held_is_offered_again(void **state)
+{
+	struct world *w = *state;
+	struct levee_time now = at(START + 2 * BIN);
+
+	write_traffic(w, 2, 30, 50000);
+	open_all(w);
+	/* A transaction that somebody else left open makes the first save fail. */
+	assert_int_equal(levee_store_begin(w->store), 0);
+	run_bin(w, 0);
+	assert_true(w->c.save_all);
+	assert_true(is_blocked(w, "203.0.113.5"));
+	levee_store_rollback(w->store);
+	run_bin(w, 1);
+	assert_false(w->c.save_all);
+	close_all(w);
+
+	open_all(w);
+	assert_int_equal(levee_controller_restore(&w->c, &now, START + 2 * BIN), 0);
+	assert_int_equal(levee_window_bins(w->c.window), 2);
+	assert_int_equal(levee_blocks_count(w->c.blocks), 1);
+}
+
+static void the_stored_account_is_the_sum_over_all_bins(void **state)
+{
+	struct world *w = *state;
+	struct levee_account sum;
+
+	write_traffic(w, 3, 30, 50000);
+	open_all(w);
+	for (int i = 0; i < 3; i++)
+		run_bin(w, i);
+	assert_int_equal(levee_store_get_account(w->store, &sum), 0);
+	assert_int_equal(sum.received, 3 * (30 * 100 + 50000));
+	assert_int_equal(sum.outcome[LEVEE_DROPPED], 2 * 50000);
+	assert_int_equal(sum.outcome[LEVEE_COUNTED], 3 * 3000 + 50000);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_flooder_is_blocked_in_the_data_path_at_the_close),
+		T(an_allowed_source_is_neither_counted_nor_blocked),
+		T(a_source_that_is_allowed_after_it_was_counted_is_left_alone),
+		T(a_restart_resumes_window_and_blocks),
+		T(a_block_ends_one_window_after_its_last_anomalous_bin),
+		T(blocks_of_the_kernel_that_no_store_knows_are_adopted),
+		T(a_late_bin_is_divided_and_nothing_of_it_is_lost),
+		T(a_part_of_a_late_bin_may_belong_to_the_running_one),
+		T(a_shift_renames_bins_in_window_and_store),
+		T(what_a_failed_transaction_held_is_offered_again),
+		T(the_stored_account_is_the_sum_over_all_bins),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
