@@ -194,13 +194,21 @@ $(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(TOOL_LIB) $(LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lcmocka -o $@
 
-# Fuzz targets are built whole by clang, the library included, so that coverage reaches into it.
-.build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) | $(BPF_SKEL)
+# Fuzz targets are built by clang with the library, so that coverage reaches into it.
+FUZZ_CFLAGS := -std=c17 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,address,undefined \
+               -fno-sanitize-recover=all
+FUZZ_OBJ := $(LIB_SRC:%.c=.build/fuzz/obj/%.o)
+
+$(FUZZ_OBJ): | $(BPF_SKEL)
+
+.build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) FUZZ $<
-	$(Q)$(CLANG) $(CPPFLAGS) -std=c17 -O1 -g -Wall -Wextra -Werror \
-		-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
-		$< $(LIB_SRC) $(LIBS) -o $@
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+.build/fuzz/fuzz_%: .build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
+	$(say) LD $@
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined $^ $(LIBS) -o $@
 
 $(B) .build/fuzz:
 	@mkdir -p $@

@@ -45,7 +45,7 @@ else
 	echo 'kernel and system tests need root: left out, 2 skipped'
 	skipped=$((skipped + 2))
 fi
-part 'fuzz' run_make fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-60}"
+part 'fuzz' run_make -j2 fuzz FUZZ_SECONDS="${FUZZ_SECONDS:-60}"
 
 echo
 echo "$passed passed, $failed failed, $skipped skipped"
