@@ -46,7 +46,7 @@ else
 ALL_CFLAGS  += -D_FORTIFY_SOURCE=2 -fPIE
 ALL_LDFLAGS += -pie -Wl,-z,relro,-z,now
 endif
-LIBS := -lbpf -lpcap -lsqlite3 -linih -lcurl -lcrypto -lexpat -ljansson -lm
+LIBS := -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lm
 
 # ---- what there is to build -------------------------------------------------------------------
 
@@ -72,7 +72,7 @@ TESTS    := $(TEST_SRC:%.c=$(B)/%)
 KTEST_SRC := $(sort $(wildcard tests/kernel/test_*.c))
 KTESTS   := $(KTEST_SRC:%.c=$(B)/%)
 TEST_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard tests/support/*.c))
-STESTS   := $(sort $(wildcard tests/system/test_*.sh tests/tools/test_*.sh))
+STESTS   := $(sort $(wildcard tests/system/test_*.sh tests/tools/test_*.sh tests/control/aws/test_*.sh tests/aws/test_*.sh))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=.build/fuzz/%)
 FUZZ_SECONDS ?= 60
