@@ -199,45 +199,25 @@ static int push_bin(struct levee_controller *c, const struct levee_bin *bin, int
 	return ret;
 }
 
-/* The part of a late bin that belongs to the running one goes back into it. */
-static void add_entry(void *ctx, const struct levee_bin_entry *e)
+static int push_parts(struct levee_controller *c, int64_t start_s, unsigned int parts)
 {
-	struct levee_bin *bin = ctx;
-
-	levee_bin_add(bin, &e->source, e->packets, e->bytes);
-}
-
-static int push_parts(struct levee_controller *c, int64_t start_s, unsigned int parts,
-		      int64_t limit_s)
-{
-	struct levee_bin *whole = c->bin, *part;
+	int64_t last_s = start_s + (int64_t)(parts - 1) * c->options.bin_s;
 	int64_t at = start_s;
+	struct levee_bin *part;
 	int ret = 0;
 
-	c->bin = levee_bin_new(c->options.max_sources);
-	if (!c->bin) {
-		c->bin = whole;
-		return -ENOMEM;
-	}
 	for (unsigned int i = 0; i < parts && !ret; i++, at += c->options.bin_s) {
 		/* What no evaluation will look at any more need not be made. */
-		if (at < levee_window_begin(c->window, limit_s))
+		if (at < levee_window_begin(c->window, last_s))
 			continue;
-		part = levee_bin_split(whole, parts, i);
-		if (!part)
-			ret = -ENOMEM;
-		else if (at < limit_s)
-			ret = push_bin(c, part, at, LEVEE_BIN_ESTIMATED);
-		else
-			levee_bin_walk(part, 0, add_entry, c->bin);
+		part = levee_bin_split(c->bin, parts, i);
+		ret = part ? push_bin(c, part, at, LEVEE_BIN_ESTIMATED) : -ENOMEM;
 		levee_bin_free(&part);
 	}
-	levee_bin_free(&whole);
 	return ret;
 }
 
-int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts,
-			   int64_t limit_s)
+int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts)
 {
 	int ret;
 
@@ -249,11 +229,11 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 		levee_warning("the bin of %lld stands for %u: nobody closed them in time; each "
 			      "source's packets are divided evenly",
 			      (long long)start_s, parts);
-		ret = push_parts(c, start_s, parts, limit_s);
+		ret = push_parts(c, start_s, parts);
 	} else {
 		ret = push_bin(c, c->bin, start_s, 0);
-		levee_bin_reset(c->bin);
 	}
+	levee_bin_reset(c->bin);
 	if (c->lost)
 		levee_error("%llu counts of the bin were lost for want of memory",
 			    (unsigned long long)c->lost);

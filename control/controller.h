@@ -102,10 +102,10 @@ void levee_controller_release(struct levee_controller *c);
 
 /**
  * Close the running bin under the name start_s. With parts > 1 it stands for that many bins, the
- * first of which starts at start_s; parts that start at or after limit_s stay in the running bin.
+ * first of which starts at start_s. One of them may be the bin that is running now: what it holds
+ * then is stored at once, and joined by the rest at its own close.
  */
-int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts,
-			   int64_t limit_s);
+int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts);
 
 /**
  * The wall clock stepped forwards, over by_s seconds of names that no bin will have: rename the

@@ -193,8 +193,7 @@ static int pass_boundary(struct replay *r, uint64_t boundary_ns, uint64_t record
 		return ret;
 	judge = r->traffic || boundary_ns >= r->next_ns;
 	if (r->traffic || levee_bin_sources(r->controller.bin))
-		ret = levee_controller_close(&r->controller, seconds(r->start_ns), 1,
-					     seconds(boundary_ns));
+		ret = levee_controller_close(&r->controller, seconds(r->start_ns), 1);
 	if (!ret && judge)
 		ret = evaluate(r, boundary_ns);
 	levee_window_advance(r->controller.window, seconds(boundary_ns));

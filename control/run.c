@@ -299,7 +299,7 @@ static void close_bin(struct run *r, struct levee_time *now)
 	refresh_allowlist(r);
 	ret = levee_controller_drain(&r->controller, bin_start_s(r));
 	if (!ret)
-		ret = levee_controller_close(&r->controller, ended_s, parts, bin_start_s(r));
+		ret = levee_controller_close(&r->controller, ended_s, parts);
 	if (ret)
 		complain_of_drain(r, ret, now->boot_ns);
 	levee_controller_evaluate(&r->controller, &bin_now);
@@ -481,10 +481,8 @@ static void take_up_drained(struct run *r)
 				: levee_controller_redrain(c, &left);
 		if (ret)
 			break;
-		/* Of the bin that is still running: it goes on, with what it has. */
-		if (!committed && left.bin_ns && left.bin_ns < r->clock.start_ns)
-			levee_controller_close(c, (int64_t)(left.bin_ns / LEVEE_NS_PER_S), 1,
-					       bin_start_s(r));
+		if (!committed && left.bin_ns)
+			levee_controller_close(c, (int64_t)(left.bin_ns / LEVEE_NS_PER_S), 1);
 		if (committed)
 			levee_controller_release(c);
 		else
@@ -522,7 +520,7 @@ static void take_up_open(struct run *r, const struct levee_time *now)
 	if (open.bin_ns && open.bin_ns < r->clock.start_ns) {
 		parts = bins_in(now->boot_ns - open.opened_ns, len_ns);
 		levee_controller_close(&r->controller, (int64_t)(open.bin_ns / LEVEE_NS_PER_S),
-				       parts, bin_start_s(r));
+				       parts);
 	}
 	levee_controller_save(&r->controller);
 }

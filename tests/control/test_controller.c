@@ -159,7 +159,7 @@ static void run_bin(struct world *w, int nr)
 
 	pass_until(w, start + BIN);
 	assert_int_equal(levee_controller_drain(&w->c, start + BIN), 0);
-	assert_int_equal(levee_controller_close(&w->c, start, 1, start + BIN), 0);
+	assert_int_equal(levee_controller_close(&w->c, start, 1), 0);
 	assert_int_equal(levee_controller_evaluate(&w->c, &now), 0);
 	levee_controller_save(&w->c);
 }
@@ -224,7 +224,7 @@ static void a_source_that_is_allowed_after_it_was_counted_is_left_alone(void **s
 	pass_until(w, START + BIN);
 	assert_int_equal(levee_controller_drain(&w->c, START + BIN), 0);
 	levee_policy_set_allowed(levee_dataplane_policy(w->dp), &allowed, 1);
-	assert_int_equal(levee_controller_close(&w->c, START, 1, START + BIN), 0);
+	assert_int_equal(levee_controller_close(&w->c, START, 1), 0);
 	assert_int_equal(levee_controller_evaluate(&w->c, &now), 0);
 	levee_controller_save(&w->c);
 	assert_int_equal(w->findings, 0);
@@ -297,7 +297,7 @@ static void a_late_bin_is_divided_and_nothing_of_it_is_lost(void **state)
 	open_all(w);
 	pass_until(w, START + BIN);
 	assert_int_equal(levee_controller_drain(&w->c, START + 4 * BIN), 0);
-	assert_int_equal(levee_controller_close(&w->c, START, 4, START + 4 * BIN), 0);
+	assert_int_equal(levee_controller_close(&w->c, START, 4), 0);
 	assert_int_equal(levee_window_bins(w->c.window), 4);
 	for (size_t i = 0; i < 4; i++) {
 		const struct levee_bin_record *r = levee_window_bin(w->c.window, i);
@@ -309,7 +309,7 @@ static void a_late_bin_is_divided_and_nothing_of_it_is_lost(void **state)
 	assert_true(sum == 3 * 100 + 1001);
 }
 
-static void a_part_of_a_late_bin_may_belong_to_the_running_one(void **state)
+static void a_part_of_the_running_bin_is_stored_at_once(void **state)
 {
 	struct world *w = *state;
 	struct levee_prefix p = prefix("203.0.113.5");
@@ -318,9 +318,11 @@ static void a_part_of_a_late_bin_may_belong_to_the_running_one(void **state)
 	open_all(w);
 	pass_until(w, START + BIN);
 	assert_int_equal(levee_controller_drain(&w->c, START + BIN), 0);
-	assert_int_equal(levee_controller_close(&w->c, START, 2, START + BIN), 0);
-	assert_int_equal(levee_window_bins(w->c.window), 1);
-	assert_int_equal(levee_bin_get(w->c.bin, &p), 500);
+	assert_int_equal(levee_controller_close(&w->c, START, 2), 0);
+	assert_int_equal(levee_window_bins(w->c.window), 2);
+	assert_int_equal(levee_window_bin(w->c.window, 1)->start_s, START + BIN);
+	assert_true(levee_window_bin(w->c.window, 1)->moments.sum == 500);
+	assert_int_equal(levee_bin_get(w->c.bin, &p), 0);
 }
 
 static void a_shift_renames_bins_in_window_and_store(void **state)
@@ -393,7 +395,7 @@ int main(void)
 		T(a_block_ends_one_window_after_its_last_anomalous_bin),
 		T(blocks_of_the_kernel_that_no_store_knows_are_adopted),
 		T(a_late_bin_is_divided_and_nothing_of_it_is_lost),
-		T(a_part_of_a_late_bin_may_belong_to_the_running_one),
+		T(a_part_of_the_running_bin_is_stored_at_once),
 		T(a_shift_renames_bins_in_window_and_store),
 		T(what_a_failed_transaction_held_is_offered_again),
 		T(the_stored_account_is_the_sum_over_all_bins),

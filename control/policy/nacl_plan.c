@@ -1,0 +1,550 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/policy/nacl_plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A source on its way to its target. */
+struct member {
+	struct levee_prefix prefix; /* of the target */
+	size_t source;
+};
+
+/* A target on its way to its place. */
+struct candidate {
+	struct levee_nacl_target target;
+	size_t id; /* its place while candidates are in the order of their prefixes */
+};
+
+/* What a number of the reserved range is used for. */
+enum use {
+	FREE,
+	TAKEN,
+	LEAVING4, /* an IPv4 rule stands there that is not wanted any more */
+	LEAVING6,
+};
+
+struct work {
+	const struct levee_nacl_params *params;
+	const struct levee_nacl_plan_input *input;
+	struct levee_prefix *allowed; /* in order, none inside another */
+	size_t n_allowed;
+	struct levee_nacl_entry *operators; /* the ingress rules, in order of their numbers */
+	size_t n_operators;
+	struct member *members; /* one a source */
+	struct candidate *candidates;
+	size_t n_candidates;
+	size_t *became; /* candidate id -> id of the candidate that stands for it */
+	uint8_t use[LEVEE_NACL_NUMBER_MAX + 1];
+};
+
+static int by_prefix(const void *a, const void *b)
+{
+	return levee_prefix_compare(a, b);
+}
+
+static int by_target(const void *a, const void *b)
+{
+	const struct member *left = a, *right = b;
+	int order = levee_prefix_compare(&left->prefix, &right->prefix);
+
+	return order ? order : (left->source > right->source) - (left->source < right->source);
+}
+
+static int by_zscore(const void *a, const void *b)
+{
+	const struct candidate *left = a, *right = b;
+
+	if (left->target.max_zscore != right->target.max_zscore)
+		return left->target.max_zscore > right->target.max_zscore ? -1 : 1;
+	return levee_prefix_compare(&left->target.prefix, &right->target.prefix);
+}
+
+static bool is_prefix(const struct levee_prefix *p)
+{
+	return (p->family == 4 && p->length <= 32) || (p->family == 6 && p->length <= 128);
+}
+
+static int check(const struct levee_nacl_params *params, const struct levee_nacl_plan_input *input)
+{
+	if (!params->budget || params->budget > LEVEE_NACL_BUDGET_MAX || !params->mask4 ||
+	    params->mask4 > 32 || !params->mask6 || params->mask6 > 128 || !params->range.first ||
+	    params->range.first > params->range.last || params->range.last > LEVEE_NACL_NUMBER_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < input->n_sources; i++)
+		if (!is_prefix(&input->sources[i].prefix))
+			return -EINVAL;
+	for (size_t i = 0; i < input->n_allowed; i++)
+		if (!is_prefix(&input->allowed[i]))
+			return -EINVAL;
+	return 0;
+}
+
+/* In order and without what lies inside another, one look to each side answers for all. */
+static int sort_allowed(struct work *work)
+{
+	const struct levee_nacl_plan_input *input = work->input;
+	size_t n = 0;
+
+	work->allowed = calloc(input->n_allowed + 1, sizeof(*work->allowed));
+	if (!work->allowed)
+		return -ENOMEM;
+	for (size_t i = 0; i < input->n_allowed; i++) {
+		work->allowed[i] = input->allowed[i];
+		levee_prefix_canon(&work->allowed[i]);
+	}
+	qsort(work->allowed, input->n_allowed, sizeof(*work->allowed), by_prefix);
+	for (size_t i = 0; i < input->n_allowed; i++)
+		if (!n || !levee_prefix_covers(&work->allowed[n - 1], &work->allowed[i]))
+			work->allowed[n++] = work->allowed[i];
+	work->n_allowed = n;
+	return 0;
+}
+
+static int sort_operators(struct work *work)
+{
+	const struct levee_nacl_plan_input *input = work->input;
+
+	work->operators = calloc(input->n_operators + 1, sizeof(*work->operators));
+	if (!work->operators)
+		return -ENOMEM;
+	for (size_t i = 0; i < input->n_operators; i++)
+		if (!input->operators[i].egress && !levee_nacl_is_default(&input->operators[i]))
+			work->operators[work->n_operators++] = input->operators[i];
+	qsort(work->operators, work->n_operators, sizeof(*work->operators), levee_nacl_by_number);
+	return 0;
+}
+
+static bool touches_allowed(const struct work *work, const struct levee_prefix *prefix)
+{
+	size_t low = 0, high = work->n_allowed;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (levee_prefix_compare(&work->allowed[middle], prefix) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return (low && levee_prefix_covers(&work->allowed[low - 1], prefix)) ||
+	       (low < work->n_allowed && levee_prefix_covers(prefix, &work->allowed[low]));
+}
+
+/* The operator's first rule about any address of the prefix; NULL: the default deny has it. */
+static const struct levee_nacl_entry *first_about(const struct work *work,
+						  const struct levee_prefix *prefix)
+{
+	for (size_t i = 0; i < work->n_operators; i++)
+		if (levee_nacl_prefixes_touch(&work->operators[i].cidr, prefix))
+			return &work->operators[i];
+	return NULL;
+}
+
+static bool is_open(const struct work *work, const struct levee_prefix *prefix)
+{
+	const struct levee_nacl_entry *first = first_about(work, prefix);
+
+	return first && first->action == LEVEE_NACL_ALLOW && first->protocol == LEVEE_NACL_ALL &&
+	       levee_prefix_covers(&first->cidr, prefix);
+}
+
+/* The highest number at which a rule for the prefix does what it says. */
+static uint16_t ceiling(const struct work *work, const struct levee_prefix *prefix)
+{
+	const struct levee_nacl_params *params = work->params;
+
+	for (size_t i = 0; params->action == LEVEE_NACL_DENY && i < work->n_operators; i++) {
+		const struct levee_nacl_entry *rule = &work->operators[i];
+
+		if (rule->number > params->range.last)
+			break;
+		if (rule->action == LEVEE_NACL_ALLOW &&
+		    levee_nacl_prefixes_touch(&rule->cidr, prefix))
+			return (uint16_t)(rule->number - 1);
+	}
+	return params->range.last;
+}
+
+static enum levee_nacl_fit judge(const struct work *work, const struct levee_prefix *prefix)
+{
+	if (!prefix->length)
+		return LEVEE_NACL_TOO_WIDE;
+	if (touches_allowed(work, prefix))
+		return LEVEE_NACL_ALLOWED;
+	if (work->params->action == LEVEE_NACL_ALLOW && !is_open(work, prefix))
+		return LEVEE_NACL_WOULD_OPEN;
+	if (ceiling(work, prefix) < work->params->range.first)
+		return LEVEE_NACL_ORDER;
+	return LEVEE_NACL_RULE;
+}
+
+/* The source's group; the source itself where a rule for the whole group may not be. */
+static struct levee_prefix target_prefix(const struct work *work, const struct levee_prefix *source)
+{
+	uint8_t mask = source->family == 4 ? work->params->mask4 : work->params->mask6;
+	struct levee_prefix own = *source, group;
+
+	levee_prefix_canon(&own);
+	if (own.length <= mask)
+		return own;
+	group = own;
+	group.length = mask;
+	levee_prefix_canon(&group);
+	return judge(work, &group) == LEVEE_NACL_RULE ? group : own;
+}
+
+static int find_members(struct work *work)
+{
+	const struct levee_nacl_plan_input *input = work->input;
+
+	work->members = calloc(input->n_sources + 1, sizeof(*work->members));
+	work->candidates = calloc(input->n_sources + 1, sizeof(*work->candidates));
+	work->became = calloc(input->n_sources + 1, sizeof(*work->became));
+	if (!work->members || !work->candidates || !work->became)
+		return -ENOMEM;
+	for (size_t i = 0; i < input->n_sources; i++) {
+		work->members[i].prefix = target_prefix(work, &input->sources[i].prefix);
+		work->members[i].source = i;
+	}
+	qsort(work->members, input->n_sources, sizeof(*work->members), by_target);
+	return 0;
+}
+
+static void take_in(struct levee_nacl_target *target, double zscore, uint64_t packets, size_t n)
+{
+	if (!target->n_sources || zscore > target->max_zscore)
+		target->max_zscore = zscore;
+	if (packets > target->max_packets)
+		target->max_packets = packets;
+	target->n_sources += n;
+}
+
+static void take_source(struct levee_nacl_target *target, const struct levee_nacl_source *source)
+{
+	/* What is not a number has no place in an order: last. */
+	double zscore = source->max_zscore == source->max_zscore ? source->max_zscore : 0;
+
+	take_in(target, zscore, source->max_packets, 1);
+}
+
+/* One candidate for each prefix, in the order of the prefixes. */
+static void merge_members(struct work *work, struct levee_nacl_plan *plan)
+{
+	struct candidate *last = NULL;
+
+	for (size_t i = 0; i < plan->n_sources; i++) {
+		const struct member *member = &work->members[i];
+
+		if (!last || levee_prefix_compare(&last->target.prefix, &member->prefix)) {
+			last = &work->candidates[work->n_candidates];
+			last->id = work->n_candidates++;
+			last->target.prefix = member->prefix;
+			last->target.fit = judge(work, &member->prefix);
+		}
+		take_source(&last->target, &work->input->sources[member->source]);
+		plan->target_of[member->source] = last->id;
+	}
+}
+
+/* A rule inside another is one too many: its sources join the wider. */
+static void fold_covered(struct work *work)
+{
+	struct candidate *cover = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < work->n_candidates; i++) {
+		struct candidate *next = &work->candidates[i];
+
+		work->became[next->id] = next->id;
+		if (next->target.fit == LEVEE_NACL_RULE && cover &&
+		    levee_prefix_covers(&cover->target.prefix, &next->target.prefix)) {
+			work->became[next->id] = cover->id;
+			take_in(&cover->target, next->target.max_zscore, next->target.max_packets,
+				next->target.n_sources);
+			continue;
+		}
+		work->candidates[n] = *next;
+		if (next->target.fit == LEVEE_NACL_RULE)
+			cover = &work->candidates[n];
+		n++;
+	}
+	work->n_candidates = n;
+}
+
+static unsigned int subtract(unsigned int from, unsigned int what)
+{
+	return from > what ? from - what : 0;
+}
+
+unsigned int levee_nacl_room(const struct levee_nacl_params *params,
+			     const struct levee_nacl_entry *operators, size_t n_operators,
+			     uint8_t family)
+{
+	unsigned int taken = params->together ? 2 : 1; /* the default denies */
+
+	for (size_t i = 0; i < n_operators; i++)
+		if (!operators[i].egress && !levee_nacl_is_default(&operators[i]) &&
+		    (params->together || operators[i].cidr.family == family))
+			taken++;
+	return subtract(params->budget, taken);
+}
+
+/* Give the budget to the first that a rule is possible for. The numbers come later. */
+static void choose(struct work *work)
+{
+	unsigned int room[2] = {
+		levee_nacl_room(work->params, work->operators, work->n_operators, 4),
+		levee_nacl_room(work->params, work->operators, work->n_operators, 6),
+	};
+
+	for (size_t i = 0; i < work->n_candidates; i++) {
+		struct levee_nacl_target *target = &work->candidates[i].target;
+		unsigned int *left = &room[!work->params->together && target->prefix.family == 6];
+
+		target->number = 0;
+		if (target->fit == LEVEE_NACL_BUDGET_OUT)
+			target->fit = LEVEE_NACL_RULE;
+		if (target->fit != LEVEE_NACL_RULE)
+			continue;
+		if (*left)
+			(*left)--;
+		else
+			target->fit = LEVEE_NACL_BUDGET_OUT;
+	}
+}
+
+static void mark_standing(struct work *work)
+{
+	memset(work->use, FREE, sizeof(work->use));
+	for (size_t i = 0; i < work->input->n_in_place; i++) {
+		const struct levee_nacl_entry *rule = &work->input->in_place[i];
+
+		if (levee_nacl_is_reserved(rule, work->params->range))
+			work->use[rule->number] = rule->cidr.family == 4 ? LEAVING4 : LEAVING6;
+	}
+	for (size_t i = 0; i < work->n_operators; i++)
+		work->use[work->operators[i].number] = TAKEN;
+}
+
+/* The number at which the target has a rule already; 0: it has none that could stay. */
+static uint16_t standing_number(const struct work *work, const struct levee_prefix *prefix)
+{
+	uint16_t lowest = 0, top = ceiling(work, prefix);
+
+	for (size_t i = 0; i < work->input->n_in_place; i++) {
+		const struct levee_nacl_entry *rule = &work->input->in_place[i];
+
+		if (levee_nacl_is_reserved(rule, work->params->range) && rule->number <= top &&
+		    work->use[rule->number] != TAKEN &&
+		    !levee_prefix_compare(&rule->cidr, prefix) &&
+		    (!lowest || rule->number < lowest))
+			lowest = rule->number;
+	}
+	return lowest;
+}
+
+static void keep_numbers(struct work *work)
+{
+	for (size_t i = 0; i < work->n_candidates; i++) {
+		struct levee_nacl_target *target = &work->candidates[i].target;
+
+		if (target->fit != LEVEE_NACL_RULE)
+			continue;
+		target->number = standing_number(work, &target->prefix);
+		if (target->number)
+			work->use[target->number] = TAKEN;
+	}
+}
+
+/* The lowest number used so, up to top; 0: none. */
+static uint16_t lowest_number(const struct work *work, enum use use, uint16_t top)
+{
+	for (unsigned int number = work->params->range.first; number <= top; number++)
+		if (work->use[number] == use)
+			return (uint16_t)number;
+	return 0;
+}
+
+static uint16_t new_number(const struct work *work, const struct levee_prefix *prefix)
+{
+	bool v4 = prefix->family == 4;
+	uint16_t top = ceiling(work, prefix), number;
+
+	number = lowest_number(work, v4 ? LEAVING4 : LEAVING6, top);
+	if (!number)
+		number = lowest_number(work, FREE, top);
+	/* Of the other family: two calls, since one of them has to go before the other comes. */
+	if (!number)
+		number = lowest_number(work, v4 ? LEAVING6 : LEAVING4, top);
+	return number;
+}
+
+static enum levee_nacl_fit why_numberless(const struct work *work,
+					  const struct levee_prefix *prefix)
+{
+	return ceiling(work, prefix) < work->params->range.last ? LEVEE_NACL_ORDER
+								: LEVEE_NACL_NUMBERS_OUT;
+}
+
+/*
+ * No number was left for the target at this place. Nor is one for those behind it that have no
+ * other numbers to choose from and no rule yet; without this, each would ask in a round of its own.
+ */
+static void refuse_from(struct work *work, size_t place)
+{
+	uint16_t top = ceiling(work, &work->candidates[place].target.prefix);
+
+	for (size_t i = place; i < work->n_candidates; i++) {
+		struct levee_nacl_target *target = &work->candidates[i].target;
+
+		if ((target->fit == LEVEE_NACL_RULE || target->fit == LEVEE_NACL_BUDGET_OUT) &&
+		    !target->number && ceiling(work, &target->prefix) <= top &&
+		    !standing_number(work, &target->prefix))
+			target->fit = why_numberless(work, &target->prefix);
+	}
+	work->candidates[place].target.fit = why_numberless(work,
+							    &work->candidates[place].target.prefix);
+}
+
+/* \return false if a target that was chosen finds no number: choose again without it */
+static bool give_numbers(struct work *work)
+{
+	mark_standing(work);
+	keep_numbers(work);
+	for (size_t i = 0; i < work->n_candidates; i++) {
+		struct levee_nacl_target *target = &work->candidates[i].target;
+
+		if (target->fit != LEVEE_NACL_RULE || target->number)
+			continue;
+		target->number = new_number(work, &target->prefix);
+		if (!target->number) {
+			refuse_from(work, i);
+			return false;
+		}
+		work->use[target->number] = TAKEN;
+	}
+	return true;
+}
+
+static void write_target(struct work *work, struct levee_nacl_plan *plan, size_t place)
+{
+	const struct levee_nacl_target *target = &work->candidates[place].target;
+
+	plan->targets[place] = *target;
+	if (!target->number) {
+		plan->unblocked_sources += target->n_sources;
+		return;
+	}
+	plan->rules[plan->n_rules++] = (struct levee_nacl_entry){
+		.cidr = target->prefix,
+		.number = target->number,
+		.action = work->params->action,
+		.protocol = LEVEE_NACL_ALL,
+	};
+}
+
+/* became[] says who stands for whom; afterwards it says where that one is in the plan. */
+static void write_plan(struct work *work, struct levee_nacl_plan *plan)
+{
+	for (size_t i = 0; i < plan->n_sources; i++)
+		plan->target_of[i] = work->became[plan->target_of[i]];
+	for (size_t i = 0; i < work->n_candidates; i++)
+		work->became[work->candidates[i].id] = i;
+	for (size_t i = 0; i < plan->n_sources; i++)
+		plan->target_of[i] = work->became[plan->target_of[i]];
+	plan->n_targets = work->n_candidates;
+	for (size_t i = 0; i < work->n_candidates; i++)
+		write_target(work, plan, i);
+}
+
+static int make_room(struct levee_nacl_plan *plan, size_t n_sources)
+{
+	plan->targets = calloc(n_sources + 1, sizeof(*plan->targets));
+	plan->target_of = calloc(n_sources + 1, sizeof(*plan->target_of));
+	plan->rules = calloc((size_t)2 * LEVEE_NACL_BUDGET_MAX, sizeof(*plan->rules));
+	plan->n_sources = n_sources;
+	return plan->targets && plan->target_of && plan->rules ? 0 : -ENOMEM;
+}
+
+static void free_work(struct work *work)
+{
+	free(work->allowed);
+	free(work->operators);
+	free(work->members);
+	free(work->candidates);
+	free(work->became);
+	free(work);
+}
+
+static int make(struct work *work, struct levee_nacl_plan *plan)
+{
+	int ret = make_room(plan, work->input->n_sources);
+
+	if (!ret)
+		ret = sort_allowed(work);
+	if (!ret)
+		ret = sort_operators(work);
+	if (!ret)
+		ret = find_members(work);
+	if (ret)
+		return ret;
+	merge_members(work, plan);
+	fold_covered(work);
+	qsort(work->candidates, work->n_candidates, sizeof(*work->candidates), by_zscore);
+	do
+		choose(work);
+	while (!give_numbers(work));
+	write_plan(work, plan);
+	return 0;
+}
+
+int levee_nacl_plan_make(struct levee_nacl_plan *plan, const struct levee_nacl_params *params,
+			 const struct levee_nacl_plan_input *input)
+{
+	int ret = check(params, input);
+	struct work *work;
+
+	memset(plan, 0, sizeof(*plan));
+	if (ret)
+		return ret;
+	work = calloc(1, sizeof(*work));
+	if (!work)
+		return -ENOMEM;
+	work->params = params;
+	work->input = input;
+	ret = make(work, plan);
+	free_work(work);
+	return ret;
+}
+
+void levee_nacl_plan_free(struct levee_nacl_plan *plan)
+{
+	free(plan->targets);
+	free(plan->target_of);
+	free(plan->rules);
+	memset(plan, 0, sizeof(*plan));
+}
+
+const char *levee_nacl_fit_text(enum levee_nacl_fit fit)
+{
+	switch (fit) {
+	case LEVEE_NACL_RULE:
+		return "it has a rule";
+	case LEVEE_NACL_ALLOWED:
+		return "it shares addresses with the allow list";
+	case LEVEE_NACL_BUDGET_OUT:
+		return "the rule budget is used up by higher Z-scores";
+	case LEVEE_NACL_NUMBERS_OUT:
+		return "no rule number of the reserved range is free";
+	case LEVEE_NACL_ORDER:
+		return "an allow rule of the operator stands before the free numbers of the "
+		       "reserved range";
+	case LEVEE_NACL_WOULD_OPEN:
+		return "an audit rule would allow what the operator's rules deny";
+	case LEVEE_NACL_TOO_WIDE:
+		return "a rule about every address would cut the subnet off";
+	}
+	return "unknown reason";
+}
