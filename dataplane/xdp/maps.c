@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,38 +52,10 @@ void levee_mapset_close(struct mapset *maps)
 
 /* ---- sizes ------------------------------------------------------------------------------- */
 
-static uint32_t log2_up(uint64_t n)
-{
-	uint32_t bits = 0;
-
-	while ((1ULL << bits) < n)
-		bits++;
-	return bits;
-}
-
-static void random_key(struct levee_hash_key *key)
-{
-	/* 32 bytes never come short (getrandom(2)); before the pool is ready it waits. */
-	if (getrandom(key, sizeof(*key), 0) != (ssize_t)sizeof(*key))
-		abort();
-	key->mul_1 |= 1;
-	key->mul_2 |= 1;
-	key->mul_3 |= 1;
-}
-
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options)
 {
-	*geo = (struct levee_geometry){ .layout = LEVEE_LAYOUT };
-	geo->cpus = (uint32_t)libbpf_num_possible_cpus();
-	geo->bits4 = log2_up((options->sources + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
-	geo->bits6 = log2_up((options->sources6 + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
-	geo->log4 = (1U << geo->bits4) * LEVEE_SLOTS / 2;
-	geo->log6 = (1U << geo->bits6) * LEVEE_SLOTS / 2;
-	geo->rules = (uint32_t)options->rules + 1;
-	/* A quarter of the slots in use at most: both choices full is then next to impossible. */
-	geo->rule_bits =
-		log2_up((options->rules * 4 + LEVEE_POLICY_SLOTS - 1) / LEVEE_POLICY_SLOTS);
-	random_key(&geo->key);
+	levee_geometry_init(geo, (uint32_t)libbpf_num_possible_cpus(), options->sources,
+			    options->sources6, options->rules);
 }
 
 /* Same sizes? The key is whatever it was. */
@@ -343,7 +314,7 @@ out:
 
 int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *options)
 {
-	struct levee_control *c;
+	struct levee_rows rows;
 	int ret;
 
 	levee_mapset_init(&x->maps);
@@ -353,15 +324,8 @@ int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *opt
 		ret = adopt_maps(x);
 	if (ret)
 		return ret;
-	c = &x->maps.page->control;
-	c->geo = x->maps.geo;
-	/* Epoch 1 is open from the start; 0 stands for "never drained". */
-	c->seq = 1;
-	for (int epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
-		c->bits4[epoch] = c->geo.bits4;
-		c->bits6[epoch] = c->geo.bits6;
-	}
-	c->opened_ns[1] = levee_xdp_boot_ns();
+	rows = levee_mapset_rows(&x->maps);
+	levee_rows_begin(&rows, options->source6_length, levee_xdp_boot_ns());
 	return 0;
 }
 
@@ -410,136 +374,36 @@ int levee_mapset_unpin(const char *pin)
 
 /* ---- one epoch --------------------------------------------------------------------------- */
 
-static void add_row(struct levee_account *sum, const struct levee_row *row,
-		    const struct levee_geometry *geo)
+struct levee_rows levee_mapset_rows(const struct mapset *maps)
 {
-	struct levee_account a = { .received = levee_read_once(row->received),
-				   .received_bytes = levee_read_once(row->received_bytes),
-				   .would_drop = levee_read_once(row->would_drop),
-				   .dropped_bytes = levee_read_once(row->dropped_bytes),
-				   .port_unknown = levee_read_once(row->port_unknown),
-				   .fold = row->fold };
-
-	a.evicted = (row->log4 < geo->log4 ? row->log4 : geo->log4) +
-		    (row->log6 < geo->log6 ? row->log6 : geo->log6);
-	for (int i = 0; i < LEVEE_OUTCOMES; i++)
-		a.outcome[i] = levee_read_once(row->outcome[i]);
-	for (int i = 0; i < LEVEE_UNPARSED_MAX; i++)
-		a.reasons[i] = levee_read_once(row->reasons[i]);
-	levee_account_add(sum, &a);
-}
-
-static int walk4(const struct mapset *maps, uint32_t epoch, uint32_t nr,
-		 const struct levee_sink *sink)
-{
-	const struct levee_bucket4 *b = maps->sources4 + ((size_t)nr << maps->geo.bits4);
-	const struct levee_evicted4 *e = maps->evicted4 + (size_t)nr * maps->geo.log4;
-	struct levee_prefix p = { .family = 4, .length = 32 };
-	uint64_t logged = maps->rows[nr].log4;
-	int ret = 0;
-
-	for (size_t i = 0; i < 1ULL << maps->page->control.bits4[epoch]; i++)
-		for (int s = 0; s < LEVEE_SLOTS && !ret; s++) {
-			if (!b[i].packets[s])
-				continue;
-			p.hi = b[i].addr[s];
-			ret = sink->source(sink->ctx, &p, b[i].packets[s], b[i].bytes[s]);
-		}
-	for (size_t i = 0; i < logged && i < maps->geo.log4 && !ret; i++) {
-		p.hi = e[i].addr;
-		ret = sink->source(sink->ctx, &p, e[i].packets, e[i].bytes);
-	}
-	return ret;
-}
-
-static int walk6(const struct mapset *maps, uint32_t epoch, uint32_t nr, uint8_t length,
-		 const struct levee_sink *sink)
-{
-	const struct levee_bucket6 *b = maps->sources6 + ((size_t)nr << maps->geo.bits6);
-	const struct levee_evicted6 *e = maps->evicted6 + (size_t)nr * maps->geo.log6;
-	struct levee_prefix p = { .family = 6, .length = length };
-	uint64_t logged = maps->rows[nr].log6;
-	int ret = 0;
-
-	for (size_t i = 0; i < 1ULL << maps->page->control.bits6[epoch]; i++)
-		for (int s = 0; s < LEVEE_SLOTS && !ret; s++) {
-			if (!b[i].packets[s])
-				continue;
-			p.hi = b[i].hi[s];
-			p.lo = b[i].lo[s];
-			ret = sink->source(sink->ctx, &p, b[i].packets[s], b[i].bytes[s]);
-		}
-	for (size_t i = 0; i < logged && i < maps->geo.log6 && !ret; i++) {
-		p.hi = e[i].hi;
-		p.lo = e[i].lo;
-		ret = sink->source(sink->ctx, &p, e[i].packets, e[i].bytes);
-	}
-	return ret;
+	return (struct levee_rows){ .geo = maps->geo,
+				    .control = &maps->page->control,
+				    .rows = maps->rows,
+				    .sources4 = maps->sources4,
+				    .sources6 = maps->sources6,
+				    .evicted4 = maps->evicted4,
+				    .evicted6 = maps->evicted6 };
 }
 
 /* Hand out one epoch, that nobody writes any more if there is a sink; else only the account. */
 int levee_mapset_walk(const struct mapset *maps, uint32_t epoch, uint8_t source6_length,
 		      const struct levee_sink *sink, struct levee_account *account)
 {
-	int ret = 0;
+	struct levee_rows rows = levee_mapset_rows(maps);
 
-	for (uint32_t cpu = 0; cpu < maps->geo.cpus && !ret; cpu++) {
-		uint32_t nr = epoch * maps->geo.cpus + cpu;
-
-		add_row(account, &maps->rows[nr], &maps->geo);
-		if (!sink || !maps->rows[nr].outcome[LEVEE_COUNTED])
-			continue;
-		ret = walk4(maps, epoch, nr, sink);
-		if (!ret)
-			ret = walk6(maps, epoch, nr, source6_length, sink);
-	}
-	return ret;
+	return levee_rows_walk(&rows, epoch, source6_length, sink, account);
 }
 
-/* As many buckets as 1.5 slots for each source of the busiest CPU, or all there are. */
-static uint32_t bits_for(uint64_t names, uint32_t most)
-{
-	uint32_t bits = log2_up(names + names / 2) - 2;
-
-	_Static_assert(LEVEE_SLOTS == 4, "2 bits");
-	if (names < 1024)
-		bits = 9;
-	return bits < most ? bits : most;
-}
-
-/* Size the epoch that is about to open by what the running one has seen. */
 void levee_mapset_size_next(const struct mapset *maps, uint32_t running)
 {
-	struct levee_control *c = &maps->page->control;
-	uint64_t names4 = 0, names6 = 0;
+	struct levee_rows rows = levee_mapset_rows(maps);
 
-	for (uint32_t cpu = 0; cpu < maps->geo.cpus; cpu++) {
-		const struct levee_row *row = &maps->rows[running * maps->geo.cpus + cpu];
-
-		if (row->names4 + row->log4 > names4)
-			names4 = row->names4 + row->log4;
-		if (row->names6 + row->log6 > names6)
-			names6 = row->names6 + row->log6;
-	}
-	c->bits4[!running] = bits_for(names4, maps->geo.bits4);
-	c->bits6[!running] = bits_for(names6, maps->geo.bits6);
+	levee_rows_size_next(&rows, running);
 }
 
 void levee_mapset_clear(const struct mapset *maps, uint32_t epoch)
 {
-	const struct levee_control *c = &maps->page->control;
+	struct levee_rows rows = levee_mapset_rows(maps);
 
-	for (uint32_t cpu = 0; cpu < maps->geo.cpus; cpu++) {
-		uint32_t nr = epoch * maps->geo.cpus + cpu;
-
-		if (maps->rows[nr].outcome[LEVEE_COUNTED]) {
-			memset(maps->sources4 + ((size_t)nr << maps->geo.bits4), 0,
-			       sizeof(struct levee_bucket4) << c->bits4[epoch]);
-			memset(maps->sources6 + ((size_t)nr << maps->geo.bits6), 0,
-			       sizeof(struct levee_bucket6) << c->bits6[epoch]);
-		}
-		/* Last, so that a process killed before finds the row and clears all again. */
-		__atomic_thread_fence(__ATOMIC_RELEASE);
-		memset(&maps->rows[nr], 0, sizeof(struct levee_row));
-	}
+	levee_rows_clear(&rows, epoch);
 }

@@ -179,9 +179,9 @@ static void fence(void *ctx)
 
 static void fill_drained(const struct mapset *maps, uint64_t seq, struct levee_drained *drained)
 {
-	*drained = (struct levee_drained){ .seq = seq,
-					   .opened_ns = maps->page->control.opened_ns[seq & 1],
-					   .bin_ns = maps->page->control.bin_ns[seq & 1] };
+	struct levee_rows rows = levee_mapset_rows(maps);
+
+	levee_rows_describe(&rows, seq, drained);
 }
 
 static int xdp_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct levee_sink *sink,
@@ -279,19 +279,9 @@ static void xdp_set_audit(struct levee_dataplane *dp, bool audit)
 	levee_write_once(of(dp)->maps.page->control.audit, audit);
 }
 
-/* Widen first, narrow last, so that no packet in both scopes is missed in between. */
 static void xdp_set_scope(struct levee_dataplane *dp, const struct levee_scope *scope)
 {
-	__u64 *now = (__u64 *)(void *)&of(dp)->maps.page->scope;
-	const __u64 *next = (const __u64 *)(const void *)scope;
-
-	_Static_assert(!(sizeof(*scope) % sizeof(__u64)), "written by words");
-	_Static_assert(!__builtin_offsetof(struct levee_scope, enabled), "the first word");
-	if (!scope->enabled)
-		levee_write_once(now[0], 0);
-	for (size_t i = 1; i < sizeof(*scope) / sizeof(__u64); i++)
-		levee_write_once(now[i], next[i]);
-	__atomic_store_n(&now[0], scope->enabled, __ATOMIC_RELEASE);
+	levee_scope_publish(&of(dp)->maps.page->scope, scope);
 }
 
 static void xdp_describe(struct levee_dataplane *dp, FILE *out)
@@ -446,13 +436,7 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 			      "from the state file",
 			      x->pin, strerror(-ret));
 	}
-	ret = levee_mapset_create(x, options);
-	if (ret)
-		return ret;
-	x->maps.page->control.mask6_hi = levee_mask6_hi(options->source6_length);
-	x->maps.page->control.mask6_lo = levee_mask6_lo(options->source6_length);
-	x->maps.page->control.mask6_len = options->source6_length;
-	return 0;
+	return levee_mapset_create(x, options);
 }
 
 static int explain_load(const struct levee_xdp *x, int ret)

@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <stdarg.h>
 
+#include "dataplane/rows.h"
 #include "dataplane/xdp/xdp.h"
 
 #define LEVEE_SAY_MAX 1024
@@ -102,6 +103,7 @@ int levee_mapset_pin(struct levee_xdp *x);
 int levee_mapset_unpin(const char *pin);
 bool levee_mapset_fits(const struct mapset *maps, const struct levee_geometry *geo);
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options);
+struct levee_rows levee_mapset_rows(const struct mapset *maps);
 int levee_mapset_walk(const struct mapset *maps, uint32_t epoch, uint8_t source6_length,
 		      const struct levee_sink *sink, struct levee_account *account);
 void levee_mapset_size_next(const struct mapset *maps, uint32_t running);

@@ -149,7 +149,7 @@ static void expect_counted(size_t len, uint8_t family, uint64_t hi, uint64_t lo,
 {
 	struct levee_prefix source = { .hi = hi, .lo = lo, .family = family };
 
-	source.length = family == 4 ? 32 : fixture.sizes.source6_length;
+	source.length = family == 4 ? 32 : fixture.dp->source6_length;
 	levee_prefix_canon(&source);
 	e->account.outcome[LEVEE_COUNTED] = 1;
 	e->found.n = 1;
@@ -234,8 +234,10 @@ static void block(const char *text, uint64_t expires_ns)
 /* Half of what the tables send is blocked, some of that allowed, some blocks are over. */
 static void use_policy(void)
 {
-	struct levee_prefix allowed[] = { prefix_of("198.51.100.64/26"), prefix_of("255.255.255.255"),
-					  prefix_of("2001:db8:1:aa:8000::/65"), prefix_of("::/127") };
+	struct levee_prefix allowed[] = { prefix_of("198.51.100.64/26"),
+					  prefix_of("255.255.255.255"),
+					  prefix_of("2001:db8:1:aa:8000::/65"),
+					  prefix_of("::/127") };
 
 	assert_int_equal(levee_policy_set_allowed(levee_dataplane_policy(fixture.dp), allowed,
 						  sizeof(allowed) / sizeof(allowed[0])),
@@ -502,10 +504,9 @@ static void sources_of_only_zeros_and_only_ones_are_sources(void **state)
 
 static void a_jumbo_frame_is_counted_with_all_its_bytes(void **state)
 {
-	struct levee_frame_spec spec = { .family = 4,
-					 .hi = 0xc0000207,
-					 .proto = LEVEE_PROTO_UDP,
-					 .payload = 9000 - 28 };
+	struct levee_frame_spec spec = {
+		.family = 4, .hi = 0xc0000207, .proto = LEVEE_PROTO_UDP, .payload = 9000 - 28
+	};
 	struct effect want, got;
 	size_t len;
 
@@ -533,17 +534,15 @@ static void an_ipv6_source_is_counted_by_its_configured_prefix(void **state)
 	struct effect want, got;
 
 	(void)state;
+	open_fixture();
 	for (size_t i = 0; i < sizeof(lengths); i++) {
 		size_t len = levee_frame_build(&spec, frame);
 
-		levee_xdp_fixture_open(&fixture,
-				       &(struct levee_xdp_sizes){ .sources = 8,
-								  .source6_length = lengths[i] });
+		levee_xdp_fixture_set_source6(&fixture, lengths[i]);
 		expect_received(len, &want);
 		expect_counted(len, 6, spec.hi, spec.lo, &want);
 		run(len, &got);
 		assert_effect(len, &want, &got, "prefix");
-		levee_xdp_fixture_close(&fixture);
 	}
 }
 
@@ -583,9 +582,11 @@ static void random_source(struct levee_frame_spec *spec, uint64_t *random)
 	uint64_t r = (uint64_t)next_random(random) << 33 ^ next_random(random);
 
 	if (spec->family == 4) {
-		static const uint32_t bases[] = { 0xc6336400, 0xc6336300, 0, 0xffffff00, 0xe0000000 };
+		static const uint32_t bases[] = { 0xc6336400, 0xc6336300, 0, 0xffffff00,
+						  0xe0000000 };
 
-		spec->hi = (bases[r % 5] | (r >> 8 & 0xff)) ^ (r >> 20 & 7 ? 0 : 1U << (r >> 24 & 31));
+		spec->hi = (bases[r % 5] | (r >> 8 & 0xff)) ^
+			   (r >> 20 & 7 ? 0 : 1U << (r >> 24 & 31));
 	} else {
 		static const uint64_t bases[] = { 0x20010db8000100aa, 0xffff000000000000, 0,
 						  0x20010db8000100ab };
@@ -675,24 +676,23 @@ static void random_bytes_are_as_in_user_space(void **state)
 
 int main(void)
 {
-#define T(test) cmocka_unit_test_teardown(test, close_fixture)
 	const struct CMUnitTest tests[] = {
-		T(every_packet_of_the_table_does_what_the_table_says),
-		T(a_blocked_source_is_dropped_whatever_follows_its_address),
-		T(what_cannot_be_parsed_passes_even_if_everybody_is_blocked),
-		T(every_truncation_of_every_packet_is_as_in_user_space),
-		T(every_first_byte_of_an_ip_header_is_as_in_user_space),
-		T(every_stack_of_tags_is_as_in_user_space),
-		T(every_ethertype_is_as_in_user_space),
-		T(every_protocol_is_as_in_user_space),
-		T(chains_of_extension_headers_are_followed_up_to_the_limit),
-		T(sources_of_only_zeros_and_only_ones_are_sources),
-		T(a_jumbo_frame_is_counted_with_all_its_bytes),
-		T(an_ipv6_source_is_counted_by_its_configured_prefix),
-		T(packets_of_one_source_add_up),
-		T(random_packets_with_random_damage_are_as_in_user_space),
-		T(random_bytes_are_as_in_user_space),
+		cmocka_unit_test(every_packet_of_the_table_does_what_the_table_says),
+		cmocka_unit_test(a_blocked_source_is_dropped_whatever_follows_its_address),
+		cmocka_unit_test(what_cannot_be_parsed_passes_even_if_everybody_is_blocked),
+		cmocka_unit_test(every_truncation_of_every_packet_is_as_in_user_space),
+		cmocka_unit_test(every_first_byte_of_an_ip_header_is_as_in_user_space),
+		cmocka_unit_test(every_stack_of_tags_is_as_in_user_space),
+		cmocka_unit_test(every_ethertype_is_as_in_user_space),
+		cmocka_unit_test(every_protocol_is_as_in_user_space),
+		cmocka_unit_test(chains_of_extension_headers_are_followed_up_to_the_limit),
+		cmocka_unit_test(sources_of_only_zeros_and_only_ones_are_sources),
+		cmocka_unit_test(a_jumbo_frame_is_counted_with_all_its_bytes),
+		cmocka_unit_test(an_ipv6_source_is_counted_by_its_configured_prefix),
+		cmocka_unit_test(packets_of_one_source_add_up),
+		cmocka_unit_test(random_packets_with_random_damage_are_as_in_user_space),
+		cmocka_unit_test(random_bytes_are_as_in_user_space),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, NULL, close_fixture);
 }

@@ -59,20 +59,66 @@ static void stay_here(void)
 	assert_true(cpu >= 0 && levee_xdp_on_cpu((unsigned int)cpu));
 }
 
+static void empty(struct levee_xdp_fixture *f)
+{
+	static const struct levee_scope everything;
+	struct levee_control *c = &of(f)->maps.page->control;
+
+	f->dp->ops->release(f->dp);
+	levee_policy_clear(f->dp->policy);
+	f->dp->ops->set_scope(f->dp, &everything);
+	f->dp->ops->set_audit(f->dp, false);
+	levee_xdp_fixture_set_source6(f, f->sizes.source6_length);
+	for (uint32_t epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
+		c->bits4[epoch] = c->geo.bits4;
+		c->bits6[epoch] = c->geo.bits6;
+		levee_mapset_clear(&of(f)->maps, epoch);
+	}
+}
+
+void levee_xdp_fixture_set_source6(struct levee_xdp_fixture *f, uint8_t length)
+{
+	struct levee_control *c = &of(f)->maps.page->control;
+
+	f->dp->source6_length = length;
+	c->mask6_hi = levee_mask6_hi(length);
+	c->mask6_lo = levee_mask6_lo(length);
+	c->mask6_len = length;
+}
+
+static struct levee_xdp_sizes fill_in(const struct levee_xdp_sizes *sizes)
+{
+	struct levee_xdp_sizes all = *sizes;
+
+	if (!all.sources)
+		all.sources = 4096;
+	if (!all.sources6)
+		all.sources6 = all.sources;
+	if (!all.rules)
+		all.rules = 1024;
+	if (!all.source6_length)
+		all.source6_length = 64;
+	return all;
+}
+
+static bool is_sized(const struct levee_xdp_sizes *a, const struct levee_xdp_sizes *b)
+{
+	return a->sources == b->sources && a->sources6 == b->sources6 && a->rules == b->rules &&
+	       a->source6_length == b->source6_length;
+}
+
 void levee_xdp_fixture_open(struct levee_xdp_fixture *f, const struct levee_xdp_sizes *sizes)
 {
+	struct levee_xdp_sizes all = fill_in(sizes);
 	static unsigned int opened;
 	int ret;
 
-	*f = (struct levee_xdp_fixture){ .sizes = *sizes };
-	if (!f->sizes.sources)
-		f->sizes.sources = 4096;
-	if (!f->sizes.sources6)
-		f->sizes.sources6 = f->sizes.sources;
-	if (!f->sizes.rules)
-		f->sizes.rules = 1024;
-	if (!f->sizes.source6_length)
-		f->sizes.source6_length = 64;
+	if (f->dp && is_sized(&f->sizes, &all)) {
+		empty(f);
+		return;
+	}
+	levee_xdp_fixture_close(f);
+	f->sizes = all;
 	if (geteuid() != 0) {
 		print_message("# skipped: running a BPF program needs root\n");
 		skip();

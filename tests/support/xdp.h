@@ -23,9 +23,9 @@
 #define LEVEE_XDP_RUN_MIN 14
 
 struct levee_xdp_sizes {
-	uint64_t sources;  /* IPv4 slots per CPU and epoch; 0: 4096 */
-	uint64_t sources6; /* 0: as many */
-	uint64_t rules;	   /* 0: 1024 */
+	uint64_t sources;	/* IPv4 slots per CPU and epoch; 0: 4096 */
+	uint64_t sources6;	/* 0: as many */
+	uint64_t rules;		/* 0: 1024 */
 	uint8_t source6_length; /* 0: 64 */
 };
 
@@ -40,8 +40,13 @@ struct levee_xdp_fixture {
 /**
  * Open with a pin directory of this process, and stay on one CPU from then on. Skips the test,
  * with the reason printed, if this is not root or the kernel refuses bpf(); fails it otherwise.
+ * Loading takes a second or two, so a fixture that is open with the same sizes is only emptied:
+ * no rules, no counts, no scope, no audit, every bucket in use.
  */
 void levee_xdp_fixture_open(struct levee_xdp_fixture *f, const struct levee_xdp_sizes *sizes);
+
+/** Count IPv6 sources by prefixes of this length from now on, as if opened so. */
+void levee_xdp_fixture_set_source6(struct levee_xdp_fixture *f, uint8_t length);
 
 /** Close and remove what is pinned. Accepts what was never opened, if it is all zero. */
 void levee_xdp_fixture_close(struct levee_xdp_fixture *f);
@@ -65,8 +70,7 @@ uint32_t levee_xdp_run_times(const struct levee_xdp_fixture *f, const void *fram
 uint32_t levee_xdp_run(const struct levee_xdp_fixture *f, const void *frame, size_t len);
 
 /** As levee_xdp_run(), of another program. \return 0 and *verdict; -errno */
-int levee_xdp_run_program(int fd, const void *frame, size_t len, uint32_t times,
-			  uint32_t *verdict);
+int levee_xdp_run_program(int fd, const void *frame, size_t len, uint32_t times, uint32_t *verdict);
 
 /** A small frame of this source, `len` bytes long if that is more than 60, through the program. */
 uint32_t levee_xdp_send(const struct levee_xdp_fixture *f, uint8_t family, uint64_t hi, uint64_t lo,

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "dataplane/rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* ---- sizes ------------------------------------------------------------------------------- */
+
+static uint32_t log2_up(uint64_t n)
+{
+	uint32_t bits = 0;
+
+	while ((1ULL << bits) < n)
+		bits++;
+	return bits;
+}
+
+static void random_key(struct levee_hash_key *key)
+{
+	/* 32 bytes never come short (getrandom(2)); before the pool is ready it waits. */
+	if (getrandom(key, sizeof(*key), 0) != (ssize_t)sizeof(*key))
+		abort();
+	key->mul_1 |= 1;
+	key->mul_2 |= 1;
+	key->mul_3 |= 1;
+}
+
+void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sources,
+			 uint64_t sources6, uint64_t rules)
+{
+	*geo = (struct levee_geometry){ .layout = LEVEE_LAYOUT, .cpus = cpus };
+	geo->bits4 = log2_up((sources + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
+	geo->bits6 = log2_up((sources6 + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
+	geo->log4 = (1U << geo->bits4) * LEVEE_SLOTS / 2;
+	geo->log6 = (1U << geo->bits6) * LEVEE_SLOTS / 2;
+	geo->rules = (uint32_t)rules + 1;
+	/* A quarter of the slots in use at most: both choices full is then next to impossible. */
+	geo->rule_bits = log2_up((rules * 4 + LEVEE_POLICY_SLOTS - 1) / LEVEE_POLICY_SLOTS);
+	random_key(&geo->key);
+}
+
+void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uint64_t now_boot_ns)
+{
+	struct levee_control *c = rows->control;
+
+	c->geo = rows->geo;
+	/* Epoch 1 is open from the start; 0 stands for "never drained". */
+	c->seq = 1;
+	for (int epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
+		c->bits4[epoch] = c->geo.bits4;
+		c->bits6[epoch] = c->geo.bits6;
+	}
+	c->opened_ns[1] = now_boot_ns;
+	c->mask6_hi = levee_mask6_hi(source6_length);
+	c->mask6_lo = levee_mask6_lo(source6_length);
+	c->mask6_len = source6_length;
+}
+
+/* ---- one epoch --------------------------------------------------------------------------- */
+
+static void add_row(struct levee_account *sum, const struct levee_row *row,
+		    const struct levee_geometry *geo)
+{
+	struct levee_account a = { .received = levee_read_once(row->received),
+				   .received_bytes = levee_read_once(row->received_bytes),
+				   .would_drop = levee_read_once(row->would_drop),
+				   .dropped_bytes = levee_read_once(row->dropped_bytes),
+				   .port_unknown = levee_read_once(row->port_unknown),
+				   .fold = row->fold };
+
+	a.evicted = (row->log4 < geo->log4 ? row->log4 : geo->log4) +
+		    (row->log6 < geo->log6 ? row->log6 : geo->log6);
+	for (int i = 0; i < LEVEE_OUTCOMES; i++)
+		a.outcome[i] = levee_read_once(row->outcome[i]);
+	for (int i = 0; i < LEVEE_UNPARSED_MAX; i++)
+		a.reasons[i] = levee_read_once(row->reasons[i]);
+	levee_account_add(sum, &a);
+}
+
+static int walk4(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
+		 const struct levee_sink *sink)
+{
+	const struct levee_bucket4 *b = t->sources4 + ((size_t)nr << t->geo.bits4);
+	const struct levee_evicted4 *e = t->evicted4 + (size_t)nr * t->geo.log4;
+	struct levee_prefix p = { .family = 4, .length = 32 };
+	uint64_t logged = t->rows[nr].log4;
+	int ret = 0;
+
+	for (size_t i = 0; i < 1ULL << t->control->bits4[epoch]; i++)
+		for (int s = 0; s < LEVEE_SLOTS && !ret; s++) {
+			if (!b[i].packets[s])
+				continue;
+			p.hi = b[i].addr[s];
+			ret = sink->source(sink->ctx, &p, b[i].packets[s], b[i].bytes[s]);
+		}
+	for (size_t i = 0; i < logged && i < t->geo.log4 && !ret; i++) {
+		p.hi = e[i].addr;
+		ret = sink->source(sink->ctx, &p, e[i].packets, e[i].bytes);
+	}
+	return ret;
+}
+
+static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_t length,
+		 const struct levee_sink *sink)
+{
+	const struct levee_bucket6 *b = t->sources6 + ((size_t)nr << t->geo.bits6);
+	const struct levee_evicted6 *e = t->evicted6 + (size_t)nr * t->geo.log6;
+	struct levee_prefix p = { .family = 6, .length = length };
+	uint64_t logged = t->rows[nr].log6;
+	int ret = 0;
+
+	for (size_t i = 0; i < 1ULL << t->control->bits6[epoch]; i++)
+		for (int s = 0; s < LEVEE_SLOTS && !ret; s++) {
+			if (!b[i].packets[s])
+				continue;
+			p.hi = b[i].hi[s];
+			p.lo = b[i].lo[s];
+			ret = sink->source(sink->ctx, &p, b[i].packets[s], b[i].bytes[s]);
+		}
+	for (size_t i = 0; i < logged && i < t->geo.log6 && !ret; i++) {
+		p.hi = e[i].hi;
+		p.lo = e[i].lo;
+		ret = sink->source(sink->ctx, &p, e[i].packets, e[i].bytes);
+	}
+	return ret;
+}
+
+int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, uint8_t source6_length,
+		    const struct levee_sink *sink, struct levee_account *account)
+{
+	int ret = 0;
+
+	for (uint32_t cpu = 0; cpu < t->geo.cpus && !ret; cpu++) {
+		uint32_t nr = epoch * t->geo.cpus + cpu;
+
+		add_row(account, &t->rows[nr], &t->geo);
+		if (!sink || !t->rows[nr].outcome[LEVEE_COUNTED])
+			continue;
+		ret = walk4(maps, epoch, nr, sink);
+		if (!ret)
+			ret = walk6(maps, epoch, nr, source6_length, sink);
+	}
+	return ret;
+}
+
+/* As many buckets as 1.5 slots for each source of the busiest CPU, or all there are. */
+static uint32_t bits_for(uint64_t names, uint32_t most)
+{
+	uint32_t bits = log2_up(names + names / 2) - 2;
+
+	_Static_assert(LEVEE_SLOTS == 4, "2 bits");
+	if (names < 1024)
+		bits = 9;
+	return bits < most ? bits : most;
+}
+
+void levee_rows_size_next(const struct levee_rows *t, uint32_t running)
+{
+	struct levee_control *c = t->control;
+	uint64_t names4 = 0, names6 = 0;
+
+	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
+		const struct levee_row *row = &t->rows[running * t->geo.cpus + cpu];
+
+		if (row->names4 + row->log4 > names4)
+			names4 = row->names4 + row->log4;
+		if (row->names6 + row->log6 > names6)
+			names6 = row->names6 + row->log6;
+	}
+	c->bits4[!running] = bits_for(names4, t->geo.bits4);
+	c->bits6[!running] = bits_for(names6, t->geo.bits6);
+}
+
+void levee_rows_clear(const struct levee_rows *t, uint32_t epoch)
+{
+	const struct levee_control *c = t->control;
+
+	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
+		uint32_t nr = epoch * t->geo.cpus + cpu;
+
+		if (t->rows[nr].outcome[LEVEE_COUNTED]) {
+			memset(t->sources4 + ((size_t)nr << t->geo.bits4), 0,
+			       sizeof(struct levee_bucket4) << c->bits4[epoch]);
+			memset(t->sources6 + ((size_t)nr << t->geo.bits6), 0,
+			       sizeof(struct levee_bucket6) << c->bits6[epoch]);
+		}
+		/* Last, so that a process killed before finds the row and clears all again. */
+		__atomic_thread_fence(__ATOMIC_RELEASE);
+		memset(&t->rows[nr], 0, sizeof(struct levee_row));
+	}
+}
+
+void levee_rows_describe(const struct levee_rows *t, uint64_t seq, struct levee_drained *drained)
+{
+	*drained = (struct levee_drained){ .seq = seq,
+					   .opened_ns = t->control->opened_ns[seq & 1],
+					   .bin_ns = t->control->bin_ns[seq & 1] };
+}
+
+/* ---- scope ------------------------------------------------------------------------------- */
+
+/* Widen first, narrow last. */
+void levee_scope_publish(struct levee_scope *scope, const struct levee_scope *next)
+{
+	__u64 *to = (__u64 *)(void *)scope;
+	const __u64 *from = (const __u64 *)(const void *)next;
+
+	_Static_assert(!(sizeof(*scope) % sizeof(__u64)), "written by words");
+	_Static_assert(!__builtin_offsetof(struct levee_scope, enabled), "the first word");
+	if (!next->enabled)
+		levee_write_once(to[0], 0);
+	for (size_t i = 1; i < sizeof(*scope) / sizeof(__u64); i++)
+		levee_write_once(to[i], from[i]);
+	__atomic_store_n(&to[0], next->enabled, __ATOMIC_RELEASE);
+}

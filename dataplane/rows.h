@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The counting tables of one data path, and what a controller does with an epoch of them: size it,
+ * read it, clear it. Whose memory it is, kernel maps or pages of this process, is all the same.
+ *
+ * Each table is rows of equal size, one for each epoch and CPU (or lcore): row
+ * `epoch * geo.cpus + cpu`. Only that CPU writes there, and only while the epoch is open.
+ */
+#ifndef LEVEE_DATAPLANE_ROWS_H
+#define LEVEE_DATAPLANE_ROWS_H
+
+#include <stdint.h>
+
+#include <levee/shared.h>
+
+#include "dataplane/dataplane.h"
+
+/** Where the tables are. All pointers are valid for as long as the struct is used. */
+struct levee_rows {
+	struct levee_geometry geo;
+	struct levee_control *control;
+	struct levee_row *rows;		 /* [LEVEE_EPOCHS * cpus] */
+	struct levee_bucket4 *sources4;	 /* [LEVEE_EPOCHS * cpus << bits4] */
+	struct levee_bucket6 *sources6;	 /* [LEVEE_EPOCHS * cpus << bits6] */
+	struct levee_evicted4 *evicted4; /* [LEVEE_EPOCHS * cpus * log4] */
+	struct levee_evicted6 *evicted6; /* [LEVEE_EPOCHS * cpus * log6] */
+};
+
+/**
+ * Sizes for so many sources a CPU and epoch, rounded up to powers of two, and a new random key.
+ * \param rules  allowed and blocked prefixes
+ */
+void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sources,
+			 uint64_t sources6, uint64_t rules);
+
+/** Set up the control block of new, empty tables: epoch 1 is open, nothing was ever drained. */
+void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uint64_t now_boot_ns);
+
+/**
+ * Hand out one epoch, which nobody writes any more, and add up its account. With no sink only
+ * the account, which may be of the open epoch, too.
+ * \return 0; what the sink returned
+ */
+int levee_rows_walk(const struct levee_rows *rows, uint32_t epoch, uint8_t source6_length,
+		    const struct levee_sink *sink, struct levee_account *account);
+
+/** Size the epoch that is about to open by what the running one has seen. */
+void levee_rows_size_next(const struct levee_rows *rows, uint32_t running);
+
+/** Clear an epoch that was drained. */
+void levee_rows_clear(const struct levee_rows *rows, uint32_t epoch);
+
+/** What an epoch is, without its account. */
+void levee_rows_describe(const struct levee_rows *rows, uint64_t seq,
+			 struct levee_drained *drained);
+
+/** Change the scope under readers: no packet that is in both, old and new, is missed. */
+void levee_scope_publish(struct levee_scope *scope, const struct levee_scope *next);
+
+#endif
