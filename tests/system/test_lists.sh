@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+# What README says of `cat` and bpftool: known traffic in, exact lines out.
+. "$(dirname "$0")/lib.sh"
+need_root
+make_pair
+configure 'bin = 3600' 'window = 36000'
+start_levee
+cat >"$dir/known.ini" <<'INI'
+[scenario]
+name = known
+duration = 1
+[one]
+prefix = 198.51.100.7/32
+rate = 100
+size = 100
+[six]
+prefix = 2001:db8:1:2::/64
+rate = 50
+size = 90
+INI
+in_client "$pktgen" --interface eth0 "$dir/known.ini" >/dev/null 2>&1
+
+total() { awk -v s="$2" '$1 == s { p += $2; b += $3 } END { print p + 0, b + 0 }' "$pin/$1"; }
+has4() { total sources4 198.51.100.7 && [ "$(total sources4 198.51.100.7)" = '100 10000' ]; }
+has6() { total sources6 2001:db8:1:2::/64 && [ "$(total sources6 2001:db8:1:2::/64)" = '50 4500' ]; }
+check 'cat sources4 has the source with its packets and bytes' has4
+check 'cat sources6 has the prefix with its packets and bytes' has6
+check 'the headings name the columns' \
+	eval 'head -n 1 $pin/sources4 | grep -q "^# source packets bytes cpu epoch" && head -n 1 $pin/rules | grep -q "^# verdict prefix ends-in packets bytes"'
+check 'cat rules lists what is allowed' eval 'rules | grep -qx "allow 169.254.0.0/16 never 0 0"'
+
+# The commands as README has them, with this test's pins and interface.
+n=0
+while read -r line; do
+	n=$((n + 1))
+	command=${line//\/sys\/fs\/bpf\/levee/$pin}
+	command=${command//ens5/eth0}
+	check "README: ${line%% #*}" eval "$command | grep -q ."
+done < <(sed -nE 's/^    sudo ((cat|bpftool) [^#]*\/sys\/fs\/bpf\/levee[^#]*).*/\1/p' README.md)
+check 'README has such commands' [ "$n" -ge 7 ]
+check 'bpftool names the fields' eval 'bpftool map dump pinned "$pin/maps/rows" | grep -q received'
+check 'bpftool net shows that something is attached' eval 'in_server bpftool net show dev eth0 | grep -q "^eth0("'
+stop_levee
+finish
