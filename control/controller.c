@@ -38,6 +38,7 @@ void levee_controller_clear(struct levee_controller *c)
 	levee_bin_free(&c->bin);
 	levee_blocks_free(&c->blocks);
 	levee_census_free(&c->census);
+	levee_prefixmap_clear(&c->flagged);
 }
 
 /* ---- the store, which may fail without anything else failing ----------------------------- */
@@ -328,6 +329,19 @@ static size_t leave_allowed(const struct levee_controller *c, struct levee_evalu
 	return all - kept;
 }
 
+/* Which findings the evaluation before did not have. A restart knows them by their blocks. */
+static void note_flagged(struct levee_controller *c, const struct levee_evaluation *e, bool *is_new)
+{
+	struct levee_prefixmap now = { 0 };
+
+	for (size_t i = 0; i < e->n_findings; i++) {
+		is_new[i] = !levee_prefixmap_get(&c->flagged, &e->findings[i].source);
+		levee_prefixmap_set(&now, &e->findings[i].source, 1);
+	}
+	levee_prefixmap_clear(&c->flagged);
+	c->flagged = now;
+}
+
 static void retry_block(void *ctx, const struct levee_block *block)
 {
 	struct change_ctx *x = ctx;
@@ -377,11 +391,7 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 		levee_evaluation_clear(&e);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < e.n_findings; i++) {
-		const struct levee_block *b = levee_blocks_get(c->blocks, &e.findings[i].source);
-
-		is_new[i] = !b || !b->flagged;
-	}
+	note_flagged(c, &e, is_new);
 	ret = levee_blocks_judge(c->blocks, &e, now, on_change, &ctx);
 	if (ret)
 		levee_error("not every verdict could be carried out: %s", strerror(-ret));
@@ -428,9 +438,10 @@ static int load_block(void *ctx, const struct levee_block *block)
 	struct load_ctx *x = ctx;
 	int ret = levee_blocks_put(x->c->blocks, block, NULL, NULL);
 
-	if (!ret)
-		apply_block(x->c, block, x->now->boot_ns);
-	return ret;
+	if (ret)
+		return ret;
+	apply_block(x->c, block, x->now->boot_ns);
+	return block->flagged ? levee_prefixmap_set(&x->c->flagged, &block->prefix, 1) : 0;
 }
 
 /* Blocks that the kernel enforces and no store knows: kept until they end by themselves. */

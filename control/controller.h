@@ -23,6 +23,7 @@
 #include "control/policy/blocks.h"
 #include "control/store/store.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/prefixmap.h"
 
 struct levee_controller_options {
 	unsigned int bin_s;
@@ -65,6 +66,7 @@ struct levee_controller {
 	struct levee_bin *bin;
 	struct levee_blocks *blocks;
 	struct levee_census *census;
+	struct levee_prefixmap flagged; /* by the latest evaluation */
 	int64_t census_bin_s;
 	struct levee_account running; /* of the running bin, as far as drained */
 	struct levee_account closed;  /* of the bin closed last */
