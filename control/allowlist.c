@@ -244,6 +244,8 @@ static const char *reason(int ret)
 		return "larger than 64 MiB";
 	if (ret == -EINVAL)
 		return "not a regular file";
+	if (ret == -EBADMSG)
+		return "it has lines, and not one of them is good";
 	return strerror(-ret);
 }
 
@@ -251,6 +253,7 @@ int levee_allowlist_read(struct levee_allowlist *out, const char *path,
 			 levee_allowlist_report *report, void *ctx)
 {
 	const struct listener listener = { report, ctx };
+	struct levee_allowlist fresh = { 0 };
 	char *text = NULL;
 	size_t len = 0;
 	int fd = open_list(path), ret = fd;
@@ -260,7 +263,15 @@ int levee_allowlist_read(struct levee_allowlist *out, const char *path,
 		close(fd);
 	}
 	if (ret == 0)
-		ret = levee_allowlist_parse(out, text, len, path, report, ctx);
+		ret = levee_allowlist_parse(&fresh, text, len, path, report, ctx);
+	if (ret == 0 && !fresh.n && fresh.bad_lines)
+		ret = -EBADMSG; /* an error page, say: no list to go by */
+	if (ret == 0) {
+		levee_allowlist_clear(out);
+		*out = fresh;
+	} else {
+		levee_allowlist_clear(&fresh);
+	}
 	if (ret < 0)
 		tell(&listener,
 		     "%s: the allow list cannot be read: %s; the list of before stays in force",

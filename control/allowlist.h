@@ -28,7 +28,7 @@ typedef void levee_allowlist_report(void *ctx, const char *message);
  * Read the file into a new list.
  * \param out  replaced on success, unchanged on failure (the last good state)
  * \return 0 (bad lines were reported and skipped); -errno if the file cannot be read, reported;
- *         -EFBIG above 64 MiB; -ENOMEM
+ *         -EBADMSG if it has lines and all are bad; -EFBIG above 64 MiB; -ENOMEM
  */
 int levee_allowlist_read(struct levee_allowlist *out, const char *path,
 			 levee_allowlist_report *report, void *ctx);

@@ -2,9 +2,11 @@
 #include "control/run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -29,11 +31,12 @@ struct run {
 	struct levee_allowlist
 		automatic; /* fixed entries, own addresses, gateways, configuration */
 	struct levee_allowlist from_file; /* its last good state */
-	struct timespec file_mtime;
-	bool file_missing;     /* said already */
-	bool automatic_failed; /* said already */
+	struct timespec file_ctime;	  /* also another with a rename, or with an old mtime */
+	bool file_missing;		  /* said already */
+	bool automatic_failed;		  /* said already */
 
 	struct levee_log_limit drain_limit;
+	int state_lock_fd; /* closed after the store: a close drops SQLite's own locks */
 	int signal_fd;
 	bool stop;
 };
@@ -184,14 +187,14 @@ static bool reread_allow_file(struct run *r, bool always)
 		r->file_missing = true;
 		return false;
 	}
-	if (!always && !r->file_missing && st.st_mtim.tv_sec == r->file_mtime.tv_sec &&
-	    st.st_mtim.tv_nsec == r->file_mtime.tv_nsec)
+	if (!always && !r->file_missing && st.st_ctim.tv_sec == r->file_ctime.tv_sec &&
+	    st.st_ctim.tv_nsec == r->file_ctime.tv_nsec)
 		return false;
 	ret = levee_allowlist_read(&r->from_file, path, say_warning, r);
 	r->file_missing = ret != 0;
 	if (ret)
 		return false;
-	r->file_mtime = st.st_mtim;
+	r->file_ctime = st.st_ctim;
 	levee_notice("allow list %s: %zu prefixes%s", path, r->from_file.n,
 		     r->from_file.bad_lines ? ", bad lines left out" : "");
 	return true;
@@ -226,10 +229,58 @@ static void warn_automatic(struct run *r, int error)
 	r->automatic_failed = error != 0;
 }
 
+struct keep_ctx {
+	struct levee_allowlist kept; /* with room for all */
+	const struct levee_allowlist *automatic;
+};
+
+static void keep_allowed(void *ctx, const struct levee_prefix *prefix)
+{
+	struct keep_ctx *x = ctx;
+
+	if (!levee_allowlist_covers(x->automatic, prefix))
+		x->kept.list[x->kept.n++] = *prefix;
+}
+
+/* The last good list outlives the process that read it: it is in force in the kernel. */
+static int keep_allowlist_in_force(struct run *r)
+{
+	const struct levee_policy *policy = levee_dataplane_policy(r->dp);
+	struct keep_ctx ctx = { .automatic = &r->automatic };
+	int ret;
+
+	ctx.kept.list = calloc(levee_policy_allowed(policy) + 1, sizeof(*ctx.kept.list));
+	if (!ctx.kept.list)
+		return -ENOMEM;
+	levee_policy_walk_allowed(policy, keep_allowed, &ctx);
+	ret = levee_allowlist_merge(&r->from_file, &r->from_file, &ctx.kept);
+	levee_allowlist_clear(&ctx.kept);
+	if (ret)
+		return ret;
+	if (!r->from_file.n) {
+		levee_error(
+			"no allow list was ever read from %s, so those on it might be blocked: "
+			"not started. Make the file readable (it may be empty), or take [allow] "
+			"file out of the configuration",
+			r->config->allow.file);
+		return -ENOENT;
+	}
+	levee_warning("%zu prefixes that the kernel allows are kept until %s can be read",
+		      r->from_file.n, r->config->allow.file);
+	return 0;
+}
+
 static int open_allowlist(struct run *r)
 {
+	int ret;
+
 	warn_automatic(r, gather_automatic(r, &r->automatic));
 	reread_allow_file(r, true);
+	if (r->file_missing) {
+		ret = keep_allowlist_in_force(r);
+		if (ret)
+			return ret;
+	}
 	return apply_allowlist(r);
 }
 
@@ -566,6 +617,26 @@ static void say_started(struct run *r)
 	free(text);
 }
 
+/* Two daemons in one file would each delete what the other keeps. The lock dies with us. */
+static int lock_state(struct run *r)
+{
+	const char *path = r->config->state.file;
+	int ret;
+
+	r->state_lock_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (r->state_lock_fd >= 0 && !flock(r->state_lock_fd, LOCK_EX | LOCK_NB))
+		return 0;
+	ret = -errno;
+	if (ret == -EWOULDBLOCK)
+		levee_error("another levee runs with [state] file = %s; stop it first, or give "
+			    "this one a file of its own",
+			    path);
+	else
+		levee_error("%s: cannot be locked: %s; set [state] file to a file on a local disk",
+			    path, strerror(-ret));
+	return ret;
+}
+
 /*
  * In this order: nothing is attached before the allow list and the stored blocks are in the
  * policy, so the first packet already meets both.
@@ -577,6 +648,13 @@ static int start(struct run *r, const char *boot_id)
 
 	if (r->config->state.file[0]) {
 		ret = levee_store_open(&r->store, r->config->state.file, say_warning, r);
+		if (ret) {
+			levee_error("not started without the state file %s: see above; with "
+				    "[state] file left empty nothing is kept over a restart",
+				    r->config->state.file);
+			return ret;
+		}
+		ret = lock_state(r);
 		if (ret)
 			return ret;
 	}
@@ -615,6 +693,7 @@ static int start(struct run *r, const char *boot_id)
 int levee_run(const struct levee_config *config, const char *path)
 {
 	struct run r = { .config = config,
+			 .state_lock_fd = -1,
 			 .signal_fd = -1,
 			 .drain_limit = { .period_ns = 60 * LEVEE_NS_PER_S, .burst = 3 } };
 	char boot_id[64];
@@ -647,6 +726,9 @@ int levee_run(const struct levee_config *config, const char *path)
 	levee_allowlist_clear(&r.from_file);
 	levee_store_close(&r.store);
 	levee_dataplane_close(&r.dp);
-	close(r.signal_fd);
+	if (r.state_lock_fd >= 0)
+		close(r.state_lock_fd);
+	if (r.signal_fd >= 0)
+		close(r.signal_fd);
 	return ret;
 }

@@ -723,6 +723,15 @@ void levee_policy_walk(const struct levee_policy *policy,
 	}
 }
 
+void levee_policy_walk_allowed(const struct levee_policy *policy,
+			       void (*fn)(void *ctx, const struct levee_prefix *prefix), void *ctx)
+{
+	const struct levee_prefixmap_entry *e;
+
+	for (size_t i = 0; (e = levee_prefixmap_next(&policy->allowed, &i));)
+		fn(ctx, &e->key);
+}
+
 size_t levee_policy_blocks(const struct levee_policy *policy)
 {
 	return policy->n_wanted;

@@ -113,6 +113,10 @@ int levee_policy_get(const struct levee_policy *policy, const struct levee_prefi
 void levee_policy_walk(const struct levee_policy *policy,
 		       void (*fn)(void *ctx, const struct levee_policy_info *info), void *ctx);
 
+/** Call fn for every allowed prefix, in no order. fn must not change the policy. */
+void levee_policy_walk_allowed(const struct levee_policy *policy,
+			       void (*fn)(void *ctx, const struct levee_prefix *prefix), void *ctx);
+
 /** Blocks (shadowed ones included), and allowed prefixes. */
 size_t levee_policy_blocks(const struct levee_policy *policy);
 size_t levee_policy_allowed(const struct levee_policy *policy);

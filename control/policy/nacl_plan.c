@@ -291,27 +291,49 @@ unsigned int levee_nacl_room(const struct levee_nacl_params *params,
 	return subtract(params->budget, taken);
 }
 
-/* Give the budget to the first that a rule is possible for. The numbers come later. */
+/* Numbers of the reserved range that the operator does not use. */
+static unsigned int usable_numbers(const struct work *work)
+{
+	struct levee_nacl_range range = work->params->range;
+	unsigned int n = 1U + range.last - range.first;
+
+	for (size_t i = 0; i < work->n_operators; i++)
+		if (work->operators[i].number >= range.first &&
+		    work->operators[i].number <= range.last &&
+		    (!i || work->operators[i].number != work->operators[i - 1].number))
+			n--;
+	return n;
+}
+
+static bool may_have_rule(const struct levee_nacl_target *target)
+{
+	return target->fit == LEVEE_NACL_RULE || target->fit == LEVEE_NACL_BUDGET_OUT ||
+	       target->fit == LEVEE_NACL_NUMBERS_OUT;
+}
+
+/* Give budget and numbers to the first that a rule is possible for; which numbers comes later. */
 static void choose(struct work *work)
 {
 	unsigned int room[2] = {
 		levee_nacl_room(work->params, work->operators, work->n_operators, 4),
 		levee_nacl_room(work->params, work->operators, work->n_operators, 6),
 	};
+	unsigned int numbers = usable_numbers(work);
 
 	for (size_t i = 0; i < work->n_candidates; i++) {
 		struct levee_nacl_target *target = &work->candidates[i].target;
 		unsigned int *left = &room[!work->params->together && target->prefix.family == 6];
 
 		target->number = 0;
-		if (target->fit == LEVEE_NACL_BUDGET_OUT)
-			target->fit = LEVEE_NACL_RULE;
-		if (target->fit != LEVEE_NACL_RULE)
+		if (!may_have_rule(target))
 			continue;
-		if (*left)
+		target->fit = !*left	 ? LEVEE_NACL_BUDGET_OUT
+			      : !numbers ? LEVEE_NACL_NUMBERS_OUT
+					 : LEVEE_NACL_RULE;
+		if (target->fit == LEVEE_NACL_RULE) {
 			(*left)--;
-		else
-			target->fit = LEVEE_NACL_BUDGET_OUT;
+			numbers--;
+		}
 	}
 }
 
@@ -381,31 +403,24 @@ static uint16_t new_number(const struct work *work, const struct levee_prefix *p
 	return number;
 }
 
-static enum levee_nacl_fit why_numberless(const struct work *work,
-					  const struct levee_prefix *prefix)
-{
-	return ceiling(work, prefix) < work->params->range.last ? LEVEE_NACL_ORDER
-								: LEVEE_NACL_NUMBERS_OUT;
-}
-
 /*
- * No number was left for the target at this place. Nor is one for those behind it that have no
+ * The target at this place found no number below an operator's allow. (Without such an allow there
+ * is one: no more were chosen than there are numbers.) Nor is one for those behind it that have no
  * other numbers to choose from and no rule yet; without this, each would ask in a round of its own.
  */
 static void refuse_from(struct work *work, size_t place)
 {
 	uint16_t top = ceiling(work, &work->candidates[place].target.prefix);
 
-	for (size_t i = place; i < work->n_candidates; i++) {
+	work->candidates[place].target.fit = LEVEE_NACL_ORDER;
+	for (size_t i = place + 1; i < work->n_candidates; i++) {
 		struct levee_nacl_target *target = &work->candidates[i].target;
 
-		if ((target->fit == LEVEE_NACL_RULE || target->fit == LEVEE_NACL_BUDGET_OUT) &&
-		    !target->number && ceiling(work, &target->prefix) <= top &&
+		if (may_have_rule(target) && !target->number &&
+		    ceiling(work, &target->prefix) <= top &&
 		    !standing_number(work, &target->prefix))
-			target->fit = why_numberless(work, &target->prefix);
+			target->fit = LEVEE_NACL_ORDER;
 	}
-	work->candidates[place].target.fit = why_numberless(work,
-							    &work->candidates[place].target.prefix);
 }
 
 /* \return false if a target that was chosen finds no number: choose again without it */

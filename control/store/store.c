@@ -118,6 +118,7 @@ struct levee_store {
 	char *path;
 	levee_store_report *report;
 	void *ctx;
+	bool moved; /* said already */
 	bool began; /* by levee_store_begin(), and neither committed nor rolled back */
 	int failed; /* first failure since then: the transaction cannot be committed any more */
 };
@@ -581,12 +582,28 @@ void levee_store_close(struct levee_store **store)
 
 /* ---- transactions ------------------------------------------------------------------------- */
 
+/* Everything goes on working then, and is lost with the process. */
+static void check_moved(struct levee_store *store)
+{
+	int moved = 0;
+
+	if (sqlite3_file_control(store->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK)
+		return;
+	if (moved && !store->moved)
+		say(store,
+		    "%s: removed or replaced while in use: a restart would not find what is "
+		    "stored now; restart levee to begin a new file",
+		    store->path);
+	store->moved = moved != 0;
+}
+
 int levee_store_begin(struct levee_store *store)
 {
 	int ret;
 
 	if (store->began)
 		return -EALREADY;
+	check_moved(store);
 	ret = run(store, BEGIN);
 	store->failed = 0;
 	store->began = ret == 0;

@@ -170,10 +170,12 @@ static int refuse_foreign(struct levee_xdp *x, const struct link *l)
 	if (!id)
 		return 0;
 	levee_xdp_say(x, LEVEE_XDP_ERROR,
-		      "%s already has an XDP program (id %u, %s) that is not Levee's; it is left "
+		      "%s already has an XDP program (id %u, %s) that is not of %s; it is left "
 		      "in place. See `bpftool net show dev %s`; take it off, or leave %s out of "
 		      "[data_path] interfaces",
-		      l->name, id, name[0] ? name : "unnamed", l->name, l->name);
+		      l->name, id, name[0] ? name : "unnamed",
+		      strcmp(name, "levee_xdp") ? "Levee" : "this [data_path] pin", l->name,
+		      l->name);
 	return -EBUSY;
 }
 
@@ -358,8 +360,12 @@ static void check_one(struct levee_xdp *x, struct link *l)
 	char path[PATH_MAX + 64];
 	struct stat st;
 
-	if (is_attached(l))
+	if (is_attached(l)) {
+		if (l->lost) /* renamed or moved away, and back again */
+			levee_xdp_say(x, LEVEE_XDP_NOTICE, "%s is back, and protected", l->name);
+		l->lost = false;
 		return;
+	}
 	link_path(x, l->name, path);
 	if (stat(path, &st)) {
 		say_lost(x, l, "its link was taken off by hand; restart levee to attach again");
@@ -367,7 +373,9 @@ static void check_one(struct levee_xdp *x, struct link *l)
 	}
 	l->ifindex = if_nametoindex(l->name);
 	if (!l->ifindex) {
-		say_lost(x, l, "the interface is gone; levee attaches when it is back");
+		say_lost(x, l,
+			 "no interface has this name any more (removed, renamed, or in another "
+			 "namespace); levee attaches when one has");
 		return;
 	}
 	if (l->fd >= 0)

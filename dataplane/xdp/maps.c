@@ -270,15 +270,25 @@ static void set_constants(struct levee_xdp *x)
 	x->skel->rodata->frags = x->frags;
 }
 
-static int load_once(struct levee_xdp *x, bool reuse)
+/* Of the two programs, the one that is meant; the other stays a part of the file. */
+static struct bpf_program *choose_program(const struct levee_xdp *x, bool sees_buff)
 {
+	bpf_program__set_autoload(x->skel->progs.levee_xdp, sees_buff);
+	bpf_program__set_autoload(x->skel->progs.levee_xdp_any, !sees_buff);
+	return sees_buff ? x->skel->progs.levee_xdp : x->skel->progs.levee_xdp_any;
+}
+
+static int load_once(struct levee_xdp *x, bool reuse, bool sees_buff)
+{
+	struct bpf_program *program;
 	int ret;
 
 	x->skel = levee_bpf__open();
 	if (!x->skel)
 		return -errno;
 	set_constants(x);
-	bpf_program__set_flags(x->skel->progs.levee_xdp, x->frags ? BPF_F_XDP_HAS_FRAGS : 0);
+	program = choose_program(x, sees_buff);
+	bpf_program__set_flags(program, x->frags ? BPF_F_XDP_HAS_FRAGS : 0);
 	ret = reuse ? levee_mapset_reuse(x->skel->obj, &x->maps)
 		    : set_sizes(x->skel->obj, &x->maps.geo);
 	if (!ret)
@@ -286,29 +296,35 @@ static int load_once(struct levee_xdp *x, bool reuse)
 	if (ret) {
 		levee_bpf__destroy(x->skel);
 		x->skel = NULL;
+		return ret;
 	}
-	return ret;
+	x->prog_fd = bpf_program__fd(program);
+	return 0;
 }
 
-/* Load the program, with multi-buffer support if the kernel has it (5.18). */
+/*
+ * Load the program: the faster one that reads the kernel's own context (6.2), else with
+ * multi-buffer support all the same (5.18), else without.
+ */
 static int load_program(struct levee_xdp *x, bool reuse)
 {
 	int ret;
 
 	x->frags = true;
-	ret = load_once(x, reuse);
+	ret = load_once(x, reuse, true);
+	if (!ret || ret == -EPERM || ret == -ENOMEM || ret == -E2BIG)
+		return ret;
+	levee_xdp_forget_complaint(); /* of what the next one does not need */
+	ret = load_once(x, reuse, false);
 	if (ret != -EINVAL && ret != -EACCES)
-		goto out;
+		return ret;
 	x->frags = false;
-	ret = load_once(x, reuse);
+	ret = load_once(x, reuse, false);
 	if (!ret)
 		levee_xdp_say(x, LEVEE_XDP_WARNING,
 			      "this kernel does not take XDP programs with multi-buffer support "
 			      "(Linux 5.18 and later do): frames above one page, as with MTU 9001, "
 			      "will need the MTU lowered to 3498 or generic mode");
-out:
-	if (!ret)
-		x->prog_fd = bpf_program__fd(x->skel->progs.levee_xdp);
 	return ret;
 }
 

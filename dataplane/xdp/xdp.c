@@ -720,6 +720,33 @@ static int remove_dir(const char *pin, const char *name, unsigned int *removed)
 	return rmdir(path) ? -errno : 0;
 }
 
+/* A daemon that runs holds its links open, so taking the pins away would detach nothing. */
+static unsigned int detach_links(const char *pin)
+{
+	char path[PATH_MAX + 300];
+	unsigned int detached = 0;
+	struct dirent *e;
+	DIR *dir;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/links", pin);
+	dir = opendir(path);
+	if (!dir)
+		return 0;
+	while ((e = readdir(dir))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/links/%s", pin, e->d_name);
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			continue;
+		detached += bpf_link_detach(fd) == 0;
+		close(fd);
+	}
+	closedir(dir);
+	return detached;
+}
+
 static void remove_pins(const char *pin)
 {
 	static const char *const files[] = { "program", "sources4", "sources6", "rules" };
@@ -740,7 +767,7 @@ int levee_xdp_detach(const char *pin, bool force,
 		     void *ctx)
 {
 	struct levee_xdp speaker = { .say = say, .say_ctx = ctx };
-	unsigned int links = 0;
+	unsigned int links;
 	int fd, ret;
 
 	fd = open(pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -765,7 +792,7 @@ int levee_xdp_detach(const char *pin, bool force,
 			pin);
 		return -EBUSY;
 	}
-	remove_dir(pin, "links", &links);
+	links = detach_links(pin);
 	remove_pins(pin);
 	close(fd);
 	levee_xdp_say(&speaker, LEVEE_XDP_NOTICE,

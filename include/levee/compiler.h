@@ -30,29 +30,36 @@
 #define levee_read_once(x)     (*(const volatile __typeof__(x) *)&(x))
 #define levee_write_once(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
-/* Unaligned loads out of a packet. The compiler makes single loads of them. */
+/*
+ * Unaligned loads out of a packet, each a single load. Of a memcpy() from an address whose
+ * alignment it does not know, clang makes a load for each byte when it compiles for BPF. So there
+ * it gets a plain load; the kernel's verifier refuses those on machines that cannot do them.
+ */
+#ifdef __bpf__
+#define LEVEE_LOAD(type, p) (*(const type __attribute__((__may_alias__)) *)(p))
+#else
+#define LEVEE_LOAD(type, p)                                   \
+	({                                                    \
+		type _value;                                  \
+                                                              \
+		__builtin_memcpy(&_value, p, sizeof(_value)); \
+		_value;                                       \
+	})
+#endif
+
 levee_inline __u16 levee_load16(const void *p)
 {
-	__u16 v;
-
-	__builtin_memcpy(&v, p, sizeof(v));
-	return v;
+	return LEVEE_LOAD(__u16, p);
 }
 
 levee_inline __u32 levee_load32(const void *p)
 {
-	__u32 v;
-
-	__builtin_memcpy(&v, p, sizeof(v));
-	return v;
+	return LEVEE_LOAD(__u32, p);
 }
 
 levee_inline __u64 levee_load64(const void *p)
 {
-	__u64 v;
-
-	__builtin_memcpy(&v, p, sizeof(v));
-	return v;
+	return LEVEE_LOAD(__u64, p);
 }
 
 #endif

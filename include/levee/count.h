@@ -113,6 +113,12 @@ levee_inline __u32 levee_is_zero(__u64 x)
 	return (__u32)((x - 1) >> 63);
 }
 
+/* The same for any x: of 0 alone both it and its negative are below 2^63. */
+levee_inline __u32 levee_is_zero64(__u64 x)
+{
+	return (__u32)(~(x | (0 - x)) >> 63);
+}
+
 /**
  * Slot that holds addr, or LEVEE_SLOTS. A free slot whose stale address is addr is a hit, too:
  * counting there is inserting there.
@@ -133,12 +139,17 @@ levee_inline __u32 levee_find4(const struct levee_bucket4 *b, __u32 addr)
 	return (e1 | e3) | ((e2 | e3) << 1);
 }
 
+/* The same for IPv6, and in the same way: a loop over random slots guesses wrong every time. */
 levee_inline __u32 levee_find6(const struct levee_bucket6 *b, __u64 hi, __u64 lo)
 {
-	for (__u32 i = 0; i < LEVEE_SLOTS; i++)
-		if (b->hi[i] == hi && b->lo[i] == lo)
-			return i;
-	return LEVEE_SLOTS;
+	__u32 e0 = levee_is_zero64((b->hi[0] ^ hi) | (b->lo[0] ^ lo));
+	__u32 e1 = levee_is_zero64((b->hi[1] ^ hi) | (b->lo[1] ^ lo));
+	__u32 e2 = levee_is_zero64((b->hi[2] ^ hi) | (b->lo[2] ^ lo));
+	__u32 e3 = levee_is_zero64((b->hi[3] ^ hi) | (b->lo[3] ^ lo));
+
+	if (!(e0 | e1 | e2 | e3))
+		return LEVEE_SLOTS;
+	return (e1 | e3) | ((e2 | e3) << 1);
 }
 
 /* Slot with the fewest packets, the lowest of equals: a free one if there is one. */

@@ -65,6 +65,8 @@ static void empty(struct levee_xdp_fixture *f)
 	struct levee_control *c = &of(f)->maps.page->control;
 
 	f->dp->ops->release(f->dp);
+	if (!f->dp->policy) /* a test failed in between */
+		levee_xdp_adopt_policy(f);
 	levee_policy_clear(f->dp->policy);
 	f->dp->ops->set_scope(f->dp, &everything);
 	f->dp->ops->set_audit(f->dp, false);
@@ -271,6 +273,17 @@ void levee_xdp_memory(struct levee_xdp_fixture *f, struct levee_policy_memory *m
 		.source6_length = f->dp->source6_length,
 		.key = maps->geo.key,
 	};
+}
+
+void levee_xdp_adopt_policy(struct levee_xdp_fixture *f)
+{
+	struct levee_policy_memory memory;
+
+	levee_xdp_memory(f, &memory);
+	memory.hits = of(f)->maps.area[MAP_HITS];
+	memory.cpus = of(f)->maps.geo.cpus;
+	levee_policy_free(&f->dp->policy);
+	assert_int_equal(levee_policy_new(&f->dp->policy, &memory), 0);
 }
 
 uint64_t levee_xdp_now_ns(void)

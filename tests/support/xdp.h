@@ -89,6 +89,9 @@ void levee_xdp_take(const struct levee_xdp_fixture *f, const struct levee_sink *
 /** The policy's memory in the kernel's maps, with hits of its own: look-ups change nothing. */
 void levee_xdp_memory(struct levee_xdp_fixture *f, struct levee_policy_memory *memory);
 
+/** Forget the writer, and take over the table that it leaves, as the next process does. */
+void levee_xdp_adopt_policy(struct levee_xdp_fixture *f);
+
 /** CLOCK_BOOTTIME [ns]. */
 uint64_t levee_xdp_now_ns(void);
 

@@ -59,6 +59,7 @@ class Replay:
         self.records, self.o = records, options
         self.values = {}  # (source, bin) -> packets
         self.held = {}  # source flagged by the last evaluation -> when its last spike leaves [s]
+        self.looked = 0  # when the last evaluation was [s]
         self.lines = []
 
     def count(self, record):
@@ -84,6 +85,11 @@ class Replay:
     def evaluate(self, now):
         first = now - (self.o.window + now % self.o.bin)
         window = {k: v for k, v in self.values.items() if k[1] >= first}
+        # The same choice again: whose spike left in a stretch that no evaluation looked at is new.
+        running = (now - 1) // self.o.bin * self.o.bin
+        if self.looked < running:
+            self.held = {s: end for s, end in self.held.items() if end > running}
+        self.looked = now
         n, total = len(window), sum(window.values())
         squares = sum(v * v for v in window.values())
         mean = Fraction(total, n) if n else Fraction(0)

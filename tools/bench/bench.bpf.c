@@ -1,104 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/*
- * The XDP program under test, and what it is measured against, each behind the same generator:
- * every run of a program first writes a new source address into the packet it was given. Net cost
- * is over bench_parse, which generates and parses and does nothing else.
- */
+/* The XDP program under test. Its maps are those of a data path that the harness opened. */
 #include "ebpf/handle.bpf.h"
-#include "tools/bench/shared.h"
+#include "tools/bench/generator.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-struct bench_source bench;
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 2 << 20);
-	__type(key, __u32);
-	__type(value, struct { __u64 packets; __u64 bytes; });
-} bench_hash SEC(".maps");
-
-static __always_inline __u64 next_number(void)
+/* `frags` is one of enum bench_length, which decides between the daemon's programs, too. */
+static __always_inline int handle_packet(struct xdp_md *ctx)
 {
-	__u64 x;
+	__u64 bytes = frags == BENCH_LENGTH_SEEN ? length_seen(ctx) : length_of(ctx);
 
-	if (bench.never)
-		return bench.state++;
-	/* xorshift64 (Marsaglia, J. Stat. Software 8(14), 2003) */
-	x = bench.state;
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	bench.state = x;
-	return (x >> 20) & bench.mask;
-}
-
-static __always_inline int write_source(struct xdp_md *ctx)
-{
-	__u8 *data = (__u8 *)(long)ctx->data;
-	__u8 *end = (__u8 *)(long)ctx->data_end;
-	__u64 n = next_number();
-
-	if (data + 54 > end)
-		return -1;
-	if (data[12] == 0x08) {
-		/* Scattered over the address space, one to one: an odd factor. */
-		__u32 addr = levee_be32((__u32)(bench.base + n * 2654435761U));
-
-		__builtin_memcpy(data + 26, &addr, 4);
-	} else {
-		__u64 hi = levee_be64(bench.base + n * 0x9e3779b97f4a7c15ULL);
-
-		__builtin_memcpy(data + 22, &hi, 8);
-	}
-	return 0;
-}
-
-SEC("xdp")
-int bench_drop(struct xdp_md *ctx)
-{
-	return write_source(ctx) ? XDP_ABORTED : XDP_DROP;
-}
-
-SEC("xdp")
-int bench_parse(struct xdp_md *ctx)
-{
-	struct levee_packet pkt;
-
-	if (write_source(ctx))
-		return XDP_ABORTED;
-	if (levee_packet_source(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end))
-		return XDP_ABORTED;
-	return pkt.hi + pkt.lo == 1 ? XDP_DROP : XDP_PASS;
+	return handle((const void *)(long)ctx->data, (const void *)(long)ctx->data_end, bytes);
 }
 
 SEC("xdp.frags")
 int bench_levee(struct xdp_md *ctx)
 {
-	if (write_source(ctx))
-		return XDP_ABORTED;
-	return handle((const void *)(long)ctx->data, (const void *)(long)ctx->data_end,
-		      length_of(ctx));
+	return write_source(ctx) ? XDP_ABORTED : handle_packet(ctx);
 }
 
-SEC("xdp")
-int bench_percpu_hash(struct xdp_md *ctx)
+/* The same without a generator: levee_xdp, in other words. */
+SEC("xdp.frags")
+int bench_plain(struct xdp_md *ctx)
 {
-	struct { __u64 packets; __u64 bytes; } *value, one = { 1, 60 };
-	struct levee_packet pkt;
-	__u32 key;
+	return handle_packet(ctx);
+}
 
-	if (write_source(ctx))
+/* Notes when this CPU's log passes its half, which is when handle() raises an event. */
+SEC("xdp.frags")
+int bench_pressure(struct xdp_md *ctx)
+{
+	__u32 nr = ((__u32)levee.control.seq & 1) * geo.cpus + bpf_get_smp_processor_id();
+	struct levee_row *row = bpf_map_lookup_elem(&rows, &nr);
+	int ret;
+
+	if (!row || write_source(ctx))
 		return XDP_ABORTED;
-	if (levee_packet_source(&pkt, (void *)(long)ctx->data, (void *)(long)ctx->data_end))
-		return XDP_ABORTED;
-	key = (__u32)pkt.hi;
-	value = bpf_map_lookup_elem(&bench_hash, &key);
-	if (value) {
-		value->packets++;
-		value->bytes += 60;
-	} else {
-		bpf_map_update_elem(&bench_hash, &key, &one, BPF_ANY);
-	}
-	return XDP_PASS;
+	ret = handle_packet(ctx);
+	if (!bench.event_ns && row->log4 > geo.log4 / 2)
+		bench.event_ns = bpf_ktime_get_boot_ns();
+	return ret;
 }

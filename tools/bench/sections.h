@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The parts of the bench. Each measures, and adds its rows to the report. */
+#ifndef LEVEE_BENCH_SECTIONS_H
+#define LEVEE_BENCH_SECTIONS_H
+
+#include "tools/bench/report.h"
+#include "tools/bench/touch.h"
+
+struct bench_run {
+	struct bench_report report;
+	struct bench_touch touch;
+	unsigned int cpu;    /* that single-threaded parts stay on */
+	unsigned int rounds; /* samples of each figure */
+	const char *against; /* another build of bench.bpf.o, measured beside; NULL */
+	const char *levee;   /* the programs, as files */
+	const char *pktgen;
+	const char *scenario; /* for the pcap file of the replay */
+	const char *dir;      /* for files of a few hundred MB */
+};
+
+/** ns a packet of the XDP program, for some numbers of sources. \return 0; -errno, said */
+int bench_counting(struct bench_run *run);
+
+/** The same for hits of block and allow lists, and for sources never seen before. */
+int bench_verdicts(struct bench_run *run);
+
+/** xdp-filter on the same packets. A machine without it gets a remark. */
+int bench_filter(struct bench_run *run);
+
+/** Closing and evaluating a bin of a million sources; the pressure path. */
+int bench_closing(struct bench_run *run);
+int bench_pressure(struct bench_run *run);
+
+/** `levee replay` on files made for it. */
+int bench_replay(struct bench_run *run);
+
+#endif
