@@ -23,6 +23,7 @@ struct replay {
 	uint64_t next_ns;  /* next extra evaluation; LEVEE_NEVER: none */
 	bool ended;	   /* the file is used up */
 	bool traffic;	   /* the running bin holds records */
+	bool extra;	   /* this evaluation is made for --evaluate-every alone */
 	int percent;	   /* last shown */
 };
 
@@ -84,6 +85,9 @@ static void on_report(void *ctx, const struct levee_report *report)
 {
 	const struct replay *r = ctx;
 
+	/* In a stretch without traffic there is nothing to say once the window is empty. */
+	if (r->extra && !report->evaluation->moments.n)
+		return;
 	if (r->options->json)
 		print_json(r, report);
 	else
@@ -192,6 +196,7 @@ static int pass_boundary(struct replay *r, uint64_t boundary_ns, uint64_t record
 	if (ret)
 		return ret;
 	judge = r->traffic || boundary_ns >= r->next_ns;
+	r->extra = !r->traffic;
 	if (r->traffic || levee_bin_sources(r->controller.bin))
 		ret = levee_controller_close(&r->controller, seconds(r->start_ns), 1);
 	if (!ret && judge)
@@ -230,6 +235,7 @@ static int turn(struct replay *r, bool *done)
 		return pass_boundary(r, boundary_ns, event.next_unix_ns);
 	}
 	ret = drain(r, r->start_ns);
+	r->extra = true;
 	return ret ? ret : evaluate(r, until_ns);
 }
 

@@ -110,7 +110,7 @@ check_cppcheck() {
 }
 
 check_shellcheck() {
-	files '*.sh' .ci/run | xargs -r shellcheck --severity=warning --format=gcc 2>&1
+	files '*.sh' .ci/run | xargs -r shellcheck -x -P SCRIPTDIR --severity=warning --format=gcc 2>&1
 }
 
 check_top() {

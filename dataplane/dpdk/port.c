@@ -30,15 +30,12 @@ static void list_ports(char *text, size_t size)
 {
 	char name[RTE_ETH_NAME_MAX_LEN];
 	size_t used = 0;
-	uint16_t id;
 
 	snprintf(text, size, "none");
-	RTE_ETH_FOREACH_DEV(id)
-	{
-		if (rte_eth_dev_get_name_by_port(id, name) || used >= size)
-			continue;
-		used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "", name);
-	}
+	for (uint16_t id = 0; id < RTE_MAX_ETHPORTS && used < size; id++)
+		if (rte_eth_dev_is_valid_port(id) && !rte_eth_dev_get_name_by_port(id, name))
+			used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "",
+						 name);
 }
 
 static int explain_missing(const char *name, int error)

@@ -18,6 +18,7 @@ case ${LEVEE_BUILD:=.build/release} in
 *) build=$PWD/$LEVEE_BUILD ;;
 esac
 levee=$build/levee
+# shellcheck disable=SC2034 # for those who source this
 pktgen=$build/tools/pktgen/pktgen
 id=$$
 server=levee-t-s-$id client=levee-t-c-$id

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # The allow list wins over every block, is read again when it changes, and keeps its last good state.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root
 make_pair

@@ -3,6 +3,7 @@
 #
 # What goes wrong is said with thing, value and remedy, the exit code is not 0, and nothing is left
 # half-attached.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root
 make_pair

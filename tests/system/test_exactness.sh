@@ -3,6 +3,7 @@
 #
 # Five million real packets of 100,000 sources over a veth pair and at least 20 bins: every source's
 # packets and bytes are exact, the account adds up, and nothing is lost where an epoch changes.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root
 

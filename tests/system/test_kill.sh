@@ -3,6 +3,7 @@
 #
 # SIGKILL at any moment: the kernel goes on, blocks end by themselves, and a restart resumes window,
 # blocks and counts without detaching; over 20 kills no packet is lost or counted twice.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root
 

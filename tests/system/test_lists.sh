@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What README says of `cat` and bpftool: known traffic in, exact lines out.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root
 make_pair

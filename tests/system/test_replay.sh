@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # `levee replay` against a plain reference in exact fractions, and on defective input. No root.
+# shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 agrees() { # SEED OPTION...

@@ -14,7 +14,7 @@ static const struct {
 	int (*run)(struct bench_run *run);
 } section_table[] = {
 	{ "counting", bench_counting }, { "verdicts", bench_verdicts }, { "filter", bench_filter },
-	{ "closing", bench_closing },	{ "pressure", bench_pressure },
+	{ "closing", bench_closing },	{ "pressure", bench_pressure }, { "replay", bench_replay },
 };
 
 #define SECTIONS (sizeof(section_table) / sizeof(section_table[0]))

@@ -2,7 +2,6 @@
 /* What the controller does when a bin ends, step by step, and what it does when a log fills up. */
 #include <errno.h>
 #include <linux/bpf.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -122,11 +121,19 @@ static int measure_drain(struct closing *c, enum step step)
 	return ret;
 }
 
-static size_t heap_bytes(void)
+/* Memory of this process that is no file's and no map's [KB]; 0 if the kernel does not say. */
+static double anonymous_kb(void)
 {
-	struct mallinfo2 info = mallinfo2();
+	FILE *in = fopen("/proc/self/status", "re");
+	unsigned long kb = 0;
+	char line[128];
 
-	return info.uordblks + info.hblkhd;
+	while (in && fgets(line, sizeof(line), in))
+		if (sscanf(line, "RssAnon: %lu", &kb) == 1)
+			break;
+	if (in)
+		fclose(in);
+	return (double)kb;
 }
 
 static int evaluate(struct closing *c)
@@ -147,7 +154,7 @@ static int evaluate(struct closing *c)
 /* One bin's close as the controller does it, the window being full of such bins. */
 static int close_bin(struct closing *c)
 {
-	size_t heap = heap_bytes();
+	double before_kb = anonymous_kb();
 	struct levee_sink sink = { .source = add_up, .ctx = c->bin };
 	struct levee_bin_record record;
 	double at[STEPS + 1] = { 0 };
@@ -155,7 +162,7 @@ static int close_bin(struct closing *c)
 
 	if (ret)
 		return ret;
-	bench_add(&c->bin_mb, (double)(heap_bytes() - heap) / 1e6);
+	bench_add(&c->bin_mb, (anonymous_kb() - before_kb) * 1024 / 1e6);
 	c->merged = levee_bin_sources(c->bin);
 	at[RECORD] = now_ms();
 	ret = levee_bin_record_make(&record, c->bin, c->now_s, MIN_PACKETS);
@@ -188,6 +195,10 @@ static int fill_window(struct closing *c)
 	double ms;
 	int ret = fill(c);
 
+	if (!ret)
+		ret = bench_path_next_epoch(&c->path);
+	if (!ret)
+		ret = fill(c);
 	if (!ret)
 		ret = drain(c, &sink, &ms);
 	levee_dataplane_release(c->path.dp);
@@ -270,12 +281,13 @@ static int close_family(struct bench_run *run, uint8_t family)
 		if (!ret)
 			ret = measure_drain(c, DRAIN);
 		if (!ret)
-			ret = measure_drain(c, FENCE);
-		if (!ret)
 			ret = fill(c);
 		if (!ret)
 			ret = close_bin(c);
 	}
+	/* Last, because the daemon makes the tables small after it. */
+	for (unsigned int round = 0; round < CLOSE_ROUNDS && !ret; round++)
+		ret = measure_drain(c, FENCE);
 	bench_pin(run->cpu);
 	if (ret)
 		bench_complain("closing a bin cannot be measured: %s", strerror(-ret));
@@ -339,6 +351,8 @@ static int run_pressure(struct pressure *p, struct bench_samples *wake, struct b
 	drained_at = bench_wall_ns();
 	levee_dataplane_release(p->path.dp);
 	pthread_join(thread, NULL);
+	if (!ret)
+		ret = bench_path_next_epoch(&p->path); /* what came after the event */
 	raised = (double)p->object.source->event_ns;
 	bench_add(wake, (woken - raised) / 1e3);
 	bench_add(done, (drained_at - raised) / 1e6);
