@@ -7,6 +7,8 @@
 
 #include "control/log.h"
 
+#define NOT_BLOCKED_SAID 3 /* blocks without room that are named; the others are counted */
+
 /* ---- making and unmaking ----------------------------------------------------------------- */
 
 int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp,
@@ -256,7 +258,7 @@ static void apply_block(struct levee_controller *c, const struct levee_block *bl
 				     block->expires_boot_ns, now_ns);
 	char text[LEVEE_PREFIX_TEXT];
 
-	if (ret)
+	if (ret && c->not_blocked++ < NOT_BLOCKED_SAID)
 		levee_error("%s is not blocked: %s; it is tried again at each evaluation. Raise "
 			    "[data_path] rules",
 			    levee_prefix_format(&block->prefix, text),
@@ -395,7 +397,11 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 	ret = levee_blocks_judge(c->blocks, &e, now, on_change, &ctx);
 	if (ret)
 		levee_error("not every verdict could be carried out: %s", strerror(-ret));
+	c->not_blocked = 0; /* those just judged that found no room are tried once more */
 	levee_blocks_walk(c->blocks, retry_block, &ctx);
+	if (c->not_blocked > NOT_BLOCKED_SAID)
+		levee_error("%zu sources of %zu are not blocked, the above among them",
+			    c->not_blocked, levee_blocks_count(c->blocks));
 	levee_policy_tidy(levee_dataplane_policy(c->dp));
 	sources = c->census ? levee_census_count(c->census, levee_window_begin(c->window, now_s))
 			    : c->closed_sources;
