@@ -107,9 +107,11 @@ static int take_source(void *ctx, const struct levee_prefix *source, uint64_t pa
 	int ret = levee_bin_add(c->bin, source, packets, bytes);
 
 	if (ret && !c->lost++)
-		levee_error("cannot keep the counts of a source: %s; the bin is short of it. Lower "
-			    "[detect] max_sources or give the process more memory",
-			    strerror(-ret));
+		levee_error("cannot keep the counts of a source: %s; the bin is short of it",
+			    ret == -ERANGE ? "more than 2^48 packets of it, or 2^64 bytes of all, "
+					     "in one bin; choose shorter bins"
+					   : "no memory; lower [detect] max_sources or give the "
+					     "process more");
 	if (c->census)
 		ret = levee_census_see(c->census, source, c->census_bin_s);
 	/* The drain goes on: one source less is better than a bin less. */
@@ -238,8 +240,9 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 	}
 	levee_bin_reset(c->bin);
 	if (c->lost)
-		levee_error("%llu counts of the bin were lost for want of memory",
+		levee_error("%llu counts of the bin were lost, see above",
 			    (unsigned long long)c->lost);
+	c->lost_before += c->lost;
 	c->lost = 0;
 	return ret;
 }

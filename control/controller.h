@@ -75,10 +75,11 @@ struct levee_controller {
 	uint64_t closed_folded;
 	uint64_t last_seq;
 	bool in_transaction;
-	bool save_all;	    /* a transaction failed, or bins were renamed: offer everything again */
-	bool renamed;	    /* bins in the store have old names */
-	uint64_t lost;	    /* sources that memory was short for; said */
-	size_t not_blocked; /* blocks that found no room at this evaluation; the first are said */
+	bool save_all; /* a transaction failed, or bins were renamed: offer everything again */
+	bool renamed;  /* bins in the store have old names */
+	uint64_t lost; /* counts of the bin that memory was short for, or too large; said */
+	uint64_t lost_before; /* in closed bins */
+	size_t not_blocked;   /* blocks that found no room at this evaluation; the first are said */
 };
 
 /** \return 0; -ENOMEM; -EINVAL (no such detector). levee_controller_clear() frees it. */

@@ -300,7 +300,7 @@ int levee_replay(const struct levee_replay_options *options)
 	if (ret && r.dp)
 		fprintf(stderr, "levee: %s: replay stopped: %s\n", options->path, strerror(-ret));
 	if (r.dp) {
-		errors = levee_offline_errors(r.dp);
+		errors = levee_offline_errors(r.dp) + r.controller.lost_before;
 		if (levee_offline_late(r.dp))
 			fprintf(stderr,
 				"levee: %s: %" PRIu64 " packets were up to 1 s late and "

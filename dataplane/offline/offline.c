@@ -513,8 +513,11 @@ static int read_first(struct levee_offline *o)
 		o->opened_ns = o->next.unix_ns;
 		return 0;
 	}
-	levee_offline_tell(o, "%s: holds no record, only %" PRIu64 " bad %ss", o->name, o->errors,
-			   o->format->unit);
+	if (o->errors)
+		levee_offline_tell(o, "%s: holds no record, only %" PRIu64 " bad %ss", o->name,
+				   o->errors, o->format->unit);
+	else
+		levee_offline_tell(o, "%s: holds no record: there is nothing to judge", o->name);
 	return -ENODATA;
 }
 

@@ -451,6 +451,12 @@ static int explain_load(const struct levee_xdp *x, int ret)
 			      "no memory for the maps (%s): lower [data_path] sources, sources6 or "
 			      "rules, or raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity)",
 			      strerror(-ret));
+	else if (ret == -EMFILE || ret == -ENFILE)
+		levee_xdp_say(
+			x, LEVEE_XDP_ERROR,
+			"no file descriptors for the maps (%s): raise the limit of open files "
+			"(ulimit -n, LimitNOFILE) to 256 or more",
+			strerror(-ret));
 	else
 		levee_xdp_say(
 			x, LEVEE_XDP_ERROR,
