@@ -148,9 +148,9 @@ static void random_policies_decide_in_the_kernel_as_in_user_space_and_in_a_list(
 	(void)state;
 	print_message("# seed %u\n", SEED);
 	open_fixture();
-	for (int turn = 0; turn < 1500; turn++) {
+	for (int turn = 0; turn < 900; turn++) {
 		change(1);
-		check_addresses(15);
+		check_addresses(25);
 		if (turn % 50 == 0)
 			model_assert_same(&model, policy());
 	}
@@ -461,7 +461,7 @@ static void a_damaged_table_does_no_harm_and_is_consistent_once_taken_over(void 
 	(void)state;
 	print_message("# seed %u\n", SEED);
 	open_fixture();
-	for (int turn = 0; turn < 40; turn++) {
+	for (int turn = 0; turn < 24; turn++) {
 		change(80);
 		damage(turn % 4 ? (unsigned int)turn % 4 * 20 : 3000);
 		run_on_damage(300);
