@@ -60,7 +60,7 @@ class Replay:
         self.records, self.o = records, options
         self.values = {}  # (source, bin) -> packets
         self.held = {}  # source flagged by the last evaluation -> when its last spike leaves [s]
-        self.looked = 0  # when the last evaluation was [s]
+        self.flagged = ()  # by the last evaluation
         self.lines = []
 
     def count(self, record):
@@ -86,11 +86,6 @@ class Replay:
     def evaluate(self, now):
         first = now - (self.o.window + now % self.o.bin)
         window = {k: v for k, v in self.values.items() if k[1] >= first}
-        # The same choice again: whose spike left in a stretch that no evaluation looked at is new.
-        running = (now - 1) // self.o.bin * self.o.bin
-        if self.looked < running:
-            self.held = {s: end for s, end in self.held.items() if end > running}
-        self.looked = now
         n, total = len(window), sum(window.values())
         squares = sum(v * v for v in window.values())
         mean = Fraction(total, n) if n else Fraction(0)
@@ -115,11 +110,12 @@ class Replay:
                 "source": source_text(s),
                 "max_zscore": float((found[s][0] - mean) / stddev),
                 "max_packets": found[s][0],
-                "new": s not in self.held,
+                "new": s not in self.flagged,
             } for s in order[:self.o.limit]],
             "all": len(order),
         })
         self.held = {s: found[s][1] for s in order}
+        self.flagged = set(order)
 
     def times(self):
         """When it is evaluated: [(s, is it only for --evaluate-every)]."""
@@ -143,7 +139,7 @@ class Replay:
             first = now - (self.o.window + now % self.o.bin)
             # CHOICE: with nothing in the window the extra evaluations have nothing to say.
             if extra and not any(k[1] >= first for k in self.values):
-                self.held = {}
+                self.held, self.flagged = {}, ()
                 continue
             self.evaluate(now)
         return self.lines
