@@ -37,9 +37,11 @@ static __always_inline __u64 coarse_boot_ns(struct levee_row *row)
 }
 
 /*
- * The slow half of the policy: once the bitmaps say that a rule may apply. These are global
- * functions, which the verifier checks once each, whatever calls them and however often: inlined
- * into the loops over prefix lengths they cost it 600,000 instructions of its million.
+ * The slow half of the policy: once the bitmaps say that a rule may apply. levee_match4() and
+ * levee_match6() are global functions, which the verifier checks once each, whatever state they
+ * are called in: inlined into their callers they cost it half a million instructions more, of the
+ * million that it has. What they use is inlined into them: 10 ns a hit faster than calls, and
+ * 40,000 instructions more.
  */
 
 /* Rule index for a tag in one bucket; 0 if there is none. *full says whether to look further. */
@@ -63,7 +65,7 @@ static __always_inline __u32 search_bucket(__u32 nr, __u64 tag, int *full)
 }
 
 /* Rule index for a tag; 0 if there is none. */
-__noinline __u32 levee_search(__u64 hash, __u64 tag)
+static __always_inline __u32 search_rule(__u64 hash, __u64 tag)
 {
 	__u32 index;
 	int full;
@@ -101,8 +103,8 @@ __noinline __u32 levee_match4(__u32 addr, __u64 now_ns)
 	for (__u32 i = 0; i < 33 && i < n; i++) {
 		__u32 length = levee.control.len[set].len4[i] & 63;
 		__u32 key = addr & levee_mask4(length);
-		__u32 index = levee_search(levee_rule_hash4(hash_key(), key, length),
-					   levee_slot_tag4(key, length));
+		__u32 index = search_rule(levee_rule_hash4(hash_key(), key, length),
+					  levee_slot_tag4(key, length));
 		__u32 match = index ? check_rule(index, key, 0, length, now_ns) : 0;
 
 		if (match)
@@ -120,7 +122,7 @@ __noinline __u32 levee_match6(__u64 hi, __u64 lo, __u64 now_ns)
 		__u32 length = levee.control.len[set].len6[i];
 		__u64 key_hi = hi & levee_mask6_hi(length), key_lo = lo & levee_mask6_lo(length);
 		__u64 hash = levee_rule_hash6(hash_key(), key_hi, key_lo, length);
-		__u32 index = levee_search(hash, levee_slot_tag6(hash, length));
+		__u32 index = search_rule(hash, levee_slot_tag6(hash, length));
 		__u32 match = index ? check_rule(index, key_hi, key_lo, length, now_ns) : 0;
 
 		if (match)

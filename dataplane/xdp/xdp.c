@@ -414,8 +414,14 @@ static void name_maps(struct levee_xdp *x)
 static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *options)
 {
 	struct levee_geometry wanted;
-	int ret;
+	int ret = libbpf_num_possible_cpus();
 
+	if (ret <= 0) {
+		levee_xdp_say(x, LEVEE_XDP_ERROR,
+			      "cannot tell how many CPUs there are from "
+			      "/sys/devices/system/cpu/possible: mount sysfs on /sys");
+		return ret ? ret : -EIO;
+	}
 	levee_geometry_from(&wanted, options);
 	ret = levee_mapset_open_pinned(&x->maps, x->pin);
 	if (!ret && levee_mapset_fits(&x->maps, &wanted) &&
@@ -530,7 +536,7 @@ static int open_all(struct levee_xdp *x, const struct levee_xdp_options *options
 	levee_xdp_forget_complaint();
 	ret = open_maps(x, options);
 	if (ret)
-		return explain_load(x, ret);
+		return libbpf_num_possible_cpus() > 0 ? explain_load(x, ret) : ret;
 	name_maps(x);
 	ret = open_policy(x);
 	if (!ret)

@@ -7,6 +7,9 @@
 #include "tools/bench/path.h"
 #include "tools/bench/sections.h"
 
+/* Packets before a sample: the sources are there, and as much of the tables in cache as stays. */
+#define WARM_MAX 300000
+
 /* What may stand in front of the sources, and how the tables are sized. */
 enum variant {
 	FULL, /* the daemon's program with the policy of the issue, tables sized by the daemon */
@@ -66,6 +69,11 @@ static uint64_t max_of(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+static uint64_t min_of(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 static struct bench_subject make_subject(const struct group *g, const char *name,
 					 const struct bench_object *object, const char *program,
 					 uint8_t family)
@@ -77,7 +85,7 @@ static struct bench_subject make_subject(const struct group *g, const char *name
 		.family = family,
 		.sources = g->sources,
 		.repeat = 300000,
-		.warm = max_of(100000, g->sources),
+		.warm = min_of(max_of(100000, 2 * g->sources), WARM_MAX),
 		.verdict = XDP_PASS,
 	};
 }

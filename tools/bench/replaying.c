@@ -11,7 +11,7 @@
 
 #include "tools/bench/sections.h"
 
-#define REPLAYS 5
+#define REPLAYS 3
 
 extern char **environ;
 
