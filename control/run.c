@@ -20,6 +20,8 @@
 /* Both clocks are looked at this often, so that a step of the wall clock is seen early. */
 #define LOOK_NS LEVEE_NS_PER_S
 
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+
 struct run {
 	const struct levee_config *config;
 	struct levee_dataplane *dp;
@@ -488,7 +490,7 @@ static int open_data_path(struct run *r)
 
 static int read_boot_id(char *boot_id, size_t size)
 {
-	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	FILE *f = fopen(BOOT_ID, "re");
 	size_t n;
 
 	if (!f)
@@ -638,6 +640,27 @@ static int lock_state(struct run *r)
 }
 
 /*
+ * The time that bins are named by. The process before named the open epoch, and boot time tells
+ * what its names would have come to; a wall clock that is elsewhere stepped meanwhile. The bin
+ * clock then takes up the old names and sees the step itself, as it does in a running process, so
+ * that the stored window is not lost. An epoch is opened up to a bin after the start of its bin.
+ */
+static uint64_t bin_names_now_ns(const struct run *r, const struct levee_time *now)
+{
+	uint64_t slack_ns = 2 * r->config->detect.bin * LEVEE_NS_PER_S;
+	struct levee_drained open;
+	uint64_t names_ns;
+
+	r->dp->ops->peek(r->dp, &open);
+	if (!open.bin_ns || open.opened_ns > now->boot_ns)
+		return now->unix_ns;
+	names_ns = open.bin_ns + (now->boot_ns - open.opened_ns);
+	if (names_ns > now->unix_ns || names_ns + slack_ns < now->unix_ns)
+		return names_ns;
+	return now->unix_ns;
+}
+
+/*
  * In this order: nothing is attached before the allow list and the stored blocks are in the
  * policy, so the first packet already meets both.
  */
@@ -674,7 +697,7 @@ static int start(struct run *r, const char *boot_id)
 
 	levee_dataplane_now(r->dp, &now);
 	levee_binclock_start(&r->clock, r->config->detect.bin * LEVEE_NS_PER_S, now.boot_ns,
-			     now.unix_ns);
+			     bin_names_now_ns(r, &now));
 	schedule_evaluation(r);
 	if (levee_controller_restore(&r->controller, &now, bin_start_s(r)))
 		levee_warning("not all of the state could be read; see above");
@@ -707,10 +730,13 @@ int levee_run(const struct levee_config *config, const char *path)
 		return -EINVAL;
 	}
 	ret = read_boot_id(boot_id, sizeof(boot_id));
-	if (!ret)
-		ret = open_signals(&r);
 	if (ret) {
-		levee_error("cannot start: %s", strerror(-ret));
+		levee_error("cannot read " BOOT_ID ": %s; mount proc on /proc", strerror(-ret));
+		return ret;
+	}
+	ret = open_signals(&r);
+	if (ret) {
+		levee_error("cannot receive signals: %s", strerror(-ret));
 		return ret;
 	}
 	ret = start(&r, boot_id);
