@@ -22,7 +22,8 @@ int levee_aws_error_set(struct levee_aws_error *error, int value, const char *co
 	va_start(args, format);
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
-	snprintf(error->code, sizeof(error->code), "%s", code);
+	if (code != error->code)
+		snprintf(error->code, sizeof(error->code), "%s", code);
 	snprintf(error->message, sizeof(error->message), "%s", message);
 	levee_log_clean(error->code);
 	levee_log_clean(error->message);

@@ -24,7 +24,8 @@ struct levee_aws_error {
 
 void levee_aws_error_clear(struct levee_aws_error *error);
 
-/** Set code and message; status and request_id stay. Control characters become '?'.
+/** Set code and message; status and request_id stay. Control characters become '?'. Code and
+ * arguments may be the error's own texts.
  * \return value, so that a function can end with it */
 int levee_aws_error_set(struct levee_aws_error *error, int value, const char *code,
 			const char *format, ...) __attribute__((format(printf, 4, 5)));

@@ -460,7 +460,113 @@ static void the_secret_key_is_in_nothing_that_is_written(void **state)
 	levee_aws_keys_clear(&keys);
 }
 
-int main(void)
+/* ---- for test_sigv4_botocore.sh ---- */
+
+enum field {
+	METHOD,
+	AUTHORITY,
+	PATH,
+	QUERY,
+	HEADERS, /* each "name:value\n" */
+	BODY,
+	REGION,
+	SERVICE,
+	S3,
+	KEY,
+	PASSWORD,
+	SESSION,
+	TIME,
+	FIELDS
+};
+
+#define MAX_HEADERS 16
+
+/* Percent-encoding off, in place. Bodies are text here: no NUL. */
+static void decode(char *s)
+{
+	char *to = s, code[3] = "";
+
+	for (; *s; s++) {
+		if (*s == '%') {
+			memcpy(code, s + 1, 2);
+			*to++ = (char)strtol(code, NULL, 16);
+			s += 2;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+static size_t split_headers(char *text, struct levee_aws_header *out)
+{
+	size_t n = 0;
+	char *end;
+
+	for (; *text && n < MAX_HEADERS; text = end + 1, n++) {
+		char *colon = strchr(text, ':');
+
+		end = strchr(text, '\n');
+		*end = *colon = '\0';
+		out[n] = (struct levee_aws_header){ text, colon + 1 };
+	}
+	return n;
+}
+
+static int sign_line(char *line)
+{
+	char *fields[FIELDS];
+	struct levee_aws_header headers[MAX_HEADERS];
+	struct levee_sigv4_request request = { 0 };
+	struct levee_aws_keys keys;
+	struct levee_sigv4 signature;
+	int ret;
+
+	for (int i = 0; i < FIELDS; i++) {
+		fields[i] = strsep(&line, "\t");
+		if (!fields[i])
+			return -EINVAL;
+		decode(fields[i]);
+	}
+	request =
+		(struct levee_sigv4_request){ .method = fields[METHOD],
+					      .host = fields[AUTHORITY],
+					      .path = fields[PATH],
+					      .query = fields[QUERY],
+					      .headers = headers,
+					      .n_headers = split_headers(fields[HEADERS], headers),
+					      .body = fields[BODY],
+					      .body_bytes = strlen(fields[BODY]),
+					      .region = fields[REGION],
+					      .service = fields[SERVICE],
+					      .s3 = *fields[S3] == '1' };
+	ret = levee_aws_keys_set(&keys, fields[KEY], fields[PASSWORD], fields[SESSION]);
+	if (ret < 0)
+		return ret;
+	ret = levee_sigv4_sign(&signature, &request, &keys, strtoll(fields[TIME], NULL, 10));
+	if (ret == 0)
+		puts(signature.authorization.bytes);
+	levee_sigv4_clear(&signature);
+	levee_aws_keys_clear(&keys);
+	return ret;
+}
+
+/* Requests on standard input, a line each, fields encoded; a header Authorization for each. */
+static int sign_lines(void)
+{
+	char *line = NULL;
+	size_t size = 0;
+	int ret = 0;
+
+	while (ret == 0 && getline(&line, &size, stdin) > 0) {
+		line[strcspn(line, "\n")] = '\0';
+		ret = sign_line(line);
+	}
+	free(line);
+	return ret < 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_published_vector_is_met),
@@ -477,5 +583,7 @@ int main(void)
 		cmocka_unit_test(the_secret_key_is_in_nothing_that_is_written),
 	};
 
+	if (argc > 1 && strcmp(argv[1], "--sign") == 0)
+		return sign_lines();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
