@@ -28,6 +28,7 @@ struct distance {
 	size_t calls;	  /* that would make it what is wanted */
 	size_t operators; /* of these, about rules that are not Levee's */
 	size_t uncertain;
+	size_t repeats; /* of the calls, those that may have been done already */
 };
 
 static bool same_place(const struct levee_nacl_entry *a, uint16_t number, bool egress)
@@ -141,6 +142,7 @@ static void measure(const struct wish *wish, const struct levee_nacl_side *side,
 		enum need need = need_of(slot, wanted);
 
 		count_need(distance, need, is_levees(wish, side, slot, wanted));
+		distance->repeats += need >= CREATE && slot->in_doubt;
 		/* The other family's rule goes, and then the wanted one comes. */
 		distance->calls += need == DELETE && wanted;
 	}
@@ -379,7 +381,7 @@ static bool work_on(const struct wish *wish, const struct levee_nacl_side *activ
 	struct distance distance;
 
 	measure(wish, active, &distance);
-	if (distance.uncertain)
+	if (distance.uncertain || (distance.calls > 1 && distance.repeats))
 		return reread(wish, LEVEE_NACL_IN_DOUBT, active->acl->id, NULL);
 	if (!distance.calls)
 		return settle_on(wish, active);
@@ -410,9 +412,7 @@ void levee_nacl_next(const struct levee_nacl_survey *survey, const struct levee_
 	*step = survey->step;
 	if (step->type != LEVEE_NACL_STEP_CONVERGED || check_wanted(&wish))
 		return;
-	if (!survey->world->quiet)
-		reread(&wish, LEVEE_NACL_NOT_QUIET, NULL, NULL);
-	else if (finish_switch(&wish))
+	if (finish_switch(&wish))
 		return;
 	else if (blue->n_users)
 		work_on(&wish, blue, green);

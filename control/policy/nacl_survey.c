@@ -374,11 +374,35 @@ bool levee_nacl_is_levees(const struct levee_nacl_side *side, const struct levee
 	return side->marked && levee_nacl_mark_claims(&side->mark, entry);
 }
 
+static bool is_operators(const struct levee_nacl_side *side, bool there,
+			 const struct levee_nacl_entry *entry)
+{
+	return there && !levee_nacl_is_levees(side, entry);
+}
+
+/* Of an ACL in force, too: the read before the switch may have been newer than this one. */
+static bool is_operators_doubtful(const struct levee_nacl_side *side)
+{
+	for (size_t i = 0; i < side->n_slots; i++) {
+		const struct levee_nacl_slot *slot = &side->slots[i];
+
+		if ((slot->in_doubt || slot->refused) &&
+		    (is_operators(side, slot->believed_there, &slot->believed) ||
+		     is_operators(side, slot->maybe_there, &slot->maybe)))
+			return true;
+	}
+	return false;
+}
+
 static void gather_side(struct levee_nacl_survey *survey, const struct levee_nacl_side *side)
 {
+	if (is_operators_doubtful(side)) {
+		levee_nacl_say(&survey->step, LEVEE_NACL_STEP_REREAD, LEVEE_NACL_IN_DOUBT,
+			       side->acl->id, NULL);
+		return;
+	}
 	for (size_t i = 0; i < side->n_slots && !is_over(survey); i++)
-		if (side->slots[i].believed_there &&
-		    !levee_nacl_is_levees(side, &side->slots[i].believed))
+		if (is_operators(side, side->slots[i].believed_there, &side->slots[i].believed))
 			gather(survey, side->acl, &side->slots[i].believed);
 }
 
@@ -604,14 +628,30 @@ static int look(struct levee_nacl_survey *survey)
 	return ret;
 }
 
+/* What was read may be old: neither to be worked with, nor to be complained about. */
+static void hold_back(struct levee_nacl_survey *survey)
+{
+	enum levee_nacl_why why = survey->step.why;
+
+	if (!is_over(survey) || why == LEVEE_NACL_SAME_NUMBER || why == LEVEE_NACL_OTHER_MEANING ||
+	    why == LEVEE_NACL_TOO_MANY)
+		levee_nacl_say(&survey->step, LEVEE_NACL_STEP_REREAD, LEVEE_NACL_NOT_QUIET, NULL,
+			       NULL);
+}
+
 int levee_nacl_survey_make(struct levee_nacl_survey *survey, const struct levee_nacl_setup *setup,
 			   const struct levee_nacl_world *world)
 {
+	int ret;
+
 	memset(survey, 0, sizeof(*survey));
 	survey->setup = setup;
 	survey->world = world;
 	levee_nacl_say(&survey->step, LEVEE_NACL_STEP_CONVERGED, LEVEE_NACL_WHY_NONE, NULL, NULL);
-	return look(survey);
+	ret = look(survey);
+	if (!world->quiet)
+		hold_back(survey);
+	return ret;
 }
 
 void levee_nacl_survey_free(struct levee_nacl_survey *survey)

@@ -11,7 +11,7 @@
  *
  * A process that has just started, or a node that has just become leader, may not know what was
  * written before it. It says so (`quiet` is false) until its read began LEVEE_NACL_SETTLE_S after
- * its start, and nothing is written meanwhile; or it keeps its writes on disk, each put down as
+ * its start, and is told to wait; or it keeps its writes on disk, each put down as
  * LEVEE_NACL_UNSURE before it is sent, and needs not wait.
  *
  * Operator's rules of several ACLs. Every protected subnet gets the same ACL in the end, so where
