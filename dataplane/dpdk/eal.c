@@ -141,16 +141,16 @@ static void find_getopt_line(const char *printed, char *line, size_t size)
 
 /* ---- starting ---------------------------------------------------------------------------- */
 
-static const char *remedy_for(const char *cause)
+static const char *remedy_for(const char *cause, int error)
 {
 	if (strcasestr(cause, "hugepage"))
 		return "reserve some, as with `sysctl vm.nr_hugepages=512`, and mount hugetlbfs; "
-		       "or add --no-huge --in-memory where speed does not matter";
+		       "or add --no-huge --no-shconf where speed does not matter";
+	if (error == ENOMEM)
+		return "lower -m, or reserve more hugepages";
 	if (strcasestr(cause, "lcore") || strcasestr(cause, "core"))
 		return "give CPUs of this machine with -l or --lcores, the first for the "
 		       "controller and one for each worker";
-	if (strcasestr(cause, "memory"))
-		return "lower -m, or reserve more hugepages";
 	if (strcasestr(cause, "option") || strcasestr(cause, "argument") ||
 	    strcasestr(cause, "invalid"))
 		return "`dpdk-testpmd --help` lists the arguments of EAL";
@@ -168,8 +168,9 @@ static int explain(int error, const char *printed)
 	if (!cause[0])
 		levee_dpdk_complaint(cause, sizeof(cause));
 	levee_dpdk_say(LEVEE_DPDK_ERROR, "EAL does not start with [data_path] eal: %s (%s); %s",
-		       cause[0] ? cause : "no reason was given", rte_strerror(error),
-		       remedy_for(cause));
+		       cause[0] ? cause + (strncmp(cause, "EAL: ", 5) ? 0 : 5)
+				: "no reason was given",
+		       rte_strerror(error), remedy_for(cause, error));
 	return error == ENOMEM ? -ENOMEM : error == EACCES ? -EACCES : -EINVAL;
 }
 

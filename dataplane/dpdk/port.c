@@ -43,13 +43,13 @@ static int explain_missing(const char *name, int error)
 	char there[512], cause[256];
 
 	list_ports(there, sizeof(there));
+	/* The first error in the log says more than the return value, often a bare -1. */
 	levee_dpdk_complaint(cause, sizeof(cause));
-	levee_dpdk_say(
-		LEVEE_DPDK_ERROR,
-		"[data_path] ports: there is no port %s, and none can be made: %s%s%s; ports "
-		"that EAL has: %s. Bind a NIC with `dpdk-devbind.py --bind=vfio-pci ADDRESS`, "
-		"or name a device with its arguments, as net_af_packet0,iface=eth1",
-		name, strerror(error), cause[0] ? ": " : "", cause, there);
+	levee_dpdk_say(LEVEE_DPDK_ERROR,
+		       "[data_path] ports: there is no port %s, and none can be made: %s; EAL has: "
+		       "%s. Bind a NIC with `dpdk-devbind.py --bind=vfio-pci ADDRESS`, or name a "
+		       "device with its arguments, as net_af_packet0,iface=eth1",
+		       name, cause[0] ? cause : strerror(error), there);
 	return -ENODEV;
 }
 

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#define SOURCES_MOST (1ULL << 28) /* numbers of buckets and log entries stay within 32 bits */
+
 #define HUGE_PAGE (2UL << 20) /* the kernel joins pages only within aligned areas of this size */
 
 static uint64_t bytes_of(const struct levee_geometry *geo, enum levee_area nr)
@@ -97,6 +99,9 @@ int levee_tables_open(struct levee_tables *t, const struct levee_tables_sizes *s
 	int ret;
 
 	*t = (struct levee_tables){ 0 };
+	if (sizes->sources > SOURCES_MOST || sizes->sources6 > SOURCES_MOST ||
+	    sizes->rules > LEVEE_RULES_MAX)
+		return -ENOMEM;
 	levee_geometry_init(&t->rows.geo, sizes->cpus, sizes->sources, sizes->sources6,
 			    sizes->rules);
 	ret = map_all(t, at);
