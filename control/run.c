@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "control/run.h"
+#include "control/run_internal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,319 +9,34 @@
 #include <sys/file.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-#include "control/controller.h"
-#include "control/detect/binclock.h"
-#include "control/log.h"
-#include "dataplane/xdp/xdp.h"
 
 /* Both clocks are looked at this often, so that a step of the wall clock is seen early. */
 #define LOOK_NS LEVEE_NS_PER_S
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
-struct run {
-	const struct levee_config *config;
-	struct levee_dataplane *dp;
-	struct levee_store *store;
-	struct levee_controller controller;
-	struct levee_binclock clock;
-	uint64_t next_evaluation_ns; /* boot time; LEVEE_NEVER: only at a bin's close */
-
-	struct levee_allowlist
-		automatic; /* fixed entries, own addresses, gateways, configuration */
-	struct levee_allowlist from_file; /* its last good state */
-	struct timespec file_ctime;	  /* also another with a rename, or with an old mtime */
-	bool file_missing;		  /* said already */
-	bool automatic_failed;		  /* said already */
-
-	struct levee_log_limit drain_limit;
-	int state_lock_fd; /* closed after the store: a close drops SQLite's own locks */
-	int signal_fd;
-	bool stop;
-};
-
-/* ---- what is said ------------------------------------------------------------------------ */
-
-static void say_xdp(void *ctx, enum levee_xdp_say level, const char *message)
-{
-	(void)ctx;
-	levee_log(level == LEVEE_XDP_ERROR     ? LEVEE_LOG_ERROR
-		  : level == LEVEE_XDP_WARNING ? LEVEE_LOG_WARNING
-					       : LEVEE_LOG_NOTICE,
-		  "%s", message);
-}
-
-static void say_warning(void *ctx, const char *message)
-{
-	(void)ctx;
-	levee_warning("%s", message);
-}
-
-static const char *format_time(int64_t unix_s, char text[static 32])
-{
-	time_t t = (time_t)unix_s;
-	struct tm tm;
-
-	if (!gmtime_r(&t, &tm) || !strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
-		snprintf(text, 32, "%lld", (long long)unix_s);
-	return text;
-}
-
-static const char *mode_name(const struct levee_config *config)
-{
-	return config->block.mode == LEVEE_MODE_AUDIT ? "audit" : "enforce";
-}
-
-static void log_findings(const struct run *r, const struct levee_report *report)
-{
-	const struct levee_evaluation *e = report->evaluation;
-	char text[LEVEE_PREFIX_TEXT];
-	uint64_t said = 0;
-
-	for (size_t i = 0; i < e->n_findings; i++) {
-		if (!report->is_new[i])
-			continue;
-		if (said++ >= r->config->detect.limit)
-			continue;
-		levee_notice("flagged %s: z = %.2f > %g and %llu packets > %llu in a bin of %llu s",
-			     levee_prefix_format(&e->findings[i].source, text),
-			     e->findings[i].max_zscore, r->config->detect.min_zscore,
-			     (unsigned long long)e->findings[i].max_packets,
-			     (unsigned long long)r->config->detect.min_packets,
-			     (unsigned long long)r->config->detect.bin);
-	}
-	if (said > r->config->detect.limit)
-		levee_notice("... and %llu more sources flagged ([detect] limit = %llu)",
-			     (unsigned long long)(said - r->config->detect.limit),
-			     (unsigned long long)r->config->detect.limit);
-}
+/* ---- what the controller tells ------------------------------------------------------------ */
 
 static void on_report(void *ctx, const struct levee_report *report)
 {
-	const struct run *r = ctx;
-	const struct levee_evaluation *e = report->evaluation;
-	const struct levee_account *a = report->account;
-	char text[32];
-
-	log_findings(r, report);
-	levee_info("bin to %s: %zu sources; received %llu = counted %llu + dropped %llu + allowed "
-		   "%llu + out of scope %llu + unparsed %llu; would drop %llu; window n = %llu, "
-		   "mean = %.2f, stddev = %.2f, threshold = %.2f; flagged %zu, blocks %zu",
-		   format_time(e->now_s, text), report->sources, (unsigned long long)a->received,
-		   (unsigned long long)a->outcome[LEVEE_COUNTED],
-		   (unsigned long long)a->outcome[LEVEE_DROPPED],
-		   (unsigned long long)a->outcome[LEVEE_ALLOWED],
-		   (unsigned long long)a->outcome[LEVEE_OUT_OF_SCOPE],
-		   (unsigned long long)a->outcome[LEVEE_UNPARSED],
-		   (unsigned long long)a->would_drop, (unsigned long long)e->moments.n, e->mean,
-		   e->stddev, e->threshold, e->n_findings, report->blocks);
-	if (report->bin_folded)
-		levee_warning("%llu values of the bin lost their names for want of room (their "
-			      "packets count in mean and deviation); raise [data_path] sources or "
-			      "[detect] max_sources",
-			      (unsigned long long)report->bin_folded);
+	levee_run_log_report(ctx, report);
 }
 
 static void on_block(void *ctx, enum levee_block_change change, const struct levee_block *block,
 		     const struct levee_policy_info *info)
 {
-	const struct run *r = ctx;
-	char prefix[LEVEE_PREFIX_TEXT], until[32];
-
-	levee_prefix_format(&block->prefix, prefix);
-	switch (change) {
-	case LEVEE_BLOCK_ADDED:
-		levee_notice("block %s until %s (z = %.2f, %llu packets)%s", prefix,
-			     format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
-			     block->max_zscore, (unsigned long long)block->max_packets,
-			     r->config->block.mode == LEVEE_MODE_AUDIT
-				     ? "; audit: nothing is dropped"
-				     : "");
-		break;
-	case LEVEE_BLOCK_UPDATED:
-		levee_debug("block %s goes on until %s", prefix,
-			    format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until));
-		break;
-	default:
-		levee_notice("lift %s: %s; %llu packets were %s", prefix,
-			     change == LEVEE_BLOCK_EXPIRED ? "its block has expired"
-							   : "it is not flagged any more",
-			     (unsigned long long)info->packets,
-			     r->config->block.mode == LEVEE_MODE_AUDIT ? "not dropped (audit)"
-								       : "dropped");
-	}
-}
-
-/* ---- the allow list ---------------------------------------------------------------------- */
-
-static int apply_allowlist(struct run *r)
-{
-	struct levee_allowlist all = { 0 };
-	int ret = levee_allowlist_merge(&all, &r->automatic, &r->from_file);
-
-	if (!ret)
-		ret = levee_policy_set_allowed(levee_dataplane_policy(r->dp), all.list, all.n);
-	if (ret)
-		levee_error("the allow list of %zu prefixes cannot be put in force: %s; the one "
-			    "before stays. Raise [data_path] rules",
-			    all.n, strerror(-ret));
-	levee_allowlist_clear(&all);
-	return ret;
-}
-
-/* Read the file if it has changed; whatever goes wrong, the last good list stays. */
-static bool reread_allow_file(struct run *r, bool always)
-{
-	const char *path = r->config->allow.file;
-	struct stat st;
-	int ret;
-
-	if (!path[0])
-		return false;
-	if (stat(path, &st)) {
-		if (!r->file_missing || always)
-			levee_warning("allow list %s cannot be read: %s; the last good one, of %zu "
-				      "prefixes, stays in force",
-				      path, strerror(errno), r->from_file.n);
-		r->file_missing = true;
-		return false;
-	}
-	if (!always && !r->file_missing && st.st_ctim.tv_sec == r->file_ctime.tv_sec &&
-	    st.st_ctim.tv_nsec == r->file_ctime.tv_nsec)
-		return false;
-	ret = levee_allowlist_read(&r->from_file, path, say_warning, r);
-	r->file_missing = ret != 0;
-	if (ret)
-		return false;
-	r->file_ctime = st.st_ctim;
-	levee_notice("allow list %s: %zu prefixes%s", path, r->from_file.n,
-		     r->from_file.bad_lines ? ", bad lines left out" : "");
-	return true;
-}
-
-/*
- * The automatic entries and those of the configuration.
- * \return 0; -errno if the interfaces could not be asked: *out then lacks their addresses
- */
-static int gather_automatic(const struct run *r, struct levee_allowlist *out)
-{
-	const struct levee_config *config = r->config;
-	struct levee_allowlist fixed = { 0 };
-	struct levee_allowlist given = { .n = config->allow.prefixes.n,
-					 .list = config->allow.parsed };
-	int ret, merged;
-
-	ret = levee_allowlist_automatic(&fixed,
-					(const char *const *)config->data_path.interfaces.word,
-					config->data_path.interfaces.n);
-	merged = levee_allowlist_merge(out, &fixed, &given);
-	levee_allowlist_clear(&fixed);
-	return merged ? merged : ret;
-}
-
-static void warn_automatic(struct run *r, int error)
-{
-	if (error && !r->automatic_failed)
-		levee_warning("own addresses and gateways could not all be found: %s; those found "
-			      "before stay allowed. [allow] prefixes can name them",
-			      strerror(-error));
-	r->automatic_failed = error != 0;
-}
-
-struct keep_ctx {
-	struct levee_allowlist kept; /* with room for all */
-	const struct levee_allowlist *automatic;
-};
-
-static void keep_allowed(void *ctx, const struct levee_prefix *prefix)
-{
-	struct keep_ctx *x = ctx;
-
-	if (!levee_allowlist_covers(x->automatic, prefix))
-		x->kept.list[x->kept.n++] = *prefix;
-}
-
-/* The last good list outlives the process that read it: it is in force in the kernel. */
-static int keep_allowlist_in_force(struct run *r)
-{
-	const struct levee_policy *policy = levee_dataplane_policy(r->dp);
-	struct keep_ctx ctx = { .automatic = &r->automatic };
-	int ret;
-
-	ctx.kept.list = calloc(levee_policy_allowed(policy) + 1, sizeof(*ctx.kept.list));
-	if (!ctx.kept.list)
-		return -ENOMEM;
-	levee_policy_walk_allowed(policy, keep_allowed, &ctx);
-	ret = levee_allowlist_merge(&r->from_file, &r->from_file, &ctx.kept);
-	levee_allowlist_clear(&ctx.kept);
-	if (ret)
-		return ret;
-	if (!r->from_file.n) {
-		levee_error(
-			"no allow list was ever read from %s, so those on it might be blocked: "
-			"not started. Make the file readable (it may be empty), or take [allow] "
-			"file out of the configuration",
-			r->config->allow.file);
-		return -ENOENT;
-	}
-	levee_warning("%zu prefixes that the kernel allows are kept until %s can be read",
-		      r->from_file.n, r->config->allow.file);
-	return 0;
-}
-
-static int open_allowlist(struct run *r)
-{
-	int ret;
-
-	warn_automatic(r, gather_automatic(r, &r->automatic));
-	reread_allow_file(r, true);
-	if (r->file_missing) {
-		ret = keep_allowlist_in_force(r);
-		if (ret)
-			return ret;
-	}
-	return apply_allowlist(r);
+	levee_run_log_block(ctx, change, block, info);
 }
 
 /* ---- one turn ---------------------------------------------------------------------------- */
 
-static int64_t bin_start_s(const struct run *r)
+static int64_t bin_start_s(const struct levee_run *r)
 {
 	return (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S);
 }
 
-static bool same_list(const struct levee_allowlist *a, const struct levee_allowlist *b)
-{
-	if (a->n != b->n)
-		return false;
-	for (size_t i = 0; i < a->n; i++)
-		if (levee_prefix_compare(&a->list[i], &b->list[i]))
-			return false;
-	return true;
-}
-
-/* Addresses come and go with leases and autoscaling: look before each verdict. */
-static void refresh_allowlist(struct run *r)
-{
-	struct levee_allowlist now = { 0 }, old;
-	int error = gather_automatic(r, &now);
-	bool changed = !error && !same_list(&now, &r->automatic);
-
-	warn_automatic(r, error);
-	if (changed) {
-		old = r->automatic;
-		r->automatic = now;
-		now = old;
-	}
-	levee_allowlist_clear(&now);
-	if (reread_allow_file(r, false) || changed)
-		apply_allowlist(r);
-}
-
-static void complain_of_drain(struct run *r, int ret, uint64_t now_ns)
+static void complain_of_drain(struct levee_run *r, int ret, uint64_t now_ns)
 {
 	if (levee_log_allowed(&r->drain_limit, LEVEE_LOG_ERROR, now_ns))
 		levee_error("counts could not be read: %s; packets and blocks in the kernel are "
@@ -329,7 +44,7 @@ static void complain_of_drain(struct run *r, int ret, uint64_t now_ns)
 			    strerror(-ret));
 }
 
-static void close_bin(struct run *r, struct levee_time *now)
+static void close_bin(struct levee_run *r, struct levee_time *now)
 {
 	int64_t ended_s = bin_start_s(r);
 	unsigned int parts = levee_binclock_next(&r->clock, now->boot_ns, now->unix_ns);
@@ -349,7 +64,7 @@ static void close_bin(struct run *r, struct levee_time *now)
 		r->clock.stepped_ns = 0;
 	}
 	levee_xdp_check(r->dp);
-	refresh_allowlist(r);
+	levee_run_refresh_allowlist(r);
 	ret = levee_controller_drain(&r->controller, bin_start_s(r));
 	if (!ret)
 		ret = levee_controller_close(&r->controller, ended_s, parts);
@@ -359,7 +74,7 @@ static void close_bin(struct run *r, struct levee_time *now)
 	levee_controller_save(&r->controller);
 }
 
-static void drain_early(struct run *r, const struct levee_time *now)
+static void drain_early(struct levee_run *r, const struct levee_time *now)
 {
 	int ret = levee_controller_drain(&r->controller, bin_start_s(r));
 
@@ -369,13 +84,13 @@ static void drain_early(struct run *r, const struct levee_time *now)
 }
 
 /* The time of the bin clock, which may run ahead of the wall: what bins and blocks go by. */
-static uint64_t bin_time_ns(const struct run *r, const struct levee_time *now)
+static uint64_t bin_time_ns(const struct levee_run *r, const struct levee_time *now)
 {
 	return r->clock.start_ns +
 	       (now->boot_ns - r->clock.opened_ns) % (r->config->detect.bin * LEVEE_NS_PER_S);
 }
 
-static void evaluate_early(struct run *r, const struct levee_time *now)
+static void evaluate_early(struct levee_run *r, const struct levee_time *now)
 {
 	uint64_t every_ns = r->config->detect.evaluate_every * LEVEE_NS_PER_S;
 	struct levee_time bin_now = { .boot_ns = now->boot_ns, .unix_ns = bin_time_ns(r, now) };
@@ -386,14 +101,14 @@ static void evaluate_early(struct run *r, const struct levee_time *now)
 	r->next_evaluation_ns += every_ns;
 }
 
-static void schedule_evaluation(struct run *r)
+static void schedule_evaluation(struct levee_run *r)
 {
 	uint64_t every_ns = r->config->detect.evaluate_every * LEVEE_NS_PER_S;
 
 	r->next_evaluation_ns = every_ns ? r->clock.opened_ns + every_ns : LEVEE_NEVER;
 }
 
-static void on_time(struct run *r)
+static void on_time(struct levee_run *r)
 {
 	struct levee_time now;
 
@@ -410,15 +125,14 @@ static void on_time(struct run *r)
 	}
 }
 
-static void on_signal(struct run *r)
+static void on_signal(struct levee_run *r)
 {
 	struct signalfd_siginfo info;
 
 	if (read(r->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	if (info.ssi_signo == SIGHUP) {
-		reread_allow_file(r, true);
-		apply_allowlist(r);
+		levee_run_reread_allowlist(r);
 		return;
 	}
 	r->stop = true;
@@ -429,7 +143,7 @@ static uint64_t min_ns(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static int turn(struct run *r)
+static int turn(struct levee_run *r)
 {
 	struct levee_dp_event event;
 	struct levee_time now;
@@ -453,7 +167,7 @@ static int turn(struct run *r)
 
 /* ---- starting ---------------------------------------------------------------------------- */
 
-static int open_signals(struct run *r)
+static int open_signals(struct levee_run *r)
 {
 	sigset_t set;
 
@@ -466,7 +180,7 @@ static int open_signals(struct run *r)
 	return r->signal_fd < 0 ? -errno : 0;
 }
 
-static int open_data_path(struct run *r)
+static int open_data_path(struct levee_run *r)
 {
 	const struct levee_config *config = r->config;
 	static const enum levee_xdp_attach attach[] = { [LEVEE_ATTACH_AUTO] = LEVEE_XDP_AUTO,
@@ -482,7 +196,7 @@ static int open_data_path(struct run *r)
 		.sources6 = config->data_path.sources6,
 		.rules = config->data_path.rules,
 		.source6_length = (uint8_t)config->data_path.source6_prefix,
-		.say = say_xdp,
+		.say = levee_run_say_xdp,
 	};
 
 	return levee_xdp_open(&r->dp, &options);
@@ -516,7 +230,7 @@ static int ignore_source(void *ctx, const struct levee_prefix *source, uint64_t 
  * An epoch that the process before had drained. If its transaction was committed it only has to
  * be cleared; if not, its counts are in no other place and belong to the bin it was opened for.
  */
-static void take_up_drained(struct run *r)
+static void take_up_drained(struct levee_run *r)
 {
 	struct levee_controller *c = &r->controller;
 	struct levee_sink nowhere = { .source = ignore_source };
@@ -555,7 +269,7 @@ static unsigned int bins_in(uint64_t ns, uint64_t len_ns)
 }
 
 /* The open epoch went on counting while no daemon lived: name the bins that it covers. */
-static void take_up_open(struct run *r, const struct levee_time *now)
+static void take_up_open(struct levee_run *r, const struct levee_time *now)
 {
 	struct levee_drained open;
 	uint64_t len_ns = r->config->detect.bin * LEVEE_NS_PER_S;
@@ -578,7 +292,7 @@ static void take_up_open(struct run *r, const struct levee_time *now)
 	levee_controller_save(&r->controller);
 }
 
-static int open_controller(struct run *r, const char *boot_id)
+static int open_controller(struct levee_run *r, const char *boot_id)
 {
 	const struct levee_config *config = r->config;
 	struct levee_controller_options options = {
@@ -598,7 +312,7 @@ static int open_controller(struct run *r, const char *boot_id)
 	return ret;
 }
 
-static void say_started(struct run *r)
+static void say_started(struct levee_run *r)
 {
 	char *text = NULL;
 	size_t size;
@@ -611,7 +325,7 @@ static void say_started(struct run *r)
 	levee_notice("levee " LEVEE_VERSION " on %s%s; mode %s, bins of %llu s, window %llu s, "
 		     "%zu bins and %zu blocks taken over, %zu prefixes allowed",
 		     text ? text : "?", levee_xdp_resumed(r->dp) ? " (taken over)" : "",
-		     mode_name(r->config), (unsigned long long)r->config->detect.bin,
+		     levee_run_mode(r->config), (unsigned long long)r->config->detect.bin,
 		     (unsigned long long)r->config->detect.window,
 		     levee_window_bins(r->controller.window),
 		     levee_blocks_count(r->controller.blocks),
@@ -620,7 +334,7 @@ static void say_started(struct run *r)
 }
 
 /* Two daemons in one file would each delete what the other keeps. The lock dies with us. */
-static int lock_state(struct run *r)
+static int lock_state(struct levee_run *r)
 {
 	const char *path = r->config->state.file;
 	int ret;
@@ -645,7 +359,7 @@ static int lock_state(struct run *r)
  * clock then takes up the old names and sees the step itself, as it does in a running process, so
  * that the stored window is not lost. An epoch is opened up to a bin after the start of its bin.
  */
-static uint64_t bin_names_now_ns(const struct run *r, const struct levee_time *now)
+static uint64_t bin_names_now_ns(const struct levee_run *r, const struct levee_time *now)
 {
 	uint64_t slack_ns = 2 * r->config->detect.bin * LEVEE_NS_PER_S;
 	struct levee_drained open;
@@ -664,13 +378,13 @@ static uint64_t bin_names_now_ns(const struct run *r, const struct levee_time *n
  * In this order: nothing is attached before the allow list and the stored blocks are in the
  * policy, so the first packet already meets both.
  */
-static int start(struct run *r, const char *boot_id)
+static int start(struct levee_run *r, const char *boot_id)
 {
 	struct levee_time now;
 	int ret;
 
 	if (r->config->state.file[0]) {
-		ret = levee_store_open(&r->store, r->config->state.file, say_warning, r);
+		ret = levee_store_open(&r->store, r->config->state.file, levee_run_say_warning, r);
 		if (ret) {
 			levee_error("not started without the state file %s: see above; with "
 				    "[state] file left empty nothing is kept over a restart",
@@ -689,7 +403,7 @@ static int start(struct run *r, const char *boot_id)
 		levee_error("cannot set up the controller: %s", strerror(-ret));
 		return ret;
 	}
-	ret = open_allowlist(r);
+	ret = levee_run_open_allowlist(r);
 	if (ret)
 		return ret;
 	r->dp->ops->set_scope(r->dp, &r->config->scope.compiled);
@@ -715,10 +429,10 @@ static int start(struct run *r, const char *boot_id)
 
 int levee_run(const struct levee_config *config, const char *path)
 {
-	struct run r = { .config = config,
-			 .state_lock_fd = -1,
-			 .signal_fd = -1,
-			 .drain_limit = { .period_ns = 60 * LEVEE_NS_PER_S, .burst = 3 } };
+	struct levee_run r = { .config = config,
+			       .state_lock_fd = -1,
+			       .signal_fd = -1,
+			       .drain_limit = { .period_ns = 60 * LEVEE_NS_PER_S, .burst = 3 } };
 	char boot_id[64];
 	int ret;
 

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The allow list in force: automatic entries, those of the configuration, and those of the file. */
+#include "control/run_internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int apply_allowlist(struct levee_run *r)
+{
+	struct levee_allowlist all = { 0 };
+	int ret = levee_allowlist_merge(&all, &r->automatic, &r->from_file);
+
+	if (!ret)
+		ret = levee_policy_set_allowed(levee_dataplane_policy(r->dp), all.list, all.n);
+	if (ret)
+		levee_error("the allow list of %zu prefixes cannot be put in force: %s; the one "
+			    "before stays. Raise [data_path] rules",
+			    all.n, strerror(-ret));
+	levee_allowlist_clear(&all);
+	return ret;
+}
+
+/* Read the file if it has changed; whatever goes wrong, the last good list stays. */
+static bool reread_allow_file(struct levee_run *r, bool always)
+{
+	const char *path = r->config->allow.file;
+	struct stat st;
+	int ret;
+
+	if (!path[0])
+		return false;
+	if (stat(path, &st)) {
+		if (!r->file_missing || always)
+			levee_warning("allow list %s cannot be read: %s; the last good one, of %zu "
+				      "prefixes, stays in force",
+				      path, strerror(errno), r->from_file.n);
+		r->file_missing = true;
+		return false;
+	}
+	if (!always && !r->file_missing && st.st_ctim.tv_sec == r->file_ctime.tv_sec &&
+	    st.st_ctim.tv_nsec == r->file_ctime.tv_nsec)
+		return false;
+	ret = levee_allowlist_read(&r->from_file, path, levee_run_say_warning, r);
+	r->file_missing = ret != 0;
+	if (ret)
+		return false;
+	r->file_ctime = st.st_ctim;
+	levee_notice("allow list %s: %zu prefixes%s", path, r->from_file.n,
+		     r->from_file.bad_lines ? ", bad lines left out" : "");
+	return true;
+}
+
+/*
+ * The automatic entries and those of the configuration.
+ * \return 0; -errno if the interfaces could not be asked: *out then lacks their addresses
+ */
+static int gather_automatic(const struct levee_run *r, struct levee_allowlist *out)
+{
+	const struct levee_config *config = r->config;
+	struct levee_allowlist fixed = { 0 };
+	struct levee_allowlist given = { .n = config->allow.prefixes.n,
+					 .list = config->allow.parsed };
+	int ret, merged;
+
+	ret = levee_allowlist_automatic(&fixed,
+					(const char *const *)config->data_path.interfaces.word,
+					config->data_path.interfaces.n);
+	merged = levee_allowlist_merge(out, &fixed, &given);
+	levee_allowlist_clear(&fixed);
+	return merged ? merged : ret;
+}
+
+static void warn_automatic(struct levee_run *r, int error)
+{
+	if (error && !r->automatic_failed)
+		levee_warning("own addresses and gateways could not all be found: %s; those found "
+			      "before stay allowed. [allow] prefixes can name them",
+			      strerror(-error));
+	r->automatic_failed = error != 0;
+}
+
+struct keep_ctx {
+	struct levee_allowlist kept; /* with room for all */
+	const struct levee_allowlist *automatic;
+};
+
+static void keep_allowed(void *ctx, const struct levee_prefix *prefix)
+{
+	struct keep_ctx *x = ctx;
+
+	if (!levee_allowlist_covers(x->automatic, prefix))
+		x->kept.list[x->kept.n++] = *prefix;
+}
+
+/* The last good list outlives the process that read it: it is in force in the kernel. */
+static int keep_allowlist_in_force(struct levee_run *r)
+{
+	const struct levee_policy *policy = levee_dataplane_policy(r->dp);
+	struct keep_ctx ctx = { .automatic = &r->automatic };
+	int ret;
+
+	ctx.kept.list = calloc(levee_policy_allowed(policy) + 1, sizeof(*ctx.kept.list));
+	if (!ctx.kept.list)
+		return -ENOMEM;
+	levee_policy_walk_allowed(policy, keep_allowed, &ctx);
+	ret = levee_allowlist_merge(&r->from_file, &r->from_file, &ctx.kept);
+	levee_allowlist_clear(&ctx.kept);
+	if (ret)
+		return ret;
+	if (!r->from_file.n) {
+		levee_error(
+			"no allow list was ever read from %s, so those on it might be blocked: "
+			"not started. Make the file readable (it may be empty), or take [allow] "
+			"file out of the configuration",
+			r->config->allow.file);
+		return -ENOENT;
+	}
+	levee_warning("%zu prefixes that the kernel allows are kept until %s can be read",
+		      r->from_file.n, r->config->allow.file);
+	return 0;
+}
+
+int levee_run_open_allowlist(struct levee_run *r)
+{
+	int ret;
+
+	warn_automatic(r, gather_automatic(r, &r->automatic));
+	reread_allow_file(r, true);
+	if (r->file_missing) {
+		ret = keep_allowlist_in_force(r);
+		if (ret)
+			return ret;
+	}
+	return apply_allowlist(r);
+}
+
+static bool same_list(const struct levee_allowlist *a, const struct levee_allowlist *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (levee_prefix_compare(&a->list[i], &b->list[i]))
+			return false;
+	return true;
+}
+
+void levee_run_refresh_allowlist(struct levee_run *r)
+{
+	struct levee_allowlist now = { 0 }, old;
+	int error = gather_automatic(r, &now);
+	bool changed = !error && !same_list(&now, &r->automatic);
+
+	warn_automatic(r, error);
+	if (changed) {
+		old = r->automatic;
+		r->automatic = now;
+		now = old;
+	}
+	levee_allowlist_clear(&now);
+	if (reread_allow_file(r, false) || changed)
+		apply_allowlist(r);
+}
+
+void levee_run_reread_allowlist(struct levee_run *r)
+{
+	reread_allow_file(r, true);
+	apply_allowlist(r);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What `levee run` logs of bins, verdicts and blocks. */
+#include "control/run_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void levee_run_say_xdp(void *ctx, enum levee_xdp_say level, const char *message)
+{
+	(void)ctx;
+	levee_log(level == LEVEE_XDP_ERROR     ? LEVEE_LOG_ERROR
+		  : level == LEVEE_XDP_WARNING ? LEVEE_LOG_WARNING
+					       : LEVEE_LOG_NOTICE,
+		  "%s", message);
+}
+
+void levee_run_say_warning(void *ctx, const char *message)
+{
+	(void)ctx;
+	levee_warning("%s", message);
+}
+
+static const char *format_time(int64_t unix_s, char text[static 32])
+{
+	time_t t = (time_t)unix_s;
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || !strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		snprintf(text, 32, "%lld", (long long)unix_s);
+	return text;
+}
+
+const char *levee_run_mode(const struct levee_config *config)
+{
+	return config->block.mode == LEVEE_MODE_AUDIT ? "audit" : "enforce";
+}
+
+static void log_findings(const struct levee_run *r, const struct levee_report *report)
+{
+	const struct levee_evaluation *e = report->evaluation;
+	char text[LEVEE_PREFIX_TEXT];
+	uint64_t said = 0;
+
+	for (size_t i = 0; i < e->n_findings; i++) {
+		if (!report->is_new[i])
+			continue;
+		if (said++ >= r->config->detect.limit)
+			continue;
+		levee_notice("flagged %s: z = %.2f > %g and %llu packets > %llu in a bin of %llu s",
+			     levee_prefix_format(&e->findings[i].source, text),
+			     e->findings[i].max_zscore, r->config->detect.min_zscore,
+			     (unsigned long long)e->findings[i].max_packets,
+			     (unsigned long long)r->config->detect.min_packets,
+			     (unsigned long long)r->config->detect.bin);
+	}
+	if (said > r->config->detect.limit)
+		levee_notice("... and %llu more sources flagged ([detect] limit = %llu)",
+			     (unsigned long long)(said - r->config->detect.limit),
+			     (unsigned long long)r->config->detect.limit);
+}
+
+void levee_run_log_report(const struct levee_run *r, const struct levee_report *report)
+{
+	const struct levee_evaluation *e = report->evaluation;
+	const struct levee_account *a = report->account;
+	char text[32];
+
+	log_findings(r, report);
+	levee_info("bin to %s: %zu sources; received %llu = counted %llu + dropped %llu + allowed "
+		   "%llu + out of scope %llu + unparsed %llu; would drop %llu; window n = %llu, "
+		   "mean = %.2f, stddev = %.2f, threshold = %.2f; flagged %zu, blocks %zu",
+		   format_time(e->now_s, text), report->sources, (unsigned long long)a->received,
+		   (unsigned long long)a->outcome[LEVEE_COUNTED],
+		   (unsigned long long)a->outcome[LEVEE_DROPPED],
+		   (unsigned long long)a->outcome[LEVEE_ALLOWED],
+		   (unsigned long long)a->outcome[LEVEE_OUT_OF_SCOPE],
+		   (unsigned long long)a->outcome[LEVEE_UNPARSED],
+		   (unsigned long long)a->would_drop, (unsigned long long)e->moments.n, e->mean,
+		   e->stddev, e->threshold, e->n_findings, report->blocks);
+	if (report->bin_folded)
+		levee_warning("%llu values of the bin lost their names for want of room (their "
+			      "packets count in mean and deviation); raise [data_path] sources or "
+			      "[detect] max_sources",
+			      (unsigned long long)report->bin_folded);
+}
+
+void levee_run_log_block(const struct levee_run *r, enum levee_block_change change,
+			 const struct levee_block *block, const struct levee_policy_info *info)
+{
+	char prefix[LEVEE_PREFIX_TEXT], until[32];
+
+	levee_prefix_format(&block->prefix, prefix);
+	switch (change) {
+	case LEVEE_BLOCK_ADDED:
+		levee_notice("block %s until %s (z = %.2f, %llu packets)%s", prefix,
+			     format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
+			     block->max_zscore, (unsigned long long)block->max_packets,
+			     r->config->block.mode == LEVEE_MODE_AUDIT
+				     ? "; audit: nothing is dropped"
+				     : "");
+		break;
+	case LEVEE_BLOCK_UPDATED:
+		levee_debug("block %s goes on until %s", prefix,
+			    format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until));
+		break;
+	default:
+		levee_notice("lift %s: %s; %llu packets were %s", prefix,
+			     change == LEVEE_BLOCK_EXPIRED ? "its block has expired"
+							   : "it is not flagged any more",
+			     (unsigned long long)info->packets,
+			     r->config->block.mode == LEVEE_MODE_AUDIT ? "not dropped (audit)"
+								       : "dropped");
+	}
+}
