@@ -12,6 +12,7 @@ MAKEFLAGS += --no-builtin-rules
 V      ?= 0
 SAN    ?= 0
 PREFIX ?= /usr/local
+MANDIR  = $(DESTDIR)$(PREFIX)/share/man
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 ifeq ($(SAN),1)
@@ -66,6 +67,10 @@ TOOLS    := $(foreach s,$(TOOL_SRC),$(B)/$(dir $(s))$(notdir $(s:.c=)))
 TOOL_LIB_OBJ := $(patsubst %.c,$(B)/%.o,$(sort $(filter-out $(TOOL_SRC) %.bpf.c,$(wildcard tools/*/*.c))))
 TOOL_LIB := $(if $(TOOL_LIB_OBJ),$(B)/libtools.a)
 
+# Man pages: templates with what the program's tables say in them.
+MAN := $(patsubst tools/man/%.in,$(B)/man/%,$(wildcard tools/man/*.in))
+DATE := $(shell git log -1 --format=%cs 2>/dev/null || date -u -r Makefile +%F)
+
 # Unit tests mirror the tree; kernel tests need root and BPF; scripts run the whole program.
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -not -path 'tests/kernel/*'))
 TESTS    := $(TEST_SRC:%.c=$(B)/%)
@@ -101,7 +106,7 @@ help:
 deps:
 	$(Q)tools/deps.sh
 
-all: $(LEVEE) $(TOOLS)
+all: $(LEVEE) $(TOOLS) $(MAN)
 
 tests: $(TESTS) $(KTESTS)
 
@@ -110,6 +115,9 @@ clean:
 
 install: all
 	$(Q)install -D -m 0755 $(LEVEE) $(DESTDIR)$(PREFIX)/sbin/levee
+	$(Q)install -D -m 0755 $(B)/tools/pktgen/pktgen $(DESTDIR)$(PREFIX)/sbin/levee-pktgen
+	$(Q)for page in $(MAN); do \
+		install -D -m 0644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
 	$(Q)install -d -m 0755 $(DESTDIR)/etc/levee
 	$(Q)test -e $(DESTDIR)/etc/levee/levee.conf || { \
 		$(LEVEE) config dump --defaults > $(DESTDIR)/etc/levee/levee.conf && \
@@ -117,7 +125,8 @@ install: all
 	@echo 'levee is in $(DESTDIR)$(PREFIX)/sbin, its configuration in $(DESTDIR)/etc/levee/levee.conf'
 
 uninstall:
-	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/levee
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/levee $(DESTDIR)$(PREFIX)/sbin/levee-pktgen
+	$(Q)for page in $(MAN); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done
 	@echo 'kept: /etc/levee, /var/lib/levee; `levee detach` before this takes the program off the NIC'
 
 demo: deps
@@ -189,6 +198,11 @@ $(B)/libtools.a: $(TOOL_LIB_OBJ)
 $(TOOLS): %: %.o $(TOOL_LIB) $(LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -o $@
+
+$(B)/man/%: tools/man/%.in $(B)/tools/man/man
+	@mkdir -p $(@D)
+	$(say) MAN $@
+	$(Q)$(B)/tools/man/man $< '$(VERSION)' '$(DATE)' > $@
 
 $(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(TOOL_LIB) $(LIB)
 	$(say) LD $@

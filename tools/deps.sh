@@ -44,6 +44,7 @@ xdp-tools              ?xdp-tools               ?xdp-tools
 jq                     jq                       jq
 ps                     procps                   procps-ng
 mount                  util-linux               util-linux
+mandoc                 mandoc                   ?mandoc
 python                 python3                  python3
 python_venv            python3-venv             -
 '

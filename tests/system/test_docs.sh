@@ -63,10 +63,98 @@ targets() {
 		[ "$t" = all ] || grep -q "make $t" <<<"$help" || return 1
 	done
 }
+# What a reader sees of a man page, without its blanks; $1 its name.
+man_page() {
+	mandoc -T ascii -O width=1000 "$LEVEE_BUILD/man/$1" | sed 's/.\x08//g' | tr -d '[:space:]'
+}
+man_lint() {
+	local page bad=0
+	for page in "$LEVEE_BUILD"/man/*; do
+		mandoc -T lint -W warning "$page" || bad=1
+	done
+	return $bad
+}
+# says PAGE: every line of standard input is in the page, whatever its blanks.
+says() {
+	local page line bad=0
+	page=$(man_page "$1")
+	while read -r line; do
+		[[ $page == *"$(tr -d '`[:space:]' <<<"$line")"* ]] || {
+			echo "# $1 does not say: $line"
+			bad=1
+		}
+	done
+	return $bad
+}
+# Options of --help, and what they are followed by.
+help_options() { "$@" --help | sed -nE 's/^  (--[a-z].*)/\1/p' | grep -v '^--help '; }
+man_commands() {
+	local name bad=0
+	while read -r name; do
+		# shellcheck disable=SC2086
+		{
+			echo "levee $name"
+			help_options "$levee" $name
+			"$levee" $name --help | sed -n '3,/^Options:/p' | sed '/^Options:/d' |
+				tr '\n' ' '
+			echo
+		} | says levee.8 || bad=1
+	done < <("$levee" --help | sed -n '/^Commands:/,/^$/p' | sed -nE 's/^  ([a-z]+( [a-z]+)?)  .*/\1/p')
+	return $bad
+}
+man_invents_nothing() {
+	local option bad=0 all
+	all=$(for name in $("$levee" --help | sed -n '/^Commands:/,/^$/p' |
+		sed -nE 's/^  ([a-z]+)(( [a-z]+)?)  .*/\1\2/p' | tr ' ' '+'); do
+		# shellcheck disable=SC2086
+		"$levee" ${name//+/ } --help
+	done)
+	while read -r option; do
+		grep -q -- "^  ${option}[ =]" <<<"$all" || {
+			echo "# levee.8 has $option, no command does"
+			bad=1
+		}
+	done < <(grep -A1 '^\.TP' "$LEVEE_BUILD/man/levee.8" | sed -nE 's/^\\fB(\\-\\-.*)\\fR.*/\1/p' |
+		sed 's/\\fR.*//; s/\\-/-/g' | sort -u)
+	return $bad
+}
+man_config() {
+	"$levee" config dump --markdown | sed -nE 's/^\| `([a-z0-9_]+)` \|.*\| (.*) \|$/\1 \2/p' | says levee.conf.5 &&
+		"$levee" config dump --markdown | sed -nE 's/^### (.*)/\1/p' | says levee.conf.5
+}
+man_pktgen() {
+	local pktgen=$LEVEE_BUILD/tools/pktgen/pktgen
+	{
+		help_options "$pktgen"
+		"$pktgen" --keys | sed -nE 's/^      (accepted: )?(.*)/\2/p'
+	} | says levee-pktgen.8
+}
+installed() {
+	local root bad=0 page
+	root=$(mktemp -d)
+	make -s install DESTDIR="$root" PREFIX=/usr >"$root/log" 2>&1 || bad=1
+	for page in man8/levee.8 man5/levee.conf.5 man8/levee-pktgen.8; do
+		cmp "$LEVEE_BUILD/man/${page##*/}" "$root/usr/share/man/$page" || bad=1
+	done
+	[ -x "$root/usr/sbin/levee" ] && [ -x "$root/usr/sbin/levee-pktgen" ] || bad=1
+	rm -rf "$root"
+	return $bad
+}
 check 'the configuration reference in README is what the program prints' reference
 check 'README lists every command' commands
 check 'README and --help describe commands in the same words' summaries
 check 'the default configuration is a good one' defaults_good
 check 'every command has --help' help_of_each
 check 'every make target of README is there and in make help' targets
+if command -v mandoc >/dev/null; then
+	check 'the man pages have no fault that mandoc finds' man_lint
+	check 'levee(8) says of every command and option what --help says' man_commands
+	check 'levee(8) has no option that no command has' man_invents_nothing
+	check 'levee.conf(5) has every section, key and meaning' man_config
+	check 'levee-pktgen(8) has every option and every key of a scenario' man_pktgen
+else
+	n=$((n + 1))
+	echo "ok $n - man pages # SKIP mandoc is not installed"
+fi
+check 'make install brings the program, the generator and the man pages' installed
 echo "1..$n"

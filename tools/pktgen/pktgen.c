@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "tools/pktgen/link.h"
+#include "tools/pktgen/options.h"
 #include "tools/pktgen/output.h"
 #include "tools/pktgen/scenario.h"
 #include "tools/pktgen/truth.h"
@@ -27,72 +28,6 @@
 #define SUMMARY_SCHEMA 1
 
 /* ---- options ---------------------------------------------------------------------------------- */
-
-enum option_id {
-	OPT_PCAP = 256,
-	OPT_INTERFACE,
-	OPT_LIVE,
-	OPT_NAMESPACE,
-	OPT_TRUTH,
-	OPT_SUM_SPOOFED,
-	OPT_SOURCE6,
-	OPT_JSON,
-	OPT_START_TIME,
-	OPT_SPEED,
-	OPT_FLOOD,
-	OPT_RATE,
-	OPT_RAMP,
-	OPT_PACKETS,
-	OPT_DURATION,
-	OPT_SEED,
-	OPT_SET,
-	OPT_CHECK,
-	OPT_KEYS,
-	OPT_OWN,
-	OPT_HELP,
-};
-
-struct option_row {
-	enum option_id id;
-	const char *name;
-	const char *value; /* NULL: takes none */
-	const char *help;
-};
-
-static const struct option_row rows[] = {
-	{ OPT_PCAP, "pcap", "FILE", "write a pcap file (nanoseconds, Ethernet)" },
-	{ OPT_INTERFACE, "interface", "IF", "send in real time through a packet socket" },
-	{ OPT_LIVE, "live", "IF",
-	  "send as fast as the kernel makes frames (XDP live frames); IF is one end of a veth "
-	  "pair, the other end has an XDP program or GRO on; sources send in turn" },
-	{ OPT_NAMESPACE, "namespace", "NAME", "in the network namespace /run/netns/NAME" },
-	{ OPT_TRUTH, "truth", "FILE", "write who sent how much in which bin (CSV)" },
-	{ OPT_SUM_SPOOFED, "sum-spoofed", NULL,
-	  "truth: one row \"*\" a bin for spoofed sources, not one for each" },
-	{ OPT_SOURCE6, "source6-prefix", "BITS",
-	  "truth: IPv6 sources are prefixes of 1 to 128 bits (default 64)" },
-	{ OPT_JSON, "json", NULL, "print the summary as one JSON object" },
-	{ OPT_START_TIME, "start-time", "UNIX_S",
-	  "pcap: time of the beginning [s] (default 1767225600)" },
-	{ OPT_SPEED, "speed", "X", "interface: X seconds of the scenario in one (default 1)" },
-	{ OPT_FLOOD, "flood", NULL,
-	  "interface: as fast as it goes, whatever the scenario's times" },
-	{ OPT_RATE, "rate", "PPS",
-	  "live: packets a second, in bursts of 50 ms (default: no limit)" },
-	{ OPT_RAMP, "ramp-up", "S",
-	  "interface, live: seconds until full speed (default 1 with --flood or --live, else 0)" },
-	{ OPT_PACKETS, "packets", "N", "stop after N packets" },
-	{ OPT_DURATION, "duration", "S",
-	  "stop after S seconds (of sending; pcap: of the scenario), if the scenario is longer" },
-	{ OPT_SEED, "seed", "N", "instead of the scenario's seed" },
-	{ OPT_SET, "set", "SECTION.KEY=VALUE", "instead of what the file says; may be repeated" },
-	{ OPT_CHECK, "check", NULL, "read the scenario, say what it would send, and end" },
-	{ OPT_KEYS, "keys", NULL, "list the keys of scenario files" },
-	{ OPT_OWN, "i-own-this-network", NULL, "send even where packets may leave this machine" },
-	{ OPT_HELP, "help", NULL, "print this" },
-};
-
-#define ROWS (sizeof(rows) / sizeof(rows[0]))
 
 struct options {
 	const char *scenario, *pcap, *interface, *live, *namespace, *truth;
@@ -112,12 +47,13 @@ static void print_help(FILE *out)
 	      "\n"
 	      "Makes the traffic of a scenario file and says what it was.\n\n",
 	      out);
-	for (size_t i = 0; i < ROWS; i++) {
+	for (size_t i = 0; i < PKTGEN_OPTIONS; i++) {
+		const struct pktgen_option *o = &pktgen_options[i];
 		char left[48];
 
-		snprintf(left, sizeof(left), "--%s%s%s", rows[i].name, rows[i].value ? " " : "",
-			 rows[i].value ? rows[i].value : "");
-		fprintf(out, "  %-24s %s\n", left, rows[i].help);
+		snprintf(left, sizeof(left), "--%s%s%s", o->name, o->value ? " " : "",
+			 o->value ? o->value : "");
+		fprintf(out, "  %-24s %s\n", left, o->help);
 	}
 	fputs("\n"
 	      "Packets sent onto an interface count in the bin of the wall clock at sending.\n"
@@ -171,7 +107,7 @@ static int add_override(struct options *o, const char *text)
 	return 0;
 }
 
-static int take_number(struct options *o, const struct option_row *row, const char *value)
+static int take_number(struct options *o, const struct pktgen_option *row, const char *value)
 {
 	uint64_t bits;
 	int ret;
@@ -198,7 +134,7 @@ static int take_number(struct options *o, const struct option_row *row, const ch
 	}
 }
 
-static int take_option(struct options *o, const struct option_row *row, const char *value)
+static int take_option(struct options *o, const struct pktgen_option *row, const char *value)
 {
 	switch (row->id) {
 	case OPT_PCAP:
@@ -269,7 +205,7 @@ static int check_options(const struct options *o)
 
 static int parse_options(struct options *o, int argc, char **argv)
 {
-	struct option longs[ROWS + 1] = { 0 };
+	struct option longs[PKTGEN_OPTIONS + 1] = { 0 };
 	int id, ret = 0;
 
 	memset(o, 0, sizeof(*o));
@@ -277,12 +213,13 @@ static int parse_options(struct options *o, int argc, char **argv)
 	o->start_unix_s = START_UNIX_S;
 	o->packets = UINT64_MAX;
 	o->duration_s = SECONDS_MAX;
-	for (size_t i = 0; i < ROWS; i++)
-		longs[i] = (struct option){ rows[i].name, rows[i].value != NULL, NULL, rows[i].id };
+	for (size_t i = 0; i < PKTGEN_OPTIONS; i++)
+		longs[i] = (struct option){ pktgen_options[i].name, pktgen_options[i].value != NULL,
+					    NULL, (int)pktgen_options[i].id };
 	while (ret == 0 && (id = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (id == '?') /* getopt_long() has said why */
 			return -EINVAL;
-		ret = take_option(o, &rows[id - OPT_PCAP], optarg);
+		ret = take_option(o, &pktgen_options[id - OPT_PCAP], optarg);
 	}
 	if (ret < 0)
 		return ret;

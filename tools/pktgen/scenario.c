@@ -524,6 +524,21 @@ static void print_keys(FILE *out, const struct key *keys, size_t n)
 	}
 }
 
+void pktgen_scenario_walk_keys(bool population,
+			       void (*each)(void *ctx, const struct pktgen_key_text *key),
+			       void *ctx)
+{
+	const struct key *keys = population ? population_keys : scenario_keys;
+	size_t n = population ? POPULATION_KEYS : SCENARIO_KEYS;
+
+	for (size_t i = 0; i < n; i++) {
+		struct pktgen_key_text text = { keys[i].name, keys[i].value, keys[i].range,
+						keys[i].help };
+
+		each(ctx, &text);
+	}
+}
+
 void pktgen_scenario_reference(FILE *out)
 {
 	fputs("A scenario is an INI file; these are its keys with their defaults.\n"

@@ -106,4 +106,17 @@ double pktgen_shape_inverse(const struct pktgen_population *p, double length_s, 
 /** Write what can stand in a scenario file, from the table that the parser uses. */
 void pktgen_scenario_reference(FILE *out);
 
+/** A key in words, for whoever writes a reference in another form. */
+struct pktgen_key_text {
+	const char *name;
+	const char *value; /* default; NULL: must be given */
+	const char *range;
+	const char *help;
+};
+
+/** Call each() for every key of [scenario], or of a population's section, in their order. */
+void pktgen_scenario_walk_keys(bool population,
+			       void (*each)(void *ctx, const struct pktgen_key_text *key),
+			       void *ctx);
+
 #endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tools/pktgen/options.h"
+
+#include <stddef.h>
+
+const struct pktgen_option pktgen_options[PKTGEN_OPTIONS] = {
+	{ OPT_PCAP, "pcap", "FILE", "write a pcap file (nanoseconds, Ethernet)" },
+	{ OPT_INTERFACE, "interface", "IF", "send in real time through a packet socket" },
+	{ OPT_LIVE, "live", "IF",
+	  "send as fast as the kernel makes frames (XDP live frames); IF is one end of a veth "
+	  "pair, the other end has an XDP program or GRO on; sources send in turn" },
+	{ OPT_NAMESPACE, "namespace", "NAME", "in the network namespace /run/netns/NAME" },
+	{ OPT_TRUTH, "truth", "FILE", "write who sent how much in which bin (CSV)" },
+	{ OPT_SUM_SPOOFED, "sum-spoofed", NULL,
+	  "truth: one row \"*\" a bin for spoofed sources, not one for each" },
+	{ OPT_SOURCE6, "source6-prefix", "BITS",
+	  "truth: IPv6 sources are prefixes of 1 to 128 bits (default 64)" },
+	{ OPT_JSON, "json", NULL, "print the summary as one JSON object" },
+	{ OPT_START_TIME, "start-time", "UNIX_S",
+	  "pcap: time of the beginning [s] (default 1767225600)" },
+	{ OPT_SPEED, "speed", "X", "interface: X seconds of the scenario in one (default 1)" },
+	{ OPT_FLOOD, "flood", NULL,
+	  "interface: as fast as it goes, whatever the scenario's times" },
+	{ OPT_RATE, "rate", "PPS",
+	  "live: packets a second, in bursts of 50 ms (default: no limit)" },
+	{ OPT_RAMP, "ramp-up", "S",
+	  "interface, live: seconds until full speed (default 1 with --flood or --live, else 0)" },
+	{ OPT_PACKETS, "packets", "N", "stop after N packets" },
+	{ OPT_DURATION, "duration", "S",
+	  "stop after S seconds (of sending; pcap: of the scenario), if the scenario is longer" },
+	{ OPT_SEED, "seed", "N", "instead of the scenario's seed" },
+	{ OPT_SET, "set", "SECTION.KEY=VALUE", "instead of what the file says; may be repeated" },
+	{ OPT_CHECK, "check", NULL, "read the scenario, say what it would send, and end" },
+	{ OPT_KEYS, "keys", NULL, "list the keys of scenario files" },
+	{ OPT_OWN, "i-own-this-network", NULL, "send even where packets may leave this machine" },
+	{ OPT_HELP, "help", NULL, "print this" },
+};
