@@ -292,6 +292,35 @@ static const struct levee_config_kind path = {
 	.clear = clear_path,
 };
 
+/* ---- one word or name, checked by the key's own function ---------------------------------- */
+
+static int set_text(struct levee_config *config, const struct levee_config_key *key,
+		    const char *text, bool append, char why[static WHY_BYTES])
+{
+	char **value = field(config, key);
+	const char *unfit = unfit_for_file(text), *reason = NULL;
+	char *copy;
+
+	(void)append;
+	if (!unfit && *text && key->word(config, text, &reason) < 0)
+		unfit = reason ? reason : "not accepted";
+	if (unfit)
+		return refuse(why, unfit);
+	copy = strdup(text);
+	if (!copy)
+		return -ENOMEM;
+	free(*value);
+	*value = copy;
+	return 0;
+}
+
+/* Empty is always accepted: it stands for "find out", or for "not at all". */
+static const struct levee_config_kind one_text = {
+	.set = set_text,
+	.print = print_path,
+	.clear = clear_path,
+};
+
 /* ---- lists of words ----------------------------------------------------------------------- */
 
 static int add_word(struct levee_words *words, const char *text, size_t len)
@@ -532,18 +561,24 @@ static void reset_scope(struct levee_config *config)
 
 /* ---- [allow] prefixes --------------------------------------------------------------------- */
 
-static int add_prefix(struct levee_config *config, const char *word, const char **why)
+static int parse_next(struct levee_prefix **list, const struct levee_words *words, const char *word,
+		      const char **why)
 {
-	size_t i = config->allow.prefixes.n - 1; /* of the word itself, which is on the list */
+	size_t i = words->n - 1; /* of the word itself, which is on the list */
 	struct levee_prefix *more;
 
 	if ((i & (i - 1)) == 0) {
-		more = reallocarray(config->allow.parsed, i ? 2 * i : 1, sizeof(*more));
+		more = reallocarray(*list, i ? 2 * i : 1, sizeof(*more));
 		if (!more)
 			return -ENOMEM;
-		config->allow.parsed = more;
+		*list = more;
 	}
-	return levee_prefix_parse(&config->allow.parsed[i], word, strlen(word), why);
+	return levee_prefix_parse(&(*list)[i], word, strlen(word), why);
+}
+
+static int add_prefix(struct levee_config *config, const char *word, const char **why)
+{
+	return parse_next(&config->allow.parsed, &config->allow.prefixes, word, why);
 }
 
 static void reset_prefixes(struct levee_config *config)
@@ -552,7 +587,162 @@ static void reset_prefixes(struct levee_config *config)
 	config->allow.parsed = NULL;
 }
 
+/* ---- [aws] --------------------------------------------------------------------------------- */
+
+#define LOWER	"abcdefghijklmnopqrstuvwxyz"
+#define UPPER	"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGITS	"0123456789"
+#define SUBNETS 100 /* of one fleet; more are a slip */
+
+/* Made of these characters, at most so many of them? */
+static int check_made_of(const char *word, const char *accept, size_t max)
+{
+	size_t n = strlen(word);
+
+	return n <= max && strspn(word, accept) == n ? 0 : -EINVAL;
+}
+
+static int check_region(struct levee_config *config, const char *word, const char **why)
+{
+	(void)config;
+	*why = "not the name of a region";
+	if (!strchr(word, '-') || word[0] == '-' || word[strlen(word) - 1] == '-')
+		return -EINVAL;
+	return check_made_of(word, LOWER DIGITS "-", 63);
+}
+
+static int check_profile(struct levee_config *config, const char *word, const char **why)
+{
+	(void)config;
+	*why = "brackets are not possible in a profile's name";
+	return strpbrk(word, "[]") ? -EINVAL : 0;
+}
+
+static int check_endpoint(struct levee_config *config, const char *word, const char **why)
+{
+	const char *host = strstr(word, "://");
+
+	(void)config;
+	*why = "not a URL of http or https";
+	if (strncmp(word, "https://", 8) != 0 && strncmp(word, "http://", 7) != 0)
+		return -EINVAL;
+	if (!host[3] || host[3] == '/')
+		return -EINVAL;
+	*why = "a URL without user, password, query and fragment is meant";
+	return strpbrk(host + 3, "@?# ") ? -EINVAL : 0;
+}
+
+/* "PREFIX-" and 8 or 17 hexadecimal digits. */
+static int check_id(const char *word, const char *prefix)
+{
+	size_t n = strlen(prefix);
+	const char *digits = word + n;
+
+	if (strncmp(word, prefix, n) != 0 || (strlen(digits) != 8 && strlen(digits) != 17))
+		return -EINVAL;
+	return check_made_of(digits, DIGITS "abcdef", 17);
+}
+
+static int check_instance(struct levee_config *config, const char *word, const char **why)
+{
+	(void)config;
+	*why = "not the id of an instance";
+	return check_id(word, "i-");
+}
+
+static int check_vpc(struct levee_config *config, const char *word, const char **why)
+{
+	(void)config;
+	*why = "not the id of a VPC";
+	return check_id(word, "vpc-");
+}
+
+static int check_subnet(struct levee_config *config, const char *word, const char **why)
+{
+	const struct levee_words *subnets = &config->aws.subnets;
+
+	*why = "not the id of a subnet";
+	if (check_id(word, "subnet-") < 0)
+		return -EINVAL;
+	*why = "more than 100 subnets";
+	if (subnets->n > SUBNETS)
+		return -EINVAL;
+	*why = "named twice";
+	for (size_t i = 0; i + 1 < subnets->n; i++) /* the last one is this one */
+		if (strcmp(subnets->word[i], word) == 0)
+			return -EINVAL;
+	return 0;
+}
+
+static int add_vpc_cidr(struct levee_config *config, const char *word, const char **why)
+{
+	return parse_next(&config->aws.vpc_prefixes, &config->aws.vpc_cidrs, word, why);
+}
+
+static void reset_vpc_cidrs(struct levee_config *config)
+{
+	free(config->aws.vpc_prefixes);
+	config->aws.vpc_prefixes = NULL;
+}
+
+/* arn:PARTITION:sns:REGION:ACCOUNT:NAME */
+static int check_topic(struct levee_config *config, const char *word, const char **why)
+{
+	const char *at = word;
+	size_t colons = 0;
+
+	(void)config;
+	*why = "not the ARN of an SNS topic";
+	for (const char *c = word; *c; c++)
+		colons += *c == ':';
+	if (strncmp(word, "arn:aws", 7) != 0 || colons != 5)
+		return -EINVAL;
+	at = strchr(strchr(word, ':') + 1, ':');
+	if (strncmp(at, ":sns:", 5) != 0 || at[5] == ':' || word[strlen(word) - 1] == ':')
+		return -EINVAL;
+	*why = "a FIFO topic orders messages, which costs throughput and helps nobody here";
+	if (strlen(word) > 5 && strcmp(word + strlen(word) - 5, ".fifo") == 0)
+		return -EINVAL;
+	*why = "not the ARN of an SNS topic";
+	return check_made_of(word, LOWER UPPER DIGITS ":-_", VALUE_BYTES);
+}
+
+static int check_namespace(struct levee_config *config, const char *word, const char **why)
+{
+	(void)config;
+	*why = "names that begin with AWS/ are AWS's own";
+	if (strncmp(word, "AWS/", 4) == 0)
+		return -EINVAL;
+	*why = "not a name of letters, digits and . - _ / # :";
+	return check_made_of(word, LOWER UPPER DIGITS ".-_/#:", 255);
+}
+
+static int check_log_name(struct levee_config *config, const char *word, const char **why)
+{
+	(void)config;
+	*why = "not a name of letters, digits and . - _ / #";
+	return check_made_of(word, LOWER UPPER DIGITS ".-_/#", 512);
+}
+
+static int check_object(struct levee_config *config, const char *word, const char **why)
+{
+	const char *bucket = word + strlen("s3://");
+	size_t n;
+
+	(void)config;
+	*why = "not s3://BUCKET/KEY";
+	if (strncmp(word, "s3://", 5) != 0)
+		return -EINVAL;
+	n = strcspn(bucket, "/");
+	if (n < 3 || n > 63 || strspn(bucket, LOWER DIGITS ".-") != n || !bucket[n] ||
+	    !bucket[n + 1])
+		return -EINVAL;
+	return 0;
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
+
+static const char *const no_or_yes[] = { "no", "yes", NULL };
 
 static const char *const attach_modes[] = {
 	[LEVEE_ATTACH_AUTO] = "auto",
@@ -704,6 +894,124 @@ static const struct levee_config_key keys[] = {
 		"local and metadata addresses, the interfaces' own and their gateways are "
 		"always allowed.",
 		.kind = &word_list, AT(allow.prefixes), .word = add_prefix, .reset = reset_prefixes,
+	},
+	{
+		"allow", "s3", "text", "", "",
+		"s3://BUCKET/KEY, or nothing",
+		"S3 object of prefixes that are never blocked, in the form of `file`; read with the "
+		"credentials of [aws], again when it has changed. An object that cannot be read "
+		"leaves its last good list in force.",
+		.kind = &one_text, AT(allow.s3), .word = check_object,
+	},
+	{
+		"allow", "s3_every", "integer", "s", "60",
+		"5 to 86400",
+		"How often S3 is asked whether the object has changed.",
+		.kind = &integer, AT(allow.s3_every), .min = 5, .max = 86400,
+	},
+	{
+		"allow", "s3_copy", "path", "", "/var/lib/levee/allow-s3.list",
+		"an absolute path",
+		"Where the last good list of `s3` is kept, so that a start without S3 has it.",
+		.kind = &path, AT(allow.s3_copy), .min = 1,
+	},
+	{
+		"aws", "enabled", "choice", "", "no",
+		"no or yes",
+		"Whether AWS is talked to at all. What is below, [allow] s3 and [nacl] are used only "
+		"with yes. Detecting and dropping on the instance never wait for it.",
+		.kind = &choice, AT(aws.enabled), .choices = no_or_yes,
+	},
+	{
+		"aws", "region", "text", "", "",
+		"a region such as eu-west-1, or nothing",
+		"Region of every call. Empty: AWS_REGION, the profile's, or that of the instance.",
+		.kind = &one_text, AT(aws.region), .word = check_region,
+	},
+	{
+		"aws", "profile", "text", "", "",
+		"the name of a profile, or nothing",
+		"Profile of ~/.aws/config and ~/.aws/credentials. Empty: the order of the AWS CLI, "
+		"which ends with the instance's role.",
+		.kind = &one_text, AT(aws.profile), .word = check_profile,
+	},
+	{
+		"aws", "endpoint", "text", "", "",
+		"a URL of http or https, or nothing",
+		"Endpoint of all services instead of AWS's own, for private endpoints and tests. "
+		"AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE> are understood as well.",
+		.kind = &one_text, AT(aws.endpoint), .word = check_endpoint,
+	},
+	{
+		"aws", "instance_id", "text", "", "",
+		"i- and 8 or 17 hexadecimal digits, or nothing",
+		"This instance. Empty: instance metadata says it.",
+		.kind = &one_text, AT(aws.instance_id), .word = check_instance,
+	},
+	{
+		"aws", "vpc", "text", "", "",
+		"vpc- and 8 or 17 hexadecimal digits, or nothing",
+		"VPC of this instance. Empty: instance metadata says it.",
+		.kind = &one_text, AT(aws.vpc), .word = check_vpc,
+	},
+	{
+		"aws", "vpc_cidrs", "words", "", "",
+		"IPv4 and IPv6 prefixes, or nothing",
+		"CIDRs of the VPC; they are always allowed, because health checks come from them. "
+		"Empty: instance metadata and EC2 say them.",
+		.kind = &word_list, AT(aws.vpc_cidrs), .word = add_vpc_cidr, .reset = reset_vpc_cidrs,
+	},
+	{
+		"aws", "subnets", "words", "", "",
+		"ids of up to 100 subnets, or nothing",
+		"Subnets that are protected. Empty: that of this instance.",
+		.kind = &word_list, AT(aws.subnets), .word = check_subnet, .reset = reset_nothing,
+	},
+	{
+		"aws", "sns_topic", "text", "", "",
+		"the ARN of an SNS topic, or nothing",
+		"Gets a message with the flagged sources whenever they have changed.",
+		.kind = &one_text, AT(aws.sns_topic), .word = check_topic,
+	},
+	{
+		"aws", "sns_every", "integer", "s", "0",
+		"0 to 86400",
+		"Also sends the message this often while nothing changes, as the solution that Levee "
+		"takes over did every 30 s. 0: only when something has changed.",
+		.kind = &integer, AT(aws.sns_every), .min = 0, .max = 86400,
+	},
+	{
+		"aws", "metrics", "text", "", "",
+		"a CloudWatch namespace such as AutoNACL, or nothing",
+		"Namespace of CloudWatch metrics. Empty: none are sent; each metric is billed.",
+		.kind = &one_text, AT(aws.metrics), .word = check_namespace,
+	},
+	{
+		"aws", "metrics_every", "integer", "s", "60",
+		"1 to 86400",
+		"How often metrics are sent.",
+		.kind = &integer, AT(aws.metrics_every), .min = 1, .max = 86400,
+	},
+	{
+		"aws", "metrics_log_group", "text", "", "",
+		"the name of a log group, or nothing",
+		"Value of the dimension LogGroupName of metrics. The name of the flow logs' group "
+		"keeps graphs and alarms of the solution that Levee takes over. Empty: log_group, or "
+		"levee without one.",
+		.kind = &one_text, AT(aws.metrics_log_group), .word = check_log_name,
+	},
+	{
+		"aws", "log_group", "text", "", "",
+		"the name of a log group, or nothing",
+		"CloudWatch log group that gets a record for each blocked source. It must exist.",
+		.kind = &one_text, AT(aws.log_group), .word = check_log_name,
+	},
+	{
+		"aws", "log_stream", "text", "", "",
+		"the name of a log stream, or nothing",
+		"Stream in it, which is made if it is not there. Empty: the instance's id, or the "
+		"host's name.",
+		.kind = &one_text, AT(aws.log_stream), .word = check_log_name,
 	},
 	{
 		"state", "file", "path", "", "/var/lib/levee/state.db",

@@ -56,7 +56,28 @@ struct levee_config {
 		char *file; /* "": none */
 		struct levee_words prefixes;
 		struct levee_prefix *parsed; /* of prefixes; prefixes.n of them */
+		char *s3;		     /* "s3://BUCKET/KEY"; "": none */
+		uint64_t s3_every;	     /* [s] */
+		char *s3_copy;		     /* where its last good list is kept */
 	} allow;
+	struct {	     /* [aws]; texts are "" for: find out, or: not wanted */
+		int enabled; /* 0 or 1 */
+		char *region;
+		char *profile;
+		char *endpoint;
+		char *instance_id;
+		char *vpc;
+		struct levee_words vpc_cidrs;
+		struct levee_prefix *vpc_prefixes; /* of vpc_cidrs; vpc_cidrs.n of them */
+		struct levee_words subnets;
+		char *sns_topic;
+		uint64_t sns_every;	/* [s]; 0: on change alone */
+		char *metrics;		/* namespace */
+		uint64_t metrics_every; /* [s] */
+		char *metrics_log_group;
+		char *log_group;
+		char *log_stream;
+	} aws;
 	struct {	    /* [state] */
 		char *file; /* "": keep nothing */
 	} state;
@@ -71,7 +92,7 @@ struct levee_config_kind;
 struct levee_config_key {
 	const char *section;
 	const char *name;
-	const char *type;  /* "words", "choice", "path", "integer", "number" */
+	const char *type;  /* "words", "choice", "path", "text", "integer", "number" */
 	const char *unit;  /* "s", "packets/bin", "" */
 	const char *value; /* default, as it would stand in the file */
 	const char *range; /* accepted values, in words: "1 to 86400" */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The commands themselves: each reads its options and calls what does the work. */
 #include "control/cli/command.h"
+#include "control/cli/config_args.h"
 
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -19,63 +20,10 @@
 
 /* ---- configuration, as several commands read it ------------------------------------------ */
 
-struct set_list {
-	const char *path;
-	const char *sets[64]; /* SECTION.KEY=VALUE, in order */
-	size_t n_sets;
-};
-
-static int apply_set(struct levee_config *config, const char *text)
-{
-	char section[64], key[64];
-	const char *dot = strchr(text, '.'), *eq = strchr(text, '=');
-
-	if (!dot || !eq || eq < dot || dot - text >= 64 || eq - dot > 64) {
-		fprintf(stderr, "levee: --set %s: not SECTION.KEY=VALUE\n", text);
-		return -EINVAL;
-	}
-	snprintf(section, sizeof(section), "%.*s", (int)(dot - text), text);
-	snprintf(key, sizeof(key), "%.*s", (int)(eq - dot - 1), dot + 1);
-	return levee_config_set(config, section, key, eq + 1, "--set", stderr);
-}
-
-static int read_config(struct levee_config *config, const struct set_list *from)
-{
-	int ret = levee_config_init(config);
-
-	if (ret)
-		return ret;
-	ret = levee_config_read(config, from->path, stderr);
-	for (size_t i = 0; i < from->n_sets; i++)
-		if (apply_set(config, from->sets[i]))
-			ret = -EINVAL;
-	if (!ret)
-		ret = levee_config_validate(config, from->path, stderr);
-	if (ret)
-		levee_config_clear(config);
-	return ret;
-}
-
 static int set_config_option(void *ctx, int option, const char *value)
 {
-	struct set_list *s = ctx;
-
-	if (option == 0) {
-		s->path = value;
-	} else if (s->n_sets == sizeof(s->sets) / sizeof(s->sets[0])) {
-		fprintf(stderr, "levee: --set: more than %zu of them\n", s->n_sets);
-		return -EINVAL;
-	} else {
-		s->sets[s->n_sets++] = value;
-	}
-	return 0;
+	return levee_config_args_set(ctx, option, value);
 }
-
-#define CONFIG_OPTIONS                                                                   \
-	{ "config", "FILE", "configuration (default: " LEVEE_CONFIG_PATH ")" },          \
-	{                                                                                \
-		"set", "SECTION.KEY=VALUE", "set one key over the file; may be repeated" \
-	}
 
 static int no_arguments(const struct levee_command *command, int argc, char **argv, int first)
 {
@@ -85,11 +33,11 @@ static int no_arguments(const struct levee_command *command, int argc, char **ar
 
 /* ---- run --------------------------------------------------------------------------------- */
 
-static const struct levee_option run_options[] = { CONFIG_OPTIONS, { 0 } };
+static const struct levee_option run_options[] = { LEVEE_CONFIG_OPTIONS, { 0 } };
 
 static int run(const struct levee_command *command, int argc, char **argv)
 {
-	struct set_list from = { .path = LEVEE_CONFIG_PATH };
+	struct levee_config_args from = { 0 };
 	struct levee_config config;
 	int first, ret;
 
@@ -99,10 +47,10 @@ static int run(const struct levee_command *command, int argc, char **argv)
 	ret = no_arguments(command, argc, argv, first);
 	if (ret)
 		return ret;
-	if (read_config(&config, &from))
+	if (levee_config_args_read(&config, &from))
 		return LEVEE_EXIT_ERROR;
 	levee_log_set_level((enum levee_log_level)config.log.level);
-	ret = levee_run(&config, from.path);
+	ret = levee_run(&config, levee_config_args_path(&from));
 	levee_config_clear(&config);
 	return ret ? LEVEE_EXIT_ERROR : LEVEE_EXIT_OK;
 }
@@ -269,11 +217,11 @@ static int replay(const struct levee_command *command, int argc, char **argv)
 
 /* ---- config ------------------------------------------------------------------------------ */
 
-static const struct levee_option check_options[] = { CONFIG_OPTIONS, { 0 } };
+static const struct levee_option check_options[] = { LEVEE_CONFIG_OPTIONS, { 0 } };
 
 static int config_check(const struct levee_command *command, int argc, char **argv)
 {
-	struct set_list from = { .path = LEVEE_CONFIG_PATH };
+	struct levee_config_args from = { 0 };
 	struct levee_config config;
 	int first, ret;
 
@@ -285,22 +233,22 @@ static int config_check(const struct levee_command *command, int argc, char **ar
 	ret = no_arguments(command, argc, argv, first);
 	if (ret)
 		return ret;
-	if (read_config(&config, &from))
+	if (levee_config_args_read(&config, &from))
 		return LEVEE_EXIT_ERROR;
-	printf("%s: good\n", from.path);
+	printf("%s: good\n", levee_config_args_path(&from));
 	levee_config_clear(&config);
 	return LEVEE_EXIT_OK;
 }
 
 static const struct levee_option dump_options[] = {
-	CONFIG_OPTIONS,
+	LEVEE_CONFIG_OPTIONS,
 	{ "defaults", NULL, "every key at its default; no file is read" },
 	{ "markdown", NULL, "the reference of all keys, as README has it" },
 	{ 0 }
 };
 
 struct dump_ctx {
-	struct set_list from;
+	struct levee_config_args from;
 	bool defaults, markdown;
 };
 
@@ -319,7 +267,7 @@ static int set_dump_option(void *ctx, int option, const char *value)
 
 static int config_dump(const struct levee_command *command, int argc, char **argv)
 {
-	struct dump_ctx d = { .from = { .path = LEVEE_CONFIG_PATH } };
+	struct dump_ctx d = { 0 };
 	struct levee_config config;
 	int first, ret;
 
@@ -335,7 +283,7 @@ static int config_dump(const struct levee_command *command, int argc, char **arg
 		levee_config_reference(stdout);
 		return LEVEE_EXIT_OK;
 	}
-	ret = d.defaults ? levee_config_init(&config) : read_config(&config, &d.from);
+	ret = d.defaults ? levee_config_init(&config) : levee_config_args_read(&config, &d.from);
 	if (ret)
 		return LEVEE_EXIT_ERROR;
 	levee_config_dump(&config, stdout);

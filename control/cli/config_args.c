@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/cli/config_args.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+int levee_config_args_set(struct levee_config_args *args, int option, const char *value)
+{
+	if (option == 0) {
+		args->path = value;
+		return 0;
+	}
+	if (args->n_sets == LEVEE_CONFIG_SETS) {
+		fprintf(stderr, "levee: --set: more than %d of them\n", LEVEE_CONFIG_SETS);
+		return -EINVAL;
+	}
+	args->sets[args->n_sets++] = value;
+	return 0;
+}
+
+const char *levee_config_args_path(const struct levee_config_args *args)
+{
+	return args->path ? args->path : LEVEE_CONFIG_PATH;
+}
+
+static int apply_set(struct levee_config *config, const char *text)
+{
+	char section[64], key[64];
+	const char *dot = strchr(text, '.'), *eq = strchr(text, '=');
+
+	if (!dot || !eq || eq < dot || dot - text >= 64 || eq - dot > 64) {
+		fprintf(stderr, "levee: --set %s: not SECTION.KEY=VALUE\n", text);
+		return -EINVAL;
+	}
+	snprintf(section, sizeof(section), "%.*s", (int)(dot - text), text);
+	snprintf(key, sizeof(key), "%.*s", (int)(eq - dot - 1), dot + 1);
+	return levee_config_set(config, section, key, eq + 1, "--set", stderr);
+}
+
+static int read_over(struct levee_config *config, const struct levee_config_args *args, bool file)
+{
+	const char *path = levee_config_args_path(args);
+	int ret = levee_config_init(config);
+
+	if (ret)
+		return ret;
+	if (file)
+		ret = levee_config_read(config, path, stderr);
+	for (size_t i = 0; i < args->n_sets; i++)
+		if (apply_set(config, args->sets[i]))
+			ret = -EINVAL;
+	if (!ret)
+		ret = levee_config_validate(config, path, stderr);
+	if (ret)
+		levee_config_clear(config);
+	return ret;
+}
+
+int levee_config_args_read(struct levee_config *config, const struct levee_config_args *args)
+{
+	return read_over(config, args, true);
+}
+
+int levee_config_args_read_if_any(struct levee_config *config, const struct levee_config_args *args)
+{
+	bool none = !args->path && access(LEVEE_CONFIG_PATH, F_OK) < 0 && errno == ENOENT;
+
+	return read_over(config, args, !none);
+}
