@@ -20,9 +20,17 @@ struct levee_detect_params {
 	uint64_t min_packets; /* [packets/bin]; default 12000 */
 };
 
+/** What decided that a source is abnormal. Stored with its block: numbers stay what they are. */
+enum levee_decider {
+	LEVEE_BY_ZSCORE = 0,
+	LEVEE_BY_ROBUST = 1,
+	LEVEE_BY_TRIP = 2, /* the fast path, within the bin (control/detect/trip.h) */
+};
+
 /** A flagged source. */
 struct levee_finding {
 	struct levee_prefix source;
+	enum levee_decider by;
 	double max_zscore;
 	uint64_t max_packets;  /* largest bin [packets/bin] */
 	int64_t last_bin_s;    /* start of its last anomalous bin [unix s] */

@@ -176,3 +176,19 @@ bool levee_moments_above(const struct levee_moments *m, uint64_t x, double min_z
 	right = wide_scale(d, zq * zq);
 	return wide_compare(&left, &right) > 0;
 }
+
+uint64_t levee_moments_floor(const struct levee_moments *m, uint64_t minimum, double min_zscore)
+{
+	uint64_t low = minimum, high = LEVEE_VALUE_END;
+
+	/* Not anomalous at low; anomalous at high, or high is the end. */
+	while (low < high && high - low > 1) {
+		uint64_t middle = low + (high - low) / 2;
+
+		if (levee_moments_above(m, middle, min_zscore))
+			high = middle;
+		else
+			low = middle;
+	}
+	return high;
+}

@@ -52,4 +52,14 @@ double levee_moments_zscore(const struct levee_moments *m, uint64_t x);
  */
 bool levee_moments_above(const struct levee_moments *m, uint64_t x, double min_zscore);
 
+/* Above what any bin can hold, a bin of two parts included. */
+#define LEVEE_VALUE_END (4 * LEVEE_VALUE_MAX)
+
+/**
+ * z grows with x, so there is one number from which on values are anomalous: the least x > minimum
+ * with levee_moments_above(). Found by exact decisions, it makes one comparison of all the others.
+ * \return that x; LEVEE_VALUE_END if there is none below it
+ */
+uint64_t levee_moments_floor(const struct levee_moments *m, uint64_t minimum, double min_zscore);
+
 #endif

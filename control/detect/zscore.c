@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Above what any bin can hold, a bin of two parts included. */
-#define PACKETS_END (4 * LEVEE_VALUE_MAX)
-
 /* An anomalous value: a source in one bin. */
 struct sighting {
 	struct levee_prefix source;
@@ -26,26 +23,6 @@ struct judgement {
 	size_t capacity;
 	int ret;
 };
-
-/*
- * z grows with x, so there is one number of packets from which on values are anomalous. Found
- * by exact decisions, it makes one comparison of all the others. PACKETS_END: there is none.
- */
-static uint64_t find_floor(const struct levee_moments *m, const struct levee_detect_params *params)
-{
-	uint64_t low = params->min_packets, high = PACKETS_END;
-
-	/* Not anomalous at low; anomalous at high, or high is the end. */
-	while (low < high && high - low > 1) {
-		uint64_t middle = low + (high - low) / 2;
-
-		if (levee_moments_above(m, middle, params->min_zscore))
-			high = middle;
-		else
-			low = middle;
-	}
-	return high;
-}
 
 static void note(struct judgement *j, const struct levee_prefix *source, uint64_t packets,
 		 int64_t start_s)
@@ -125,7 +102,7 @@ static int add_moments(const struct levee_window *window, size_t first, size_t e
 
 static int gather(struct judgement *j, const struct levee_window *window, size_t first, size_t end)
 {
-	if (j->floor >= PACKETS_END)
+	if (j->floor >= LEVEE_VALUE_END)
 		return 0;
 	if (j->running && end > first && levee_window_bin(window, end - 1)->start_s == j->running_s)
 		j->earlier = levee_window_bin(window, end - 1);
@@ -207,7 +184,8 @@ static int evaluate(const struct levee_window *window, const struct levee_bin *r
 		out->mean = levee_moments_mean(&out->moments);
 		out->stddev = levee_moments_stddev(&out->moments);
 		out->threshold = params->min_zscore * out->stddev + out->mean;
-		j.floor = find_floor(&out->moments, params);
+		j.floor = levee_moments_floor(&out->moments, params->min_packets,
+					      params->min_zscore);
 		ret = gather(&j, window, first, end);
 	}
 	if (!ret)
