@@ -25,6 +25,7 @@
 
 _Static_assert(sizeof(enum levee_attach_mode) == sizeof(int), "choices are stored as int");
 _Static_assert(sizeof(enum levee_block_mode) == sizeof(int), "choices are stored as int");
+_Static_assert(sizeof(enum levee_nacl_action) == sizeof(int), "choices are stored as int");
 
 /** How values of one type are set, printed, and freed. */
 struct levee_config_kind {
@@ -224,6 +225,32 @@ static const struct levee_config_kind choice = {
 	.clear = clear_nothing,
 };
 
+/* ---- yes and no --------------------------------------------------------------------------- */
+
+static int set_boolean(struct levee_config *config, const struct levee_config_key *key,
+		       const char *text, bool append, char why[static WHY_BYTES])
+{
+	bool yes = strcmp(text, "yes") == 0 || strcmp(text, "true") == 0;
+
+	(void)append;
+	if (!yes && strcmp(text, "no") != 0 && strcmp(text, "false") != 0)
+		return refuse(why, "neither yes nor no");
+	*(bool *)field(config, key) = yes;
+	return 0;
+}
+
+static void print_boolean(const struct levee_config *config, const struct levee_config_key *key,
+			  FILE *out)
+{
+	fputs(*(const bool *)const_field(config, key) ? " yes" : " no", out);
+}
+
+static const struct levee_config_kind boolean = {
+	.set = set_boolean,
+	.print = print_boolean,
+	.clear = clear_nothing,
+};
+
 /* ---- paths -------------------------------------------------------------------------------- */
 
 /* What the INI form could not hold, it would read back as something else. \return why; NULL */
@@ -302,6 +329,8 @@ static int set_text(struct levee_config *config, const struct levee_config_key *
 	char *copy;
 
 	(void)append;
+	if (!unfit && !*text && key->min > 0)
+		unfit = "empty";
 	if (!unfit && *text && key->word(config, text, &reason) < 0)
 		unfit = reason ? reason : "not accepted";
 	if (unfit)
@@ -657,10 +686,8 @@ static int check_vpc(struct levee_config *config, const char *word, const char *
 	return check_id(word, "vpc-");
 }
 
-static int check_subnet(struct levee_config *config, const char *word, const char **why)
+static int check_subnet_of(const struct levee_words *subnets, const char *word, const char **why)
 {
-	const struct levee_words *subnets = &config->aws.subnets;
-
 	*why = "not the id of a subnet";
 	if (check_id(word, "subnet-") < 0)
 		return -EINVAL;
@@ -672,6 +699,11 @@ static int check_subnet(struct levee_config *config, const char *word, const cha
 		if (strcmp(subnets->word[i], word) == 0)
 			return -EINVAL;
 	return 0;
+}
+
+static int check_subnet(struct levee_config *config, const char *word, const char **why)
+{
+	return check_subnet_of(&config->aws.subnets, word, why);
 }
 
 static int add_vpc_cidr(struct levee_config *config, const char *word, const char **why)
@@ -740,7 +772,53 @@ static int check_object(struct levee_config *config, const char *word, const cha
 	return 0;
 }
 
+/* ---- [nacl] -------------------------------------------------------------------------------- */
+
+static int check_acl(struct levee_config *config, const char *word, const char **why)
+{
+	(void)config;
+	*why = "not the id of a network ACL";
+	return check_id(word, "acl-");
+}
+
+static int check_nacl_subnet(struct levee_config *config, const char *word, const char **why)
+{
+	return check_subnet_of(&config->nacl.subnets, word, why);
+}
+
+/* \return the number, of up to five digits at *text, which is moved behind them; 0 */
+static uint16_t take_rule_number(const char **text)
+{
+	int value = parse_port(text);
+
+	return value >= 1 && value <= LEVEE_NACL_NUMBER_MAX ? (uint16_t)value : 0;
+}
+
+static int take_numbers(struct levee_config *config, const char *word, const char **why)
+{
+	struct levee_nacl_range range;
+
+	*why = "not FIRST-LAST, two numbers from 1 to 32766";
+	range.first = take_rule_number(&word);
+	if (!range.first || *word++ != '-')
+		return -EINVAL;
+	range.last = take_rule_number(&word);
+	if (!range.last || *word)
+		return -EINVAL;
+	*why = "the range ends before it begins";
+	if (range.last < range.first)
+		return -EINVAL;
+	config->nacl.range = range;
+	return 0;
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
+
+static const char *const nacl_actions[] = {
+	[LEVEE_NACL_DENY] = "deny",
+	[LEVEE_NACL_ALLOW] = "audit",
+	NULL,
+};
 
 static const char *const no_or_yes[] = { "no", "yes", NULL };
 
@@ -1012,6 +1090,107 @@ static const struct levee_config_key keys[] = {
 		"Stream in it, which is made if it is not there. Empty: the instance's id, or the "
 		"host's name.",
 		.kind = &one_text, AT(aws.log_stream), .word = check_log_name,
+	},
+	{
+		"nacl", "enabled", "yes/no", "", "no",
+		"yes or no",
+		"Whether `levee run` writes the worst blocked sources to the network ACLs of the "
+		"protected subnets; needs [aws] enabled. `levee nacl plan` shows what it would do.",
+		.kind = &boolean, AT(nacl.enabled),
+	},
+	{
+		"nacl", "vpc", "text", "", "",
+		"vpc- and 8 or 17 hexadecimal digits, or nothing",
+		"VPC of the subnets and network ACLs. Empty: [aws] vpc, or that of the subnets.",
+		.kind = &one_text, AT(nacl.vpc), .word = check_vpc,
+	},
+	{
+		"nacl", "subnets", "words", "", "",
+		"ids of up to 100 subnets, or nothing",
+		"The protected subnets: every one is put on `blue` or `green`, whatever network "
+		"ACL it has now. Empty: [aws] subnets.",
+		.kind = &word_list, AT(nacl.subnets), .word = check_nacl_subnet, .reset = reset_nothing,
+	},
+	{
+		"nacl", "blue", "text", "", "",
+		"acl- and 8 or 17 hexadecimal digits, or nothing",
+		"One of the two network ACLs that are Levee's to write. Empty: see `manage`.",
+		.kind = &one_text, AT(nacl.blue), .word = check_acl,
+	},
+	{
+		"nacl", "green", "text", "", "",
+		"acl- and 8 or 17 hexadecimal digits, or nothing",
+		"The other one.",
+		.kind = &one_text, AT(nacl.green), .word = check_acl,
+	},
+	{
+		"nacl", "manage", "yes/no", "", "no",
+		"yes or no",
+		"Make the pair: two network ACLs in the VPC with the tag levee:side, by which they "
+		"are found again. `blue` and `green` are empty then.",
+		.kind = &boolean, AT(nacl.manage),
+	},
+	{
+		"nacl", "budget", "integer", "rules", "20",
+		"2 to 40",
+		"Inbound rules per address family that AWS grants a network ACL; its default deny "
+		"and your own rules count.",
+		.kind = &integer, AT(nacl.budget), .min = 2, .max = LEVEE_NACL_BUDGET_MAX,
+	},
+	{
+		"nacl", "numbers", "text", "", "1-99",
+		"FIRST-LAST, of 1 to 32766",
+		"Rule numbers that are reserved for Levee. They have to lie below those of your "
+		"own allow rules.",
+		.kind = &one_text, AT(nacl.numbers), .word = take_numbers, .min = 1,
+	},
+	{
+		"nacl", "mask4", "integer", "bits", "32",
+		"8 to 32",
+		"IPv4 sources are grouped under prefixes of this length. 24: one rule for the "
+		"sources of a /24, which denies all of it.",
+		.kind = &integer, AT(nacl.mask4), .min = 8, .max = 32,
+	},
+	{
+		"nacl", "mask6", "integer", "bits", "64",
+		"16 to 128",
+		"The same for IPv6.",
+		.kind = &integer, AT(nacl.mask6), .min = 16, .max = 128,
+	},
+	{
+		"nacl", "action", "choice", "", "deny",
+		"deny or audit",
+		"What the rules do: deny, or allow (audit: everything runs, nothing is denied). "
+		"With [block] mode audit it is always audit.",
+		.kind = &choice, AT(nacl.action), .choices = nacl_actions,
+	},
+	{
+		"nacl", "min_interval", "integer", "s", "10",
+		"1 to 3600",
+		"Shortest time from the end of a push to the next one; what changes meanwhile goes "
+		"into one push.",
+		.kind = &integer, AT(nacl.min_interval), .min = 1, .max = 3600,
+	},
+	{
+		"nacl", "verify_every", "integer", "s", "300",
+		"10 to 86400",
+		"How often the network ACLs are read when nothing has changed here, to find and mend "
+		"what was changed there.",
+		.kind = &integer, AT(nacl.verify_every), .min = 10, .max = 86400,
+	},
+	{
+		"nacl", "settle", "integer", "s", "120",
+		"0 to 600",
+		"How long a read of EC2 may still miss a write. What is unclear is waited for as "
+		"long.",
+		.kind = &integer, AT(nacl.settle), .min = 0, .max = 600,
+	},
+	{
+		"nacl", "merge", "yes/no", "", "no",
+		"yes or no",
+		"Subnets that stand on network ACLs with different rules of yours get the rules of "
+		"all of these, even where that changes what a subnet lets in or out.",
+		.kind = &boolean, AT(nacl.merge),
 	},
 	{
 		"state", "file", "path", "", "/var/lib/levee/state.db",
@@ -1518,6 +1697,38 @@ int levee_config_read(struct levee_config *config, const char *file, FILE *error
 	return ret;
 }
 
+int levee_config_check_nacl(const struct levee_config *config, const char *file, FILE *errors)
+{
+	const struct place place = { .name = file, .errors = errors };
+	bool blue = *config->nacl.blue, green = *config->nacl.green;
+
+	if (config->nacl.manage && (blue || green))
+		complain(&place, "[nacl] manage = yes makes its own pair: leave blue and green "
+				 "empty, or set manage = no");
+	else if (!config->nacl.manage && !(blue && green))
+		complain(
+			&place,
+			"[nacl] %s is empty: name two network ACLs of the VPC, or set manage = yes",
+			blue ? "green" : "blue");
+	else if (blue && strcmp(config->nacl.blue, config->nacl.green) == 0)
+		complain(&place, "[nacl] blue and green are the same network ACL, %s: name two",
+			 config->nacl.blue);
+	else
+		return 0;
+	return -EINVAL;
+}
+
+static int check_push(const struct levee_config *config, const struct place *place)
+{
+	int ret = levee_config_check_nacl(config, place->name, place->errors);
+
+	if (!config->aws.enabled) {
+		complain(place, "[nacl] enabled = yes needs [aws] enabled = yes");
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
 int levee_config_validate(struct levee_config *config, const char *file, FILE *errors)
 {
 	const struct place place = { .name = file, .errors = errors };
@@ -1548,6 +1759,8 @@ int levee_config_validate(struct levee_config *config, const char *file, FILE *e
 			 config->detect.evaluate_every, bin);
 		ret = -EINVAL;
 	}
+	if (config->nacl.enabled && check_push(config, &place))
+		ret = -EINVAL;
 	return ret;
 }
 

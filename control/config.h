@@ -13,6 +13,7 @@
 
 #include <levee/shared.h>
 
+#include "control/policy/nacl_plan.h"
 #include "dataplane/prefix.h"
 
 #define LEVEE_CONFIG_PATH "/etc/levee/levee.conf"
@@ -78,6 +79,24 @@ struct levee_config {
 		char *log_group;
 		char *log_stream;
 	} aws;
+	struct { /* [nacl]; "" is not set */
+		bool enabled;
+		char *vpc;
+		struct levee_words subnets;
+		char *blue; /* "", as green, if manage */
+		char *green;
+		bool manage;
+		uint64_t budget; /* ingress rules per family */
+		char *numbers;
+		struct levee_nacl_range range; /* of numbers */
+		uint64_t mask4;
+		uint64_t mask6;
+		enum levee_nacl_action action;
+		uint64_t min_interval; /* [s] */
+		uint64_t verify_every; /* [s] */
+		uint64_t settle;       /* [s] */
+		bool merge;
+	} nacl;
 	struct {	    /* [state] */
 		char *file; /* "": keep nothing */
 	} state;
@@ -92,7 +111,7 @@ struct levee_config_kind;
 struct levee_config_key {
 	const char *section;
 	const char *name;
-	const char *type;  /* "words", "choice", "path", "text", "integer", "number" */
+	const char *type;  /* "words", "choice", "yes/no", "path", "text", "integer", "number" */
 	const char *unit;  /* "s", "packets/bin", "" */
 	const char *value; /* default, as it would stand in the file */
 	const char *range; /* accepted values, in words: "1 to 86400" */
@@ -129,6 +148,9 @@ int levee_config_read_stream(struct levee_config *config, FILE *in, const char *
 
 /** What only shows when all keys are known (window a multiple of bin, ...). As above. */
 int levee_config_validate(struct levee_config *config, const char *path, FILE *errors);
+
+/** Does [nacl] name a pair, as a push needs it? \return 0; -EINVAL, said as above */
+int levee_config_check_nacl(const struct levee_config *config, const char *path, FILE *errors);
 
 /** Set one key from text, as `--set section.key=value` and tests do. \return 0; -EINVAL, said */
 int levee_config_set(struct levee_config *config, const char *section, const char *name,
