@@ -1120,7 +1120,7 @@ static const struct levee_config_key keys[] = {
 	{
 		"nacl", "green", "text", "", "",
 		"acl- and 8 or 17 hexadecimal digits, or nothing",
-		"The other one.",
+		"The other one: one of the two is in force, the other is prepared.",
 		.kind = &one_text, AT(nacl.green), .word = check_acl,
 	},
 	{
@@ -1154,7 +1154,7 @@ static const struct levee_config_key keys[] = {
 	{
 		"nacl", "mask6", "integer", "bits", "64",
 		"16 to 128",
-		"The same for IPv6.",
+		"The same for IPv6: 64 is what one site usually has.",
 		.kind = &integer, AT(nacl.mask6), .min = 16, .max = 128,
 	},
 	{
