@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The commands themselves: each reads its options and calls what does the work. */
+#include "control/cli/cmd_aws.h"
 #include "control/cli/command.h"
 #include "control/cli/config_args.h"
 
@@ -394,6 +395,10 @@ const struct levee_command levee_commands[] = {
 	  "and\n"
 	  "the next `levee run` attaches anew with the blocks that have not expired by then.",
 	  detach_options, detach },
+	{ "aws whoami", "", "who AWS takes this instance for, and where its credentials are from",
+	  "Looks for credentials in the order of the AWS CLI, asks STS whose they are, and prints\n"
+	  "account, role, the provider that answered, region and endpoint. Never a secret.",
+	  levee_whoami_options, levee_cmd_whoami },
 	{ "version", "", "version, and what is built in",
 	  "Prints the version, the data paths that are "
 	  "built in, and the libraries in use.",
