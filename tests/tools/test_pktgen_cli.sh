@@ -62,7 +62,7 @@ check 'a number out of range is told with its range' ended 2 '--packets 0: accep
 run --pcap "$work/p" --flood "$demo"
 check 'an option that would do nothing is a usage error' ended 2 'do nothing with --pcap'
 run --interface lo --rate 5000 "$demo"
-check 'a rate without live is a usage error' ended 2 '--rate goes with --live only'
+check 'a rate without live is a usage error' ended 2 '--rate goes with --live and --kernel only'
 run --pcap "$work/p" /nonexistent.ini
 check 'a scenario that is not there is a usage error' ended 2 'cannot read the scenario'
 run --pcap /nonexistent/p "$demo"
@@ -88,6 +88,67 @@ run --pcap "$work/2.pcap" --duration 5 --json "$demo"
 check 'a duration cuts the scenario short' [ "$(json packets)" -lt 40000 -a "$(json packets)" -gt 10000 ]
 run --pcap "$work/2.pcap" --truth "$work/truth.csv" --start-time 1000000000 --packets 100 "$demo"
 check 'a start time moves the bins' grep -q '^1000000000,' "$work/truth.csv"
+
+run --pcap "$work/2.pcap" --scale 0.1 --json "$demo"
+check 'a scale multiplies every rate' eval '[ "$(json packets)" -lt 30000 -a "$(json packets)" -gt 26000 ]'
+run --pcap "$work/2.pcap" --times "$work/times.csv" --above 2500 "$demo"
+check 'times say of flooders when they crossed the line, and of clients that they did not' \
+	eval 'awk -F, "NR > 1 && (\$3 == 1) != (\$5 != \"\") { bad = 1 }
+		\$3 == 1 { n++; if (\$5 < 1767225608.5e9 || \$5 > 1767225609e9) bad = 1 }
+		END { exit bad || n != 6 || NR != 367 }" "$work/times.csv"'
+
+# ---- the kernel's generator -----------------------------------------------------------------------
+
+# Its module is rare, so what is written is looked at, in a directory that stands in for its own.
+mkdir "$work/proc"
+touch "$work/proc/kpktgend_0" "$work/proc/kpktgend_1"
+cat >"$work/kernel.ini" <<-END
+	[scenario]
+	duration = 5
+	destination = 192.0.2.10
+	[few]
+	prefix = 203.0.113.0/24
+	sources = 7
+	rate = 1000
+	protocols = udp
+	vlan = 10 20
+	[spoofed]
+	prefix = 100.64.0.0/16
+	spoofed = yes
+	rate = 3000
+	protocols = udp
+	source_port = 53
+	size = imix
+END
+wrote() { grep -qxF -- "$2" "$work/proc/$1"; }
+run --kernel lo --proc "$work/proc" --ramp-up 0 "$work/kernel.ini"
+check 'a rehearsal of the kernel generator writes and says that nothing was sent' \
+	ended 0 'nothing was sent'
+check 'populations are dealt to its threads' eval 'wrote kpktgend_0 "add_device lo@0" &&
+	wrote kpktgend_1 "add_device lo@1" && [ "$(head -n 1 "$work/proc/kpktgend_1")" = rem_device_all ] &&
+	[ "$(cat "$work/proc/pgctrl")" = start ]'
+check 'sources, ports, tags and rate are those of the scenario' eval '
+	wrote lo@0 "src_min 203.0.113.1" && wrote lo@0 "src_max 203.0.113.7" &&
+	wrote lo@0 "dst_min 192.0.2.10" && wrote lo@0 "ratep 7000" && wrote lo@0 "pkt_size 60" &&
+	wrote lo@0 "vlan_id 20" && wrote lo@0 "svlan_id 10" && wrote lo@0 "flag UDPSRC_RND" &&
+	wrote lo@0 "clone_skb 0" && wrote lo@0 "count 0" && wrote lo@0 "udp_dst_min 443"'
+check 'spoofed sources end before one comes back' eval '
+	wrote lo@1 "src_min 100.64.0.0" && wrote lo@1 "src_max 100.64.255.255" &&
+	wrote lo@1 "count 65536" && wrote lo@1 "udp_src_max 53" &&
+	wrote lo@1 "imix_weights 60,7 590,4 1514,1"'
+rm "$work"/proc/lo@*
+run --kernel lo --proc "$work/proc" --rate 20000 --packets 1000 --ramp-up 0 "$work/kernel.ini"
+check 'rate and number are shared by the rates' eval 'wrote lo@0 "ratep 14000" &&
+	wrote lo@0 "count 700" && wrote lo@1 "ratep 6000" && wrote lo@1 "count 300"'
+run --kernel lo --proc "$work/proc" "$demo"
+check 'what the kernel generator cannot send is refused with the remedy' \
+	ended 1 'distribution = constant'
+run --kernel lo --proc "$work/nowhere" "$work/kernel.ini"
+check 'a kernel without its generator is told what to do' ended 1 'modprobe pktgen'
+run --kernel no-such-if --proc "$work/proc" "$work/kernel.ini"
+check 'the kernel generator needs an interface, too' ended 2 'no-such-if: No such device'
+run --pcap "$work/p" --proc "$work/proc" "$demo"
+check 'its directory without it is a usage error' ended 2 '--proc goes with --kernel only'
 
 # ---- the refusal --------------------------------------------------------------------------------
 

@@ -125,7 +125,7 @@ static void assert_same_rows(const struct rows *a, const struct rows *b)
 /* Run a scenario into a pcap file and compare it with its truth. \return packets */
 static uint64_t compare_truth(const struct pktgen_scenario *s, uint8_t bits6, uint64_t max_packets)
 {
-	struct pktgen_truth_params params = { tmpfile(), bits6, false };
+	struct pktgen_truth_params params = { .csv = tmpfile(), .source6_bits = bits6 };
 	struct pktgen_run run = { .scenario = s,
 				  .stop = &never,
 				  .max_packets = max_packets,
@@ -214,7 +214,7 @@ static void a_run_that_is_cut_short_has_the_truth_of_what_was_sent(void **state)
 
 static struct pktgen_truth *open_truth(const struct pktgen_scenario *s, FILE *csv, bool sum)
 {
-	struct pktgen_truth_params params = { csv, 64, sum };
+	struct pktgen_truth_params params = { .csv = csv, .source6_bits = 64, .sum_spoofed = sum };
 	struct pktgen_truth *t = NULL;
 	const char *why = NULL;
 
@@ -332,7 +332,7 @@ static void rounds_count_as_the_same_packets_one_by_one(void **state)
 
 static void what_cannot_be_told_apart_is_refused_with_the_reason(void **state)
 {
-	struct pktgen_truth_params params = { NULL, 96, false };
+	struct pktgen_truth_params params = { .source6_bits = 96 };
 	struct pktgen_truth *t = NULL;
 	struct pktgen_scenario s;
 	const char *why = NULL;
@@ -376,6 +376,57 @@ static void a_full_disk_is_an_error_of_the_pcap(void **state)
 	pktgen_scenario_clear(&s);
 }
 
+static void times_are_those_of_the_first_packet_and_of_the_crossing(void **state)
+{
+	struct pktgen_truth_params params = { .source6_bits = 64, .times = tmpfile(), .above = 2 };
+	struct pktgen_scenario s;
+	struct pktgen_truth *t = NULL;
+	const char *why = NULL;
+	char text[512] = "";
+
+	(void)state;
+	assert_non_null(params.times);
+	read_good(&s, PLAIN);
+	assert_int_equal(pktgen_truth_new(&t, &s, &params, &why), 0);
+	/* Source 0 has two packets in a bin twice, source 1 three in one. */
+	for (uint64_t i = 0; i < 4; i++)
+		pktgen_truth_add(t, (100 + 5 * i) * SECOND_NS, 0, 0, 60);
+	for (uint64_t i = 0; i < 4; i++)
+		pktgen_truth_add(t, (120 + i) * SECOND_NS, 0, 1, 60);
+	pktgen_truth_add(t, 125 * SECOND_NS, 1, 0, 60); /* spoofed: not in it */
+	assert_int_equal(pktgen_truth_finish(t), 0);
+	assert_int_equal(pktgen_truth_finish(t), 0); /* and not a second time */
+	rewind(params.times);
+	assert_true(fread(text, 1, sizeof(text) - 1, params.times) > 0);
+	assert_string_equal(text, "source,population,flooder,first_unix_ns,crossed_unix_ns\n"
+				  "203.0.113.1,a,0,100000000000,\n"
+				  "203.0.113.2,a,0,120000000000,122000000000\n");
+	pktgen_truth_free(&t);
+	pktgen_scenario_clear(&s);
+	fclose(params.times);
+}
+
+static void what_the_kernels_generator_sent_is_read_from_its_file(void **state)
+{
+	/* As Documentation/networking/pktgen.rst shows it. */
+	static const char *const text =
+		"Params: count 100000  min_pkt_size: 60  max_pkt_size: 60\n"
+		"Current:\n"
+		"     pkts-sofar: 99341  errors: 39664\n"
+		"     started: 1253617835936266us  stopped: 1253617836071563us idle: 28us\n"
+		"Result: OK: 135296(c135268+d28) usec, 99341 (60byte,0frags)\n";
+	uint64_t sent = 7;
+
+	(void)state;
+	assert_int_equal(pktgen_kernel_sent(text, &sent), 0);
+	assert_int_equal(sent, 99341);
+	assert_int_equal(pktgen_kernel_sent("", &sent), -EBADMSG);
+	assert_int_equal(pktgen_kernel_sent("pkts-sofar: ", &sent), -EBADMSG);
+	assert_int_equal(pktgen_kernel_sent("pkts-sofar: -1", &sent), -EBADMSG);
+	assert_int_equal(pktgen_kernel_sent("pkts-sofar: 99999999999999999999", &sent), -EBADMSG);
+	assert_int_equal(sent, 99341);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +439,8 @@ int main(void)
 		cmocka_unit_test(spoofed_sources_can_be_summed_in_one_row),
 		cmocka_unit_test(rounds_count_as_the_same_packets_one_by_one),
 		cmocka_unit_test(what_cannot_be_told_apart_is_refused_with_the_reason),
+		cmocka_unit_test(times_are_those_of_the_first_packet_and_of_the_crossing),
+		cmocka_unit_test(what_the_kernels_generator_sent_is_read_from_its_file),
 		cmocka_unit_test(a_full_disk_is_an_error_of_the_truth),
 		cmocka_unit_test(a_full_disk_is_an_error_of_the_pcap),
 	};

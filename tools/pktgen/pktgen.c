@@ -26,15 +26,18 @@
 #define FLOOD_RAMP_S   1.0
 #define SECONDS_MAX    604800.0
 #define SUMMARY_SCHEMA 1
+#define ABOVE	       12000 /* packets a minute: [detect] min_packets of levee */
+#define PROC	       "/proc/net/pktgen"
 
 /* ---- options ---------------------------------------------------------------------------------- */
 
 struct options {
-	const char *scenario, *pcap, *interface, *live, *namespace, *truth;
+	const char *scenario, *pcap, *interface, *live, *kernel, *proc;
+	const char *namespace, *truth, *times;
 	bool sum_spoofed, json, flood, check, keys, own, help, ramp_given;
 	unsigned int source6_bits;
-	uint64_t start_unix_s, packets;
-	double speed, rate, ramp_s, duration_s;
+	uint64_t start_unix_s, packets, above;
+	double speed, scale, rate, ramp_s, duration_s;
 	size_t overrides_n;
 	const char *overrides[OVERRIDES_MAX];
 	char seed[40];
@@ -42,7 +45,8 @@ struct options {
 
 static void print_help(FILE *out)
 {
-	fputs("usage: levee-pktgen --pcap FILE | --interface IF | --live IF [OPTION...] SCENARIO\n"
+	fputs("usage: levee-pktgen --pcap FILE | --interface IF | --live IF | --kernel IF\n"
+	      "                    [OPTION...] SCENARIO\n"
 	      "       levee-pktgen --check SCENARIO\n"
 	      "\n"
 	      "Makes the traffic of a scenario file and says what it was.\n\n",
@@ -122,6 +126,10 @@ static int take_number(struct options *o, const struct pktgen_option *row, const
 		return integer(row->name, value, 0, 4102444800, &o->start_unix_s);
 	case OPT_PACKETS:
 		return integer(row->name, value, 1, UINT64_MAX, &o->packets);
+	case OPT_ABOVE:
+		return integer(row->name, value, 0, UINT64_MAX, &o->above);
+	case OPT_SCALE:
+		return number(row->name, value, 1e-6, 1e6, &o->scale);
 	case OPT_SPEED:
 		return number(row->name, value, 0.001, 1e6, &o->speed);
 	case OPT_RATE:
@@ -145,6 +153,15 @@ static int take_option(struct options *o, const struct pktgen_option *row, const
 		break;
 	case OPT_LIVE:
 		o->live = value;
+		break;
+	case OPT_KERNEL:
+		o->kernel = value;
+		break;
+	case OPT_PROC:
+		o->proc = value;
+		break;
+	case OPT_TIMES:
+		o->times = value;
 		break;
 	case OPT_NAMESPACE:
 		o->namespace = value;
@@ -186,20 +203,29 @@ static int take_option(struct options *o, const struct pktgen_option *row, const
 
 static int check_options(const struct options *o)
 {
-	int outputs = !!o->pcap + !!o->interface + !!o->live;
+	int outputs = !!o->pcap + !!o->interface + !!o->live + !!o->kernel;
 
 	if (o->help || o->keys)
 		return 0;
 	if (!o->scenario)
 		return usage("no scenario; name a file, such as tools/scenarios/demo.ini");
 	if (o->check ? outputs > 0 : outputs != 1)
-		return usage("say one of --pcap FILE, --interface IF, --live IF, --check");
+		return usage("say one of --pcap FILE, --interface IF, --live IF, --kernel IF, "
+			     "--check");
 	if (o->pcap && (o->namespace || o->flood || o->ramp_given || o->speed > 0))
 		return usage("--namespace, --flood, --ramp-up and --speed do nothing with --pcap");
-	if (!o->interface && (o->flood || o->speed > 0))
-		return usage("--flood and --speed go with --interface only");
-	if (!o->live && o->rate > 0)
-		return usage("--rate goes with --live only; `rate` in the scenario is the rest's");
+	if (!o->interface && o->speed > 0)
+		return usage("--speed goes with --interface only");
+	if (!o->interface && !o->kernel && o->flood)
+		return usage("--flood goes with --interface and --kernel only");
+	if (!o->live && !o->kernel && o->rate > 0)
+		return usage("--rate goes with --live and --kernel only; `rate` in the scenario, "
+			     "or --scale, is the rest's");
+	if (!o->kernel && o->proc)
+		return usage("--proc goes with --kernel only");
+	if (o->kernel && o->times)
+		return usage("--kernel does not say when a source began; --times goes with the "
+			     "others");
 	return 0;
 }
 
@@ -212,6 +238,8 @@ static int parse_options(struct options *o, int argc, char **argv)
 	o->source6_bits = 64;
 	o->start_unix_s = START_UNIX_S;
 	o->packets = UINT64_MAX;
+	o->above = ABOVE;
+	o->scale = 1;
 	o->duration_s = SECONDS_MAX;
 	for (size_t i = 0; i < PKTGEN_OPTIONS; i++)
 		longs[i] = (struct option){ pktgen_options[i].name, pktgen_options[i].value != NULL,
@@ -249,7 +277,7 @@ static int allow_target(const struct options *o, const char *name)
 
 static int enter_and_allow(const struct options *o)
 {
-	const char *name = o->interface ? o->interface : o->live;
+	const char *name = o->interface ? o->interface : o->live ? o->live : o->kernel;
 	int ret;
 
 	if (o->namespace) {
@@ -279,10 +307,11 @@ static void print_json(const struct pktgen_run *run, bool stopped)
 
 	printf("{\"schema\": %d, \"scenario\": \"%s\", \"seed\": %" PRIu64 ", \"packets\": %" PRIu64
 	       ", \"bytes\": %" PRIu64 ", \"seconds\": %.6f, \"stopped\": %s, \"retries\": %" PRIu64
-	       ", \"lag_ms\": %.3f, \"not_taken\": %" PRIu64 ", \"populations\": [",
+	       ", \"lag_ms\": %.3f, \"not_taken\": %" PRIu64
+	       ", \"rehearsed\": %s, \"populations\": [",
 	       SUMMARY_SCHEMA, s->name, s->seed, run->packets, bytes_of(run), run->seconds,
-	       stopped ? "true" : "false", run->retries, (double)run->lag_ns * 1e-6,
-	       run->not_taken);
+	       stopped ? "true" : "false", run->retries, (double)run->lag_ns * 1e-6, run->not_taken,
+	       run->rehearsed ? "true" : "false");
 	for (size_t i = 0; i < s->n; i++) {
 		const struct pktgen_total *total = pktgen_truth_total(run->truth, i);
 
@@ -317,6 +346,9 @@ static void print_plain(const struct pktgen_run *run, bool stopped)
 	if (run->lag_ns > 10000000U)
 		printf("at worst %.0f ms late: this machine cannot send that fast\n",
 		       (double)run->lag_ns * 1e-6);
+	if (run->rehearsed)
+		printf("%s is not the kernel's: the commands stand there, nothing was sent\n",
+		       run->proc);
 	if (run->not_taken)
 		printf("%" PRIu64 " frames found the receiver's ring full; the truth has them as "
 		       "sent\n",
@@ -368,19 +400,21 @@ static int run_output(struct pktgen_run *run, const struct options *o)
 		ret = pktgen_output_pcap(run, o->pcap);
 	else if (o->interface)
 		ret = pktgen_output_interface(run, o->interface);
-	else
+	else if (o->live)
 		ret = pktgen_output_live(run, o->live);
+	else
+		ret = pktgen_output_kernel(run, o->kernel);
 	/* Also after a failure: what was sent was sent. */
 	finished = pktgen_truth_finish(run->truth);
 	if (ret == 0 && finished < 0)
-		ret = pktgen_fail(run, finished, "cannot write %s: %s", o->truth,
-				  strerror(-finished));
+		ret = pktgen_fail(run, finished, "cannot write the truth: %s", strerror(-finished));
 	return ret;
 }
 
-static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE *csv)
+static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE *csv, FILE *times)
 {
-	struct pktgen_truth_params params = { csv, o->source6_bits, o->sum_spoofed };
+	struct pktgen_truth_params params = { csv, o->source6_bits, o->sum_spoofed, times,
+					      o->above };
 	struct pktgen_run run = {
 		.scenario = s,
 		.stop = &stop,
@@ -389,10 +423,11 @@ static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE
 		.start_unix_ns = o->start_unix_s * 1000000000U,
 		.speed = o->speed > 0 ? o->speed : 1,
 		.flood = o->flood,
-		.ramp_s = o->ramp_given		? o->ramp_s
-			  : o->flood || o->live ? FLOOD_RAMP_S
-						: 0,
+		.ramp_s = o->ramp_given			     ? o->ramp_s
+			  : o->flood || o->live || o->kernel ? FLOOD_RAMP_S
+							     : 0,
 		.rate = o->rate,
+		.proc = o->proc ? o->proc : PROC,
 	};
 	const char *why = "no memory";
 	int ret = pktgen_truth_new(&run.truth, s, &params, &why);
@@ -412,25 +447,42 @@ static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE
 	return ret < 0 || fflush(stdout) != 0;
 }
 
+/* \return 0, and NULL for no path; -errno, said */
+static int open_csv(const char *path, FILE **out)
+{
+	*out = path ? fopen(path, "we") : NULL;
+	if (path && !*out)
+		return usage("cannot write %s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* \return the exit code */
+static int close_csv(const char *path, FILE *csv)
+{
+	if (!csv || fclose(csv) == 0)
+		return 0;
+	usage("cannot write %s: %s", path, strerror(errno));
+	return 1;
+}
+
 static int run_with_truth(const struct options *o, struct pktgen_scenario *s)
 {
-	FILE *csv = NULL;
-	int code;
+	FILE *csv = NULL, *times = NULL;
+	int code = 1;
 
-	if (o->truth) {
-		csv = fopen(o->truth, "we");
-		if (!csv) {
-			usage("cannot write %s: %s", o->truth, strerror(errno));
-			return 1;
-		}
+	if (open_csv(o->truth, &csv) == 0 && open_csv(o->times, &times) == 0) {
+		catch_signals();
+		code = run_scenario(o, s, csv, times);
 	}
-	catch_signals();
-	code = run_scenario(o, s, csv);
-	if (csv && fclose(csv) != 0 && code == 0) {
-		usage("cannot write %s: %s", o->truth, strerror(errno));
-		code = 1;
-	}
+	code |= close_csv(o->truth, csv);
+	code |= close_csv(o->times, times);
 	return code;
+}
+
+static void scale_rates(struct pktgen_scenario *s, double scale)
+{
+	for (size_t i = 0; i < s->n; i++)
+		s->population[i].rate *= scale;
 }
 
 int main(int argc, char **argv)
@@ -454,6 +506,7 @@ int main(int argc, char **argv)
 		goto cleanup;
 	if (o.pcap && o.duration_s < s.duration_s)
 		s.duration_s = o.duration_s;
+	scale_rates(&s, o.scale);
 	if (o.check) {
 		print_expected(&s);
 		code = 0;

@@ -15,6 +15,12 @@ struct slot {
 	bool ever; /* it sent before, perhaps in an earlier bin */
 };
 
+/* When a source began, and when it crossed the line; 0: not yet. */
+struct moment {
+	uint64_t first_ns;
+	uint64_t crossed_ns;
+};
+
 /*
  * Counts of one population. Sources have slots; several IPv6 sources of one prefix share a slot
  * (slot_of). Spoofed sources have none: each sends once, so a list of lengths says it all.
@@ -25,9 +31,10 @@ struct book {
 	uint64_t slots; /* 0: spoofed, one row for each source */
 	bool summed;	/* spoofed, one row for all; slot 0 is that */
 	struct slot *slot;
-	uint32_t *slot_of;   /* NULL: source k has slot k; or all have slot 0, if slots is 1 */
-	uint64_t *first_of;  /* a source of each slot; NULL: slot k is source k */
-	uint64_t once_first; /* the spoofed source that once[0] is about */
+	struct moment *moment; /* NULL: not wanted, or spoofed */
+	uint32_t *slot_of;     /* NULL: source k has slot k; or all have slot 0, if slots is 1 */
+	uint64_t *first_of;    /* a source of each slot; NULL: slot k is source k */
+	uint64_t once_first;   /* the spoofed source that once[0] is about */
 	uint64_t once_n, once_room;
 	uint16_t *once; /* frame lengths */
 };
@@ -122,7 +129,9 @@ static int open_book(struct pktgen_truth *t, size_t index, const char **why)
 	if (ret < 0 || b->slots == 0)
 		return ret;
 	b->slot = calloc(b->slots, sizeof(*b->slot));
-	return b->slot ? 0 : -ENOMEM;
+	if (b->slot && t->params.times && !p->spoofed)
+		b->moment = calloc(b->slots, sizeof(*b->moment));
+	return b->slot && (b->moment || !t->params.times || p->spoofed) ? 0 : -ENOMEM;
 }
 
 int pktgen_truth_new(struct pktgen_truth **out, const struct pktgen_scenario *scenario,
@@ -147,6 +156,8 @@ int pktgen_truth_new(struct pktgen_truth **out, const struct pktgen_scenario *sc
 	}
 	if (params->csv)
 		fputs("bin_unix_s,population,source,packets,bytes,flooder\n", params->csv);
+	if (params->times)
+		fputs("source,population,flooder,first_unix_ns,crossed_unix_ns\n", params->times);
 	*out = t;
 	return 0;
 fail:
@@ -162,6 +173,7 @@ void pktgen_truth_free(struct pktgen_truth **truth)
 		return;
 	for (size_t i = 0; t->book && i < t->n; i++) {
 		free(t->book[i].slot);
+		free(t->book[i].moment);
 		free(t->book[i].slot_of);
 		free(t->book[i].first_of);
 		free(t->book[i].once);
@@ -251,6 +263,36 @@ static int enter_bin(struct pktgen_truth *t, uint64_t unix_ns)
 	return ret;
 }
 
+static void write_times(const struct pktgen_truth *t, size_t index)
+{
+	const struct pktgen_population *p = &t->scenario->population[index];
+	const struct book *b = &t->book[index];
+	char text[LEVEE_PREFIX_TEXT];
+
+	for (uint64_t i = 0; b->moment && i < b->slots; i++) {
+		const struct moment *m = &b->moment[i];
+
+		if (m->first_ns == 0)
+			continue;
+		fprintf(t->params.times, "%s,%s,%d,%" PRIu64 ",",
+			name_source(t, b, name_of(b, i), text), p->name, p->flooder, m->first_ns);
+		if (m->crossed_ns)
+			fprintf(t->params.times, "%" PRIu64, m->crossed_ns);
+		fputc('\n', t->params.times);
+	}
+}
+
+static int finish_times(struct pktgen_truth *t)
+{
+	errno = 0;
+	for (size_t i = 0; i < t->n; i++)
+		write_times(t, i);
+	if (fflush(t->params.times) != 0 || ferror(t->params.times))
+		return errno ? -errno : -EIO;
+	t->params.times = NULL; /* once */
+	return 0;
+}
+
 int pktgen_truth_finish(struct pktgen_truth *t)
 {
 	int ret = close_bin(t);
@@ -259,6 +301,8 @@ int pktgen_truth_finish(struct pktgen_truth *t)
 	t->bin_end_ns = 0;
 	if (t->params.csv && fflush(t->params.csv) != 0)
 		ret = -errno;
+	if (ret == 0 && t->params.times)
+		ret = finish_times(t);
 	return ret;
 }
 
@@ -288,7 +332,17 @@ static int add_once(struct book *b, uint64_t n, uint32_t bytes, bool keep)
 	return 0;
 }
 
-static void add_slot(struct book *b, uint64_t source, uint64_t n, uint32_t bytes)
+static void note_moment(const struct pktgen_truth *t, struct moment *m, uint64_t packets,
+			uint64_t unix_ns)
+{
+	if (!m->first_ns)
+		m->first_ns = unix_ns;
+	if (!m->crossed_ns && packets > t->params.above)
+		m->crossed_ns = unix_ns;
+}
+
+static void add_slot(struct pktgen_truth *t, struct book *b, uint64_t unix_ns, uint64_t source,
+		     uint64_t n, uint32_t bytes)
 {
 	struct slot *slot;
 
@@ -300,11 +354,15 @@ static void add_slot(struct book *b, uint64_t source, uint64_t n, uint32_t bytes
 	}
 	if (b->slot_of)
 		source = b->slot_of[source];
-	slot = &b->slot[b->slots == 1 ? 0 : source];
+	if (b->slots == 1)
+		source = 0;
+	slot = &b->slot[source];
 	slot->packets += n;
 	slot->bytes += n * bytes;
 	b->total.sources += !slot->ever;
 	slot->ever = true;
+	if (b->moment)
+		note_moment(t, &b->moment[source], slot->packets, unix_ns);
 }
 
 int pktgen_truth_add(struct pktgen_truth *t, uint64_t unix_ns, uint32_t population, uint64_t source,
@@ -318,7 +376,7 @@ int pktgen_truth_add(struct pktgen_truth *t, uint64_t unix_ns, uint32_t populati
 	b->total.packets++;
 	b->total.bytes += bytes;
 	if (b->slots > 0)
-		add_slot(b, source, 1, bytes);
+		add_slot(t, b, unix_ns, source, 1, bytes);
 	else if (add_once(b, 1, bytes, t->params.csv != NULL) < 0)
 		ret = -ENOMEM;
 	return ret;
@@ -340,12 +398,12 @@ int pktgen_truth_add_round(struct pktgen_truth *t, uint64_t unix_ns, uint32_t po
 		if (add_once(b, n, bytes, t->params.csv != NULL) < 0)
 			ret = -ENOMEM;
 	} else if (p->spoofed) {
-		add_slot(b, 0, n, bytes);
+		add_slot(t, b, unix_ns, 0, n, bytes);
 	} else {
 		for (uint64_t i = 0; i < p->sources && (each || i < more); i++) {
 			uint64_t packets = each + (i < more);
 
-			add_slot(b, (first + i) % p->sources, packets, bytes);
+			add_slot(t, b, unix_ns, (first + i) % p->sources, packets, bytes);
 		}
 	}
 	return ret;

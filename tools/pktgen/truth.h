@@ -4,7 +4,12 @@
  *
  *	bin_unix_s,population,source,packets,bytes,flooder
  *
- * written when the bin is over; sources as levee prints them.
+ * written when the bin is over; sources as levee prints them. And, if asked, when each source sent
+ * its first packet, and when it first had more than so many in one bin: a row each at the end,
+ *
+ *	source,population,flooder,first_unix_ns,crossed_unix_ns
+ *
+ * the last field empty if it never had. Spoofed sources, which send once, are not in it.
  */
 #ifndef PKTGEN_TRUTH_H
 #define PKTGEN_TRUTH_H
@@ -19,6 +24,8 @@ struct pktgen_truth_params {
 	FILE *csv;		   /* NULL: only totals; stays the caller's */
 	unsigned int source6_bits; /* length of the prefix that counts as an IPv6 source */
 	bool sum_spoofed;	   /* one row "*" a bin for spoofed sources, not one for each */
+	FILE *times;		   /* NULL: not wanted; stays the caller's */
+	uint64_t above;		   /* packets in a bin that a source crosses */
 };
 
 /* What a population sent in all. */
@@ -51,7 +58,7 @@ int pktgen_truth_add(struct pktgen_truth *truth, uint64_t unix_ns, uint32_t popu
 int pktgen_truth_add_round(struct pktgen_truth *truth, uint64_t unix_ns, uint32_t population,
 			   uint64_t first, uint64_t n, uint32_t bytes);
 
-/** Write the bin that is open. \return 0; -errno of the file */
+/** Write the bin that is open, and the times. \return 0; -errno of a file */
 int pktgen_truth_finish(struct pktgen_truth *truth);
 
 /** Valid as long as the truth. */
