@@ -230,6 +230,8 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 	c->running = (struct levee_account){ 0 };
 	c->closed_sources = levee_bin_sources(c->bin);
 	c->closed_folded = levee_bin_folded(c->bin);
+	if (c->on_close)
+		c->on_close(c->ctx, c->bin, start_s, parts);
 	if (parts > 1) {
 		levee_warning("the bin of %lld stands for %u: nobody closed them in time; each "
 			      "source's packets are divided evenly",

@@ -54,7 +54,10 @@ struct levee_controller {
 	struct levee_store *store;  /* not owned; NULL: nothing is kept */
 	struct levee_controller_options options;
 
-	/** Told of each evaluation, and of each change of a block. May be NULL. */
+	/** Told of the bin that closes before it is forgotten, of each evaluation, and of each
+	 * change of a block. May be NULL. */
+	void (*on_close)(void *ctx, const struct levee_bin *bin, int64_t start_s,
+			 unsigned int parts);
 	void (*on_report)(void *ctx, const struct levee_report *report);
 	void (*on_block)(void *ctx, enum levee_block_change change, const struct levee_block *block,
 			 const struct levee_policy_info *info);

@@ -16,19 +16,6 @@
 
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 
-/* ---- what the controller tells ------------------------------------------------------------ */
-
-static void on_report(void *ctx, const struct levee_report *report)
-{
-	levee_run_log_report(ctx, report);
-}
-
-static void on_block(void *ctx, enum levee_block_change change, const struct levee_block *block,
-		     const struct levee_policy_info *info)
-{
-	levee_run_log_block(ctx, change, block, info);
-}
-
 /* ---- one turn ---------------------------------------------------------------------------- */
 
 static int64_t bin_start_s(const struct levee_run *r)
@@ -38,6 +25,7 @@ static int64_t bin_start_s(const struct levee_run *r)
 
 static void complain_of_drain(struct levee_run *r, int ret, uint64_t now_ns)
 {
+	r->drain_failed = true;
 	if (levee_log_allowed(&r->drain_limit, LEVEE_LOG_ERROR, now_ns))
 		levee_error("counts could not be read: %s; packets and blocks in the kernel are "
 			    "not affected, and the next try is at the next bin",
@@ -68,6 +56,7 @@ static void close_bin(struct levee_run *r, struct levee_time *now)
 	ret = levee_controller_drain(&r->controller, bin_start_s(r));
 	if (!ret)
 		ret = levee_controller_close(&r->controller, ended_s, parts);
+	r->drain_failed = false;
 	if (ret)
 		complain_of_drain(r, ret, now->boot_ns);
 	levee_controller_evaluate(&r->controller, &bin_now);
@@ -159,9 +148,13 @@ static int turn(struct levee_run *r)
 		return ret;
 	if (event.type == LEVEE_DP_PRESSURE)
 		drain_early(r, &now);
-	else if (event.type == LEVEE_DP_SIGNAL)
+	else if (event.type == LEVEE_DP_SIGNAL && event.fd == r->signal_fd)
 		on_signal(r);
+	else if (event.type == LEVEE_DP_SIGNAL)
+		levee_run_serve(r);
 	on_time(r);
+	levee_dataplane_now(r->dp, &now);
+	levee_run_publish(r, &now);
 	return 0;
 }
 
@@ -306,8 +299,9 @@ static int open_controller(struct levee_run *r, const char *boot_id)
 	};
 	int ret = levee_controller_init(&r->controller, r->dp, r->store, &options);
 
-	r->controller.on_report = on_report;
-	r->controller.on_block = on_block;
+	r->controller.on_close = levee_run_on_close;
+	r->controller.on_report = levee_run_on_report;
+	r->controller.on_block = levee_run_on_block;
 	r->controller.ctx = r;
 	return ret;
 }
@@ -398,6 +392,11 @@ static int start(struct levee_run *r, const char *boot_id)
 	ret = open_data_path(r);
 	if (ret)
 		return ret;
+	ret = levee_run_open_board(r);
+	if (ret) {
+		levee_error("cannot set up the board: %s", strerror(-ret));
+		return ret;
+	}
 	ret = open_controller(r, boot_id);
 	if (ret) {
 		levee_error("cannot set up the controller: %s", strerror(-ret));
@@ -422,6 +421,8 @@ static int start(struct levee_run *r, const char *boot_id)
 	if (ret)
 		return ret;
 	ret = r->dp->ops->watch(r->dp, r->signal_fd);
+	if (!ret)
+		ret = r->dp->ops->watch(r->dp, levee_board_fd(r->board));
 	if (!ret)
 		say_started(r);
 	return ret;
@@ -461,6 +462,9 @@ int levee_run(const struct levee_config *config, const char *path)
 			     "themselves. `levee detach` takes the program off");
 	else if (r.dp && ret)
 		levee_error("stopped: %s", strerror(-ret));
+	if (r.board)
+		levee_board_close(r.board);
+	levee_run_close_board(&r);
 	levee_controller_clear(&r.controller);
 	levee_allowlist_clear(&r.automatic);
 	levee_allowlist_clear(&r.from_file);

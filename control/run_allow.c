@@ -19,6 +19,7 @@ static int apply_allowlist(struct levee_run *r)
 			    "before stays. Raise [data_path] rules",
 			    all.n, strerror(-ret));
 	levee_allowlist_clear(&all);
+	r->view.changed = true;
 	return ret;
 }
 
@@ -167,4 +168,45 @@ void levee_run_reread_allowlist(struct levee_run *r)
 {
 	reread_allow_file(r, true);
 	apply_allowlist(r);
+}
+
+static void copy_list(struct levee_snapshot *s, const struct levee_prefix *list, size_t n,
+		      enum levee_allow_origin origin)
+{
+	for (size_t i = 0; i < n; i++)
+		s->allowed[s->n_allowed++] = (struct levee_board_allowed){ .prefix = list[i],
+									   .origin = origin };
+}
+
+static int by_prefix(const void *a, const void *b)
+{
+	const struct levee_board_allowed *left = a, *right = b;
+	int order = levee_prefix_compare(&left->prefix, &right->prefix);
+
+	return order ? order : (int)left->origin - (int)right->origin;
+}
+
+/* Is it one of [allow] prefixes? The others of r->automatic are automatic. */
+static bool is_configured(const struct levee_config *config, const struct levee_prefix *prefix)
+{
+	for (size_t i = 0; i < config->allow.prefixes.n; i++)
+		if (!levee_prefix_compare(&config->allow.parsed[i], prefix))
+			return true;
+	return false;
+}
+
+int levee_run_copy_allowlist(const struct levee_run *r, struct levee_snapshot *s)
+{
+	size_t n = r->automatic.n + r->from_file.n;
+
+	s->allowed = calloc(n + 1, sizeof(*s->allowed));
+	if (!s->allowed)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->automatic.n; i++)
+		copy_list(s, &r->automatic.list[i], 1,
+			  is_configured(r->config, &r->automatic.list[i]) ? LEVEE_ALLOW_CONFIG
+									  : LEVEE_ALLOW_AUTOMATIC);
+	copy_list(s, r->from_file.list, r->from_file.n, LEVEE_ALLOW_FILE);
+	qsort(s->allowed, s->n_allowed, sizeof(*s->allowed), by_prefix);
+	return 0;
 }

@@ -8,11 +8,39 @@
 
 #include <time.h>
 
+#include "control/board.h"
 #include "control/controller.h"
 #include "control/detect/binclock.h"
 #include "control/log.h"
 #include "control/run.h"
 #include "dataplane/xdp/xdp.h"
+
+/* A bin that this process closed. */
+struct levee_run_bin {
+	int64_t start_s;
+	struct levee_account account;
+	size_t sources;
+	uint64_t folded;
+};
+
+/* What snapshots are made of and nobody else keeps. */
+struct levee_run_view {
+	struct levee_time started;
+	bool changed; /* since the last snapshot */
+	uint64_t published_ns;
+	struct levee_evaluation evaluation; /* the latest */
+	struct levee_time evaluated;
+	uint64_t evaluations;
+	size_t findings_allowed;
+	struct levee_account total; /* of all closed bins */
+	int64_t last_bin_s;
+	uint64_t bins_closed;
+	uint64_t bins_late;
+	struct levee_run_bin *closed; /* a ring */
+	size_t n_closed, room_closed, next_closed;
+	struct levee_board_source *top; /* of the last bin, largest first; LEVEE_BOARD_TOP */
+	size_t n_top;
+};
 
 struct levee_run {
 	const struct levee_config *config;
@@ -20,6 +48,8 @@ struct levee_run {
 	struct levee_store *store;
 	struct levee_controller controller;
 	struct levee_binclock clock;
+	struct levee_board *board;
+	struct levee_run_view view;
 	uint64_t next_evaluation_ns; /* boot time; LEVEE_NEVER: only at a bin's close */
 
 	struct levee_allowlist
@@ -30,6 +60,7 @@ struct levee_run {
 	bool automatic_failed;		  /* said already */
 
 	struct levee_log_limit drain_limit;
+	bool drain_failed; /* the last one */
 	int state_lock_fd; /* closed after the store: a close drops SQLite's own locks */
 	int signal_fd;
 	bool stop;
@@ -54,5 +85,30 @@ void levee_run_refresh_allowlist(struct levee_run *r);
 
 /** Read the file again, changed or not, and put all lists in force. */
 void levee_run_reread_allowlist(struct levee_run *r);
+
+/** The lists in force, with where each prefix comes from, for a snapshot. \return 0; -ENOMEM */
+int levee_run_copy_allowlist(const struct levee_run *r, struct levee_snapshot *s);
+
+/* ---- run_board.c ------------------------------------------------------------------------- */
+
+int levee_run_open_board(struct levee_run *r);
+void levee_run_close_board(struct levee_run *r);
+
+/** At the end of each turn: a new snapshot, if something has changed or somebody looks. */
+void levee_run_publish(struct levee_run *r, const struct levee_time *now);
+
+/** Carry out what other threads asked for. */
+void levee_run_serve(struct levee_run *r);
+
+/** Hooks of the controller. */
+void levee_run_on_close(void *ctx, const struct levee_bin *bin, int64_t start_s,
+			unsigned int parts);
+void levee_run_on_report(void *ctx, const struct levee_report *report);
+void levee_run_on_block(void *ctx, enum levee_block_change change, const struct levee_block *block,
+			const struct levee_policy_info *info);
+
+/* ---- run_request.c ----------------------------------------------------------------------- */
+
+void levee_run_execute(void *ctx, struct levee_request *request);
 
 #endif

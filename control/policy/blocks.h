@@ -21,9 +21,17 @@ enum levee_block_reason {
 	LEVEE_BLOCK_MANUAL = 2, /* an operator said so */
 };
 
+/* Words that an operator or a service gave, with their NUL. */
+#define LEVEE_NOTE_TEXT 96
+
+/* levee_block.marks */
+#define LEVEE_BLOCK_DRILL 0x1 /* of a drill: no packet was ever sent */
+#define LEVEE_BLOCK_PUSH  0x2 /* of a drill: network ACLs may have it, too */
+
 struct levee_block {
 	struct levee_prefix prefix;
 	enum levee_block_reason reason;
+	uint32_t marks; /* LEVEE_BLOCK_DRILL, LEVEE_BLOCK_PUSH */
 	uint64_t created_boot_ns;
 	uint64_t created_unix_ns;
 	uint64_t expires_boot_ns; /* LEVEE_NEVER: only by hand */
@@ -31,7 +39,8 @@ struct levee_block {
 	int64_t last_bin_s;	  /* last anomalous bin; 0 for manual blocks */
 	double max_zscore;
 	uint64_t max_packets;
-	bool flagged; /* by the latest evaluation */
+	bool flagged;		    /* by the latest evaluation */
+	char note[LEVEE_NOTE_TEXT]; /* why, for manual blocks; may be empty */
 };
 
 enum levee_block_change {
