@@ -47,7 +47,16 @@ else
 ALL_CFLAGS  += -D_FORTIFY_SOURCE=2 -fPIE
 ALL_LDFLAGS += -pie -Wl,-z,relro,-z,now
 endif
-LIBS := -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lm
+
+# DPDK is built in where its library is; WITH_DPDK=0 leaves it out. Its flags, -march among them,
+# are for the files that use it alone. Headers of others must not break our warnings.
+PKG_CONFIG ?= pkg-config
+WITH_DPDK  ?= $(shell $(PKG_CONFIG) --atleast-version=21.11 libdpdk 2>/dev/null && echo 1 || echo 0)
+ifeq ($(WITH_DPDK),1)
+DPDK_CPPFLAGS := -DWITH_DPDK $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libdpdk 2>/dev/null))
+DPDK_LIBS     := $(shell $(PKG_CONFIG) --libs libdpdk 2>/dev/null)
+endif
+LIBS := $(DPDK_LIBS) -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lm
 
 # ---- what there is to build -------------------------------------------------------------------
 
@@ -101,7 +110,8 @@ help:
 	@echo 'make unit | kernel | system | fuzz | lint     the parts of check'
 	@echo 'make format     let clang-format have its way'
 	@echo
-	@echo 'V=1 shows commands, SAN=1 builds with ASan and UBSan, FUZZ_SECONDS=600 fuzzes longer'
+	@echo 'V=1 shows commands, SAN=1 builds with ASan and UBSan, FUZZ_SECONDS=600 fuzzes longer,'
+	@echo 'WITH_DPDK=0 leaves the DPDK data path out (default: built in where libdpdk is found)'
 
 deps:
 	$(Q)tools/deps.sh
@@ -208,12 +218,28 @@ $(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(TOOL_LIB) $(LIB)
 	$(say) LD $@
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lcmocka -o $@
 
+# What depends on whether DPDK is built in, or on which, is built again when that changes.
+USES_DPDK := dataplane/dpdk/%.o tests/dataplane/dpdk/%.o
+DPDK_OBJ  := $(filter $(USES_DPDK:%=$(B)/%),$(LIB_OBJ) $(TESTS:%=%.o))
+
+$(USES_DPDK:%=$(B)/%) $(USES_DPDK:%=.build/fuzz/obj/%): CPPFLAGS += $(DPDK_CPPFLAGS)
+$(DPDK_OBJ): $(B)/with-dpdk
+
+.PHONY: FORCE
+%/with-dpdk: FORCE
+	@mkdir -p $(@D)
+	@case '$(WITH_DPDK)' in 0) ;; 1) $(PKG_CONFIG) --exists libdpdk || { \
+		echo 'WITH_DPDK=1: $(PKG_CONFIG) finds no libdpdk; `make deps` installs it' >&2; exit 1; } ;; \
+	*) echo 'WITH_DPDK=$(WITH_DPDK): neither 0 nor 1' >&2; exit 1 ;; esac
+	@echo '$(DPDK_CPPFLAGS) $(DPDK_LIBS)' | cmp -s - $@ || echo '$(DPDK_CPPFLAGS) $(DPDK_LIBS)' > $@
+
 # Fuzz targets are built by clang with the library, so that coverage reaches into it.
 FUZZ_CFLAGS := -std=c17 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,address,undefined \
                -fno-sanitize-recover=all
 FUZZ_OBJ := $(LIB_SRC:%.c=.build/fuzz/obj/%.o)
 
 $(FUZZ_OBJ): | $(BPF_SKEL)
+$(filter .build/fuzz/obj/dataplane/dpdk/%,$(FUZZ_OBJ)): .build/fuzz/with-dpdk
 
 .build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)

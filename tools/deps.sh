@@ -41,6 +41,8 @@ shellcheck             shellcheck               ?ShellCheck
 ip                     iproute2                 iproute
 ethtool                ethtool                  ethtool
 xdp-tools              ?xdp-tools               ?xdp-tools
+dpdk                   libdpdk-dev              ?dpdk-devel
+testpmd                dpdk                     ?dpdk
 jq                     jq                       jq
 ps                     procps                   procps-ng
 mount                  util-linux               util-linux

@@ -17,6 +17,7 @@
 #include "control/log.h"
 #include "control/replay.h"
 #include "control/run.h"
+#include "dataplane/dpdk/dpdk.h"
 #include "dataplane/xdp/xdp.h"
 
 /* ---- configuration, as several commands read it ------------------------------------------ */
@@ -360,7 +361,10 @@ static int version(const struct levee_command *command, int argc, char **argv)
 	if (ret)
 		return ret;
 	printf("levee %s\n", LEVEE_VERSION);
-	printf("data paths: xdp, offline (DPDK is not built in)\n");
+	if (levee_dpdk_version())
+		printf("data paths: xdp, dpdk (DPDK %s), offline\n", levee_dpdk_version());
+	else
+		printf("data paths: xdp, offline (DPDK is not built in)\n");
 	printf("map layout: %d\n", LEVEE_LAYOUT);
 	printf("libraries: libbpf %s, SQLite %s\n", libbpf_version_string() + 1,
 	       sqlite3_libversion());
