@@ -55,7 +55,10 @@ check 'flooders are blocked' wait_for 20 both_blocked
 pass_bins 2
 check 'nobody on the list is' not eval \
 	'is_blocked 203.0.113.1 || is_blocked 198.51.100.7 || is_blocked 192.0.2.1 || rules | grep -q "^block 2001:db8:f"'
-not_counted() { ! grep -qE '^(203\.0\.113\.1|198\.51\.100\.7|192\.0\.2\.1) ' "$pin/sources4"; }
+not_counted() {
+	list sources4 >"$dir/sources4" &&
+		! grep -qE '^(203\.0\.113\.1|198\.51\.100\.7|192\.0\.2\.1) ' "$dir/sources4"
+}
 check 'nor counted' not_counted
 
 echo 203.0.113.77 >>"$dir/allow.list"

@@ -98,7 +98,7 @@ kill -KILL "$daemon"
 wait "$daemon" 2>/dev/null
 daemon=''
 expired() { rules | grep -q '^block 203.0.113.1/32 expired'; }
-passes() { awk '$1 == "203.0.113.1" && $2 > 0 { found = 1 } END { exit !found }' "$pin/sources4"; }
+passes() { list sources4 | awk '$1 == "203.0.113.1" && $2 > 0 { found = 1 } END { exit !found }'; }
 frozen() {
 	local n
 	n=$(drops 203.0.113.1)

@@ -7,6 +7,12 @@ need_root
 make_pair
 configure 'bin = 3600' 'window = 36000'
 start_levee
+if grep -q 'no lists to .cat.' "$log"; then
+	echo "ok 1 - lists # SKIP this kernel refuses iterators over maps: $(sed -n 's/.*no lists to .cat. in [^:]*: //p' "$log")"
+	echo '1..1'
+	stop_levee
+	exit 0
+fi
 cat >"$dir/known.ini" <<'INI'
 [scenario]
 name = known
