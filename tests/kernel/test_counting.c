@@ -360,7 +360,7 @@ static void every_outcome_is_in_the_account_across_drains(void **state)
 	assert_int_equal(levee_policy_set_allowed(fixture.dp->policy, &allowed, 1), 0);
 	assert_int_equal(levee_policy_block(fixture.dp->policy, &blocked, LEVEE_NEVER, 1), 0);
 	for (int i = 0; i < 20; i++) {
-		for (uint32_t k = 0; k < 50; k++) {
+		for (uint32_t k = 0; k < 64; k++) { /* as many sources as slots: some are evicted */
 			levee_xdp_send(&fixture, 4, 0x0a000000 + k, 0, 60);
 			levee_xdp_send(&fixture, 4, 0x0a010000 + k, 0, 70);
 			levee_xdp_run(&fixture, arp, sizeof(arp));
