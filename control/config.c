@@ -820,6 +820,7 @@ static const char *const nacl_actions[] = {
 	NULL,
 };
 
+static const char *const switches[] = { "off", "on", NULL };
 static const char *const no_or_yes[] = { "no", "yes", NULL };
 
 static const char *const attach_modes[] = {
@@ -953,11 +954,46 @@ static const struct levee_config_key keys[] = {
 		.kind = &integer, AT(detect.max_sources), .min = 1024, .max = 1ULL << 28,
 	},
 	{
+		"detect", "fast", "choice", "", "on",
+		"on or off",
+		"Block a source within the bin, as soon as its packets pass the larger of "
+		"`min_packets` and mean + `min_zscore` * deviation of the complete bins. Off: only "
+		"evaluations block.",
+		.kind = &choice, AT(detect.fast), .choices = switches,
+	},
+	{
+		"detect", "warmup_bins", "integer", "bins", "3",
+		"0 to 10080",
+		"Complete bins that the window must hold before `fast` begins: without them there is "
+		"no mean to compare with. A restart counts those it finds in the state file.",
+		.kind = &integer, AT(detect.warmup_bins), .min = 0, .max = BINS_MAX,
+	},
+	{
 		"block", "mode", "choice", "", "enforce",
 		"enforce or audit",
 		"Whether blocked sources are dropped, or everything runs and what would be "
 		"dropped is only counted (audit).",
 		.kind = &choice, AT(block.mode), .choices = block_modes,
+	},
+	{
+		"block", "repeat_memory", "integer", "s", "86400",
+		"0 to 31536000",
+		"How long after its end a block is remembered. A source that is blocked again within "
+		"this time is blocked for longer. 0: every block is a first one.",
+		.kind = &integer, AT(block.repeat_memory), .min = 0, .max = 31536000,
+	},
+	{
+		"block", "repeat_factor", "number", "", "2.0",
+		"1 to 1000",
+		"A source's block lasts `window` times this to the power of its remembered blocks, "
+		"counted from the end of its last anomalous bin.",
+		.kind = &number, AT(block.repeat_factor), .min = MICRO, .max = 1000 * MICRO,
+	},
+	{
+		"block", "max_block", "integer", "s", "86400",
+		"1 to 31536000",
+		"The longest that a repeat offender's block lasts; never less than one `window`.",
+		.kind = &integer, AT(block.max_block), .min = 1, .max = 31536000,
 	},
 	{
 		"allow", "file", "path", "", "",

@@ -49,9 +49,14 @@ struct levee_config {
 		uint64_t min_packets;
 		uint64_t limit;
 		uint64_t max_sources;
+		int fast; /* 0 or 1 */
+		uint64_t warmup_bins;
 	} detect;
 	struct { /* [block] */
 		enum levee_block_mode mode;
+		uint64_t repeat_memory; /* [s]; 0: off */
+		double repeat_factor;
+		uint64_t max_block; /* [s] */
 	} block;
 	struct {	    /* [allow] */
 		char *file; /* "": none */

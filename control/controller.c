@@ -16,9 +16,13 @@ int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp
 {
 	struct levee_blocks_params blocks = { .bin_s = options->bin_s,
 					      .window_s = options->window_s,
-					      .release_unflagged = options->release_unflagged };
+					      .release_unflagged = options->release_unflagged,
+					      .repeat_memory_s = options->repeat_memory_s,
+					      .repeat_factor = options->repeat_factor,
+					      .max_block_s = options->max_block_s };
 
 	*c = (struct levee_controller){ .dp = dp, .store = store, .options = *options };
+	c->options.trip.detect = options->detect;
 	c->detector = levee_detector_find(options->detector ? options->detector : "zscore");
 	if (!c->detector)
 		return -EINVAL;
@@ -70,6 +74,13 @@ static void put_again(void *ctx, const struct levee_block *block)
 	levee_store_put_block(c->store, block, c->options.boot_id);
 }
 
+static void put_offender_again(void *ctx, const struct levee_offender *offender)
+{
+	struct levee_controller *c = ctx;
+
+	levee_store_put_offender(c->store, offender, c->options.boot_id);
+}
+
 /* After a failure: offer all that is in memory, so that nothing is missing in the file. */
 static void put_everything(struct levee_controller *c)
 {
@@ -80,6 +91,7 @@ static void put_everything(struct levee_controller *c)
 	for (size_t i = 0; i < levee_window_bins(c->window); i++)
 		put_record(c, levee_window_bin(c->window, i));
 	levee_blocks_walk(c->blocks, put_again, c);
+	levee_offenders_walk(levee_blocks_offenders(c->blocks), put_offender_again, c);
 }
 
 void levee_controller_save(struct levee_controller *c)
@@ -222,9 +234,25 @@ static int push_parts(struct levee_controller *c, int64_t start_s, unsigned int 
 	return ret;
 }
 
+static bool read_traffic(void *ctx, const struct levee_block *block,
+			 struct levee_block_traffic *traffic)
+{
+	const struct levee_controller *c = ctx;
+	struct levee_policy_info info;
+
+	if (levee_policy_get(levee_dataplane_policy(c->dp), &block->prefix, &info))
+		return false;
+	traffic->counted = levee_bin_get(c->bin, &block->prefix);
+	traffic->hits = info.packets;
+	return true;
+}
+
 int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts)
 {
 	int ret;
+
+	if (!c->options.release_unflagged)
+		levee_blocks_feed(c->blocks, start_s, parts, read_traffic, c);
 
 	c->closed = c->running;
 	c->running = (struct levee_account){ 0 };
@@ -291,10 +319,26 @@ static void note_event(struct levee_controller *c, enum levee_block_change chang
 
 	if (change == LEVEE_BLOCK_UPDATED)
 		return;
-	snprintf(detail, sizeof(detail), "z=%.3f packets=%llu dropped=%llu", block->max_zscore,
-		 (unsigned long long)block->max_packets, (unsigned long long)dropped);
+	snprintf(detail, sizeof(detail), "by=%s z=%.3f packets=%llu dropped=%llu repeats=%u",
+		 levee_block_reason_name(block->reason), block->max_zscore,
+		 (unsigned long long)block->max_packets, (unsigned long long)dropped,
+		 block->repeats);
 	levee_store_event(c->store, unix_ns, change_name(change),
 			  levee_prefix_format(&block->prefix, prefix), detail);
+}
+
+static void drop_block(struct levee_controller *c, enum levee_block_change change,
+		       const struct levee_block *block)
+{
+	struct levee_offender offence = levee_block_offence(block);
+
+	levee_store_drop_block(c->store, &block->prefix);
+	if (!c->options.repeat_memory_s)
+		return;
+	if (change == LEVEE_BLOCK_RELEASED)
+		levee_store_drop_offender(c->store, &block->prefix);
+	else if (block->reason != LEVEE_BLOCK_MANUAL)
+		levee_store_put_offender(c->store, &offence, c->options.boot_id);
 }
 
 /* The data path first, then everything that may take time or fail. */
@@ -316,7 +360,7 @@ static void on_change(void *ctx, enum levee_block_change change, const struct le
 		if (in_force)
 			levee_store_put_block(c->store, block, c->options.boot_id);
 		else
-			levee_store_drop_block(c->store, &block->prefix);
+			drop_block(c, change, block);
 		note_event(c, change, block, info.packets, x->now.unix_ns);
 	}
 	if (c->on_block)
@@ -376,6 +420,30 @@ static void report(struct levee_controller *c, const struct levee_evaluation *e,
 		c->on_report(c->ctx, &r);
 }
 
+/* Without a threshold nobody trips: the bin's close decides, as it does without the fast path. */
+static void make_trip(struct levee_controller *c, int64_t now_s)
+{
+	int64_t running_s = now_s - now_s % (int64_t)c->options.bin_s;
+	int ret = 0;
+
+	if (c->options.trip.on)
+		ret = levee_trip_make(&c->trip, &c->options.trip, c->window, running_s);
+	if (ret)
+		levee_error("no threshold for the fast path: %s", strerror(-ret));
+}
+
+static void prune(struct levee_controller *c, const struct levee_time *now)
+{
+	uint64_t memory_ns = c->options.repeat_memory_s * LEVEE_NS_PER_S;
+
+	if (!begin(c))
+		return;
+	levee_store_prune(c->store,
+			  levee_window_begin(c->window, (int64_t)(now->unix_ns / LEVEE_NS_PER_S)));
+	if (now->unix_ns > memory_ns)
+		levee_store_prune_offenders(c->store, now->unix_ns - memory_ns);
+}
+
 int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now)
 {
 	int64_t now_s = (int64_t)(now->unix_ns / LEVEE_NS_PER_S);
@@ -410,12 +478,61 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 	levee_policy_tidy(levee_dataplane_policy(c->dp));
 	sources = c->census ? levee_census_count(c->census, levee_window_begin(c->window, now_s))
 			    : c->closed_sources;
-	if (begin(c))
-		levee_store_prune(c->store, levee_window_begin(c->window, now_s));
+	make_trip(c, now_s);
+	prune(c, now);
 	report(c, &e, is_new, allowed, sources);
 	free(is_new);
 	levee_evaluation_clear(&e);
 	return ret;
+}
+
+static int64_t running_bin_s(const struct levee_controller *c, const struct levee_time *now)
+{
+	int64_t now_s = (int64_t)(now->unix_ns / LEVEE_NS_PER_S);
+
+	return now_s - now_s % (int64_t)c->options.bin_s;
+}
+
+int levee_controller_trip(struct levee_controller *c, const struct levee_prefix *source,
+			  uint64_t packets, const struct levee_time *now)
+{
+	struct change_ctx ctx = { .c = c, .now = *now };
+	struct levee_finding finding;
+	int ret;
+
+	if (__builtin_add_overflow(packets, levee_bin_get(c->bin, source), &packets))
+		packets = UINT64_MAX;
+	if (!levee_trip_decide(&c->trip, source, packets, running_bin_s(c, now), &finding))
+		return 0;
+	if (levee_blocks_get(c->blocks, source) ||
+	    levee_policy_is_allowed(levee_dataplane_policy(c->dp), source))
+		return 0;
+	ret = levee_blocks_add(c->blocks, &finding, now, on_change, &ctx);
+	if (ret)
+		levee_error("a source over the threshold is not blocked: %s; it is judged again "
+			    "when its bin closes",
+			    strerror(-ret));
+	return ret ? ret : levee_blocks_get(c->blocks, source) != NULL;
+}
+
+struct trip_ctx {
+	struct levee_controller *c;
+	const struct levee_time *now;
+};
+
+static void trip_entry(void *ctx, const struct levee_bin_entry *entry)
+{
+	struct trip_ctx *x = ctx;
+
+	levee_controller_trip(x->c, &entry->source, 0, x->now);
+}
+
+void levee_controller_trip_all(struct levee_controller *c, const struct levee_time *now)
+{
+	struct trip_ctx ctx = { c, now };
+
+	if (c->trip.armed)
+		levee_bin_walk(c->bin, c->trip.threshold, trip_entry, &ctx);
 }
 
 void levee_controller_expire(struct levee_controller *c, const struct levee_time *now)
@@ -447,12 +564,24 @@ struct load_ctx {
 static int load_block(void *ctx, const struct levee_block *block)
 {
 	struct load_ctx *x = ctx;
-	int ret = levee_blocks_put(x->c->blocks, block, NULL, NULL);
+	struct levee_policy_info info;
+	struct levee_block copy = *block;
+	int ret;
 
+	apply_block(x->c, block, x->now->boot_ns);
+	if (!levee_policy_get(levee_dataplane_policy(x->c->dp), &block->prefix, &info))
+		copy.hits = info.packets;
+	ret = levee_blocks_put(x->c->blocks, &copy, NULL, NULL);
 	if (ret)
 		return ret;
-	apply_block(x->c, block, x->now->boot_ns);
 	return block->flagged ? levee_prefixmap_set(&x->c->flagged, &block->prefix, 1) : 0;
+}
+
+static int load_offender(void *ctx, const struct levee_offender *offender)
+{
+	struct load_ctx *x = ctx;
+
+	return levee_offenders_note(levee_blocks_offenders(x->c->blocks), offender);
 }
 
 /* Blocks that the kernel enforces and no store knows: kept until they end by themselves. */
@@ -462,7 +591,8 @@ static void adopt_block(void *ctx, const struct levee_policy_info *info)
 	struct levee_block block = { .prefix = info->prefix,
 				     .reason = LEVEE_BLOCK_ZSCORE,
 				     .created_boot_ns = info->created_ns,
-				     .expires_boot_ns = info->expires_ns };
+				     .expires_boot_ns = info->expires_ns,
+				     .hits = info->packets };
 
 	if (levee_blocks_get(x->c->blocks, &info->prefix) || info->expires_ns <= x->now->boot_ns)
 		return;
@@ -487,7 +617,11 @@ int levee_controller_restore(struct levee_controller *c, const struct levee_time
 		if (!ret)
 			ret = levee_store_load_blocks(c->store, c->options.boot_id, now, load_block,
 						      &ctx);
+		if (!ret && c->options.repeat_memory_s)
+			ret = levee_store_load_offenders(c->store, c->options.boot_id, now,
+							 load_offender, &ctx);
 	}
+	make_trip(c, bin_start_s);
 	levee_policy_walk(policy, adopt_block, &ctx);
 	levee_policy_drop_expired(policy, now->boot_ns);
 	levee_policy_tidy(policy);

@@ -20,6 +20,7 @@
 #include "control/allowlist.h"
 #include "control/detect/census.h"
 #include "control/detect/detector.h"
+#include "control/detect/trip.h"
 #include "control/policy/blocks.h"
 #include "control/store/store.h"
 #include "dataplane/dataplane.h"
@@ -30,11 +31,15 @@ struct levee_controller_options {
 	unsigned int window_s;
 	struct levee_detect_params detect;
 	size_t max_sources;
-	bool release_unflagged; /* see struct levee_blocks_params */
-	bool count_distinct;	/* keep a census: sources in the window, exactly */
-	const char *detector;	/* name; NULL: zscore */
-	const char *boot_id;	/* of this boot; "" where boot time is the file's */
-	const char *maps_id;	/* of the data path's tables; "" if they do not outlive it */
+	bool release_unflagged; /* this and the next three: see struct levee_blocks_params */
+	unsigned int repeat_memory_s;
+	double repeat_factor;
+	uint64_t max_block_s;
+	struct levee_trip_params trip; /* its `detect` is taken from above */
+	bool count_distinct;	       /* keep a census: sources in the window, exactly */
+	const char *detector;	       /* name; NULL: zscore */
+	const char *boot_id;	       /* of this boot; "" where boot time is the file's */
+	const char *maps_id;	       /* of the data path's tables; "" if they do not outlive it */
 };
 
 /** What an evaluation found, for whoever prints or logs it. Valid during the call. */
@@ -62,6 +67,9 @@ struct levee_controller {
 	void (*on_block)(void *ctx, enum levee_block_change change, const struct levee_block *block,
 			 const struct levee_policy_info *info);
 	void *ctx;
+
+	/* The fast path's threshold for the running bin: made at restore and each evaluation. */
+	struct levee_trip trip;
 
 	/* internal */
 	const struct levee_detector *detector;
@@ -122,6 +130,23 @@ void levee_controller_shift(struct levee_controller *c, int64_t by_s);
 
 /** Judge the window at `now` (unix_ns in bin time), and carry the verdicts out. */
 int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now);
+
+/**
+ * The fast path: a data path says that a source passed a share of the threshold. If its packets in
+ * the running bin are too many over all CPUs, it is blocked at once.
+ * \param packets  of the source in the open epoch, summed over CPUs; what was drained of the bin
+ *                 before is added here
+ * \param now      unix_ns in bin time
+ * \return 1 if it is blocked by this; 0 if not; -errno
+ */
+int levee_controller_trip(struct levee_controller *c, const struct levee_prefix *source,
+			  uint64_t packets, const struct levee_time *now);
+
+/**
+ * After a drain in mid-bin, with which every CPU's counts begin anew: the same for every source
+ * of the running bin.
+ */
+void levee_controller_trip_all(struct levee_controller *c, const struct levee_time *now);
 
 /** Lift what has expired. */
 void levee_controller_expire(struct levee_controller *c, const struct levee_time *now);

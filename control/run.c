@@ -63,20 +63,22 @@ static void close_bin(struct levee_run *r, struct levee_time *now)
 	levee_controller_save(&r->controller);
 }
 
-static void drain_early(struct levee_run *r, const struct levee_time *now)
-{
-	int ret = levee_controller_drain(&r->controller, bin_start_s(r));
-
-	if (ret)
-		complain_of_drain(r, ret, now->boot_ns);
-	levee_controller_release(&r->controller);
-}
-
 /* The time of the bin clock, which may run ahead of the wall: what bins and blocks go by. */
 static uint64_t bin_time_ns(const struct levee_run *r, const struct levee_time *now)
 {
 	return r->clock.start_ns +
 	       (now->boot_ns - r->clock.opened_ns) % (r->config->detect.bin * LEVEE_NS_PER_S);
+}
+
+static void drain_early(struct levee_run *r, const struct levee_time *now)
+{
+	struct levee_time bin_now = { .boot_ns = now->boot_ns, .unix_ns = bin_time_ns(r, now) };
+	int ret = levee_controller_drain(&r->controller, bin_start_s(r));
+
+	if (ret)
+		complain_of_drain(r, ret, now->boot_ns);
+	levee_controller_trip_all(&r->controller, &bin_now);
+	levee_controller_release(&r->controller);
 }
 
 static void evaluate_early(struct levee_run *r, const struct levee_time *now)
@@ -293,6 +295,12 @@ static int open_controller(struct levee_run *r, const char *boot_id)
 		.window_s = (unsigned int)config->detect.window,
 		.detect = { .min_zscore = config->detect.min_zscore,
 			    .min_packets = config->detect.min_packets },
+		.repeat_memory_s = (unsigned int)config->block.repeat_memory,
+		.repeat_factor = config->block.repeat_factor,
+		.max_block_s = config->block.max_block,
+		.trip = { .on = config->detect.fast,
+			  .warmup_bins = (unsigned int)config->detect.warmup_bins,
+			  .cpus = (unsigned int)sysconf(_SC_NPROCESSORS_CONF) },
 		.max_sources = config->detect.max_sources,
 		.boot_id = boot_id,
 		.maps_id = levee_xdp_maps_id(r->dp),

@@ -87,14 +87,17 @@ void levee_run_log_report(const struct levee_run *r, const struct levee_report *
 void levee_run_log_block(const struct levee_run *r, enum levee_block_change change,
 			 const struct levee_block *block, const struct levee_policy_info *info)
 {
-	char prefix[LEVEE_PREFIX_TEXT], until[32];
+	char prefix[LEVEE_PREFIX_TEXT], until[32], before[48] = "";
 
 	levee_prefix_format(&block->prefix, prefix);
+	if (block->repeats)
+		snprintf(before, sizeof(before), "; blocked %u times before", block->repeats);
 	switch (change) {
 	case LEVEE_BLOCK_ADDED:
-		levee_notice("block %s until %s (z = %.2f, %llu packets)%s", prefix,
+		levee_notice("block %s until %s (by %s: z = %.2f, %llu packets)%s%s", prefix,
 			     format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
-			     block->max_zscore, (unsigned long long)block->max_packets,
+			     levee_block_reason_name(block->reason), block->max_zscore,
+			     (unsigned long long)block->max_packets, before,
 			     r->config->block.mode == LEVEE_MODE_AUDIT
 				     ? "; audit: nothing is dropped"
 				     : "");

@@ -44,6 +44,9 @@ struct levee_evaluation {
 	double mean;	  /* [packets/bin] */
 	double stddev;	  /* [packets/bin] */
 	double threshold; /* min_zscore * stddev + mean [packets/bin] */
+	/* For values that are not in the window, such as dropped packets: more than this is
+	 * anomalous, as levee_moments_threshold() has it [packets/bin]. */
+	uint64_t limit_packets;
 	size_t n_findings;
 	/* By max_zscore, highest first; equal ones by source. Owned; not limited in number. */
 	struct levee_finding *findings;

@@ -192,3 +192,13 @@ uint64_t levee_moments_floor(const struct levee_moments *m, uint64_t minimum, do
 	}
 	return high;
 }
+
+uint64_t levee_moments_threshold(const struct levee_moments *m, uint64_t minimum, double min_zscore)
+{
+	uint64_t floor = levee_moments_floor(m, minimum, min_zscore);
+	levee_u128 mean = m->n ? m->sum / m->n : 0;
+
+	if (floor < LEVEE_VALUE_END)
+		return floor - 1;
+	return mean > minimum ? (uint64_t)mean : minimum;
+}

@@ -62,4 +62,12 @@ bool levee_moments_above(const struct levee_moments *m, uint64_t x, double min_z
  */
 uint64_t levee_moments_floor(const struct levee_moments *m, uint64_t minimum, double min_zscore);
 
+/**
+ * max(minimum, mean + min_zscore * stddev), as an integer: what is above it is too much, what is at
+ * it is not. Unlike the floor it always is a number: where all values are equal, or where there are
+ * none, the formula's deviation is 0. For judging values that are not among those of the moments.
+ */
+uint64_t levee_moments_threshold(const struct levee_moments *m, uint64_t minimum,
+				 double min_zscore);
+
 #endif

@@ -15,21 +15,6 @@ uint64_t levee_trip_share(uint64_t threshold, unsigned int cpus, unsigned int la
 	return share > 2ULL * lag + 1 ? share - 2ULL * lag : 1;
 }
 
-/*
- * The threshold as an integer: packets above it are anomalous, packets at it are not. Where all
- * values are equal, or where there are none, z says nothing: the formula's deviation is then 0.
- */
-static uint64_t find_threshold(const struct levee_moments *m,
-			       const struct levee_detect_params *params)
-{
-	uint64_t floor = levee_moments_floor(m, params->min_packets, params->min_zscore);
-	uint64_t mean = m->n ? (uint64_t)(m->sum / m->n) : 0;
-
-	if (floor < LEVEE_VALUE_END)
-		return floor - 1;
-	return params->min_packets > mean ? params->min_packets : mean;
-}
-
 int levee_trip_make(struct levee_trip *trip, const struct levee_trip_params *params,
 		    const struct levee_window *window, int64_t running_s)
 {
@@ -47,7 +32,8 @@ int levee_trip_make(struct levee_trip *trip, const struct levee_trip_params *par
 	}
 	if (ret)
 		return ret;
-	trip->threshold = find_threshold(&trip->moments, &params->detect);
+	trip->threshold = levee_moments_threshold(&trip->moments, params->detect.min_packets,
+						  params->detect.min_zscore);
 	trip->share = levee_trip_share(trip->threshold, params->cpus, params->lag);
 	trip->latest = trip->threshold + params->cpus * (trip->share - 1 + 2ULL * params->lag) + 1;
 	trip->armed = params->on && trip->bins >= params->warmup_bins;

@@ -184,6 +184,8 @@ static int evaluate(const struct levee_window *window, const struct levee_bin *r
 		out->mean = levee_moments_mean(&out->moments);
 		out->stddev = levee_moments_stddev(&out->moments);
 		out->threshold = params->min_zscore * out->stddev + out->mean;
+		out->limit_packets = levee_moments_threshold(&out->moments, params->min_packets,
+							     params->min_zscore);
 		j.floor = levee_moments_floor(&out->moments, params->min_packets,
 					      params->min_zscore);
 		ret = gather(&j, window, first, end);

@@ -14,6 +14,7 @@ struct levee_blocks {
 	size_t capacity;
 	struct levee_prefixmap places; /* prefix -> position in blocks */
 	uint64_t next_boot_ns;	       /* earliest expiry */
+	struct levee_offenders *offenders;
 };
 
 struct listener {
@@ -36,7 +37,30 @@ struct levee_blocks *levee_blocks_new(const struct levee_blocks_params *params)
 		return NULL;
 	blocks->params = *params;
 	blocks->next_boot_ns = LEVEE_NEVER;
+	blocks->offenders = levee_offenders_new(LEVEE_OFFENDERS_MAX);
+	if (!blocks->offenders)
+		levee_blocks_free(&blocks);
 	return blocks;
+}
+
+struct levee_offenders *levee_blocks_offenders(struct levee_blocks *blocks)
+{
+	return blocks->offenders;
+}
+
+const char *levee_block_reason_name(enum levee_block_reason reason)
+{
+	switch (reason) {
+	case LEVEE_BLOCK_ZSCORE:
+		return "zscore";
+	case LEVEE_BLOCK_MANUAL:
+		return "manual";
+	case LEVEE_BLOCK_ROBUST:
+		return "robust";
+	case LEVEE_BLOCK_TRIP:
+		return "fast";
+	}
+	return "unknown";
 }
 
 void levee_blocks_free(struct levee_blocks **blocks)
@@ -44,6 +68,7 @@ void levee_blocks_free(struct levee_blocks **blocks)
 	if (!*blocks)
 		return;
 	levee_prefixmap_clear(&(*blocks)->places);
+	levee_offenders_free(&(*blocks)->offenders);
 	free((*blocks)->blocks);
 	free((*blocks)->order);
 	free(*blocks);
@@ -125,17 +150,30 @@ static bool is_due(const struct levee_block *block, const struct levee_time *now
 	return block->expires_boot_ns != LEVEE_NEVER && block->expires_boot_ns <= now->boot_ns;
 }
 
+/* window * repeat_factor^repeats, between a window and max_block. */
+static uint64_t length_s(const struct levee_blocks *blocks, uint32_t repeats)
+{
+	const struct levee_blocks_params *params = &blocks->params;
+	double length = params->window_s, most = (double)params->max_block_s;
+
+	if (params->repeat_factor <= 1.0 || most <= length)
+		return params->window_s;
+	for (uint32_t i = 0; i < repeats && length < most; i++)
+		length *= params->repeat_factor;
+	return length < most ? (uint64_t)length : params->max_block_s;
+}
+
 /**
- * The end of a block: one window after the end of the bin, on both clocks.
+ * The end of a block: its length after the end of the bin, on both clocks.
  * \return false if that is over
  */
 static bool find_end(const struct levee_blocks *blocks, int64_t last_bin_s,
 		     const struct levee_time *now, struct levee_block *block)
 {
-	__int128 end_ns = (__int128)last_bin_s + blocks->params.bin_s + blocks->params.window_s;
+	__int128 end_ns = (__int128)last_bin_s + blocks->params.bin_s;
 	__int128 left_ns;
 
-	end_ns *= LEVEE_NS_PER_S;
+	end_ns = (end_ns + length_s(blocks, block->repeats)) * LEVEE_NS_PER_S;
 	left_ns = end_ns - now->unix_ns;
 	if (left_ns <= 0 || left_ns >= LEVEE_NEVER - now->boot_ns)
 		return false;
@@ -144,12 +182,62 @@ static bool find_end(const struct levee_blocks *blocks, int64_t last_bin_s,
 	return true;
 }
 
+struct levee_offender levee_block_offence(const struct levee_block *block)
+{
+	uint64_t end_ns = block->expires_boot_ns;
+
+	return (struct levee_offender){
+		.prefix = block->prefix,
+		.blocks = block->repeats + 1,
+		.end_boot_ns = end_ns > INT64_MAX ? INT64_MAX : (int64_t)end_ns,
+		.end_unix_ns = block->expires_unix_ns,
+	};
+}
+
+/* For want of memory the next block of this source is as long as this one: no more is lost. */
+static void remember(struct levee_blocks *blocks, const struct levee_block *block)
+{
+	struct levee_offender offence = levee_block_offence(block);
+
+	if (blocks->params.repeat_memory_s && block->reason != LEVEE_BLOCK_MANUAL)
+		levee_offenders_note(blocks->offenders, &offence);
+}
+
+static uint64_t memory_ns(const struct levee_blocks *blocks)
+{
+	return blocks->params.repeat_memory_s * LEVEE_NS_PER_S;
+}
+
+static enum levee_block_reason reason_of(enum levee_decider by)
+{
+	switch (by) {
+	case LEVEE_BY_ROBUST:
+		return LEVEE_BLOCK_ROBUST;
+	case LEVEE_BY_TRIP:
+		return LEVEE_BLOCK_TRIP;
+	default:
+		return LEVEE_BLOCK_ZSCORE;
+	}
+}
+
+/*
+ * A bin that ended a window ago or more makes no new block, however long the block would be: its
+ * source has been blocked for it already.
+ */
+static bool is_recent(const struct levee_blocks *blocks, int64_t last_bin_s,
+		      const struct levee_time *now)
+{
+	__int128 end_s = (__int128)last_bin_s + blocks->params.bin_s + blocks->params.window_s;
+
+	return end_s * LEVEE_NS_PER_S > now->unix_ns;
+}
+
 static int add_finding(struct levee_blocks *blocks, const struct levee_finding *finding,
 		       const struct levee_time *now, const struct listener *to)
 {
 	struct levee_block block = {
 		.prefix = finding->source,
-		.reason = LEVEE_BLOCK_ZSCORE,
+		.reason = reason_of(finding->by),
 		.created_boot_ns = now->boot_ns,
 		.created_unix_ns = now->unix_ns,
 		.last_bin_s = finding->last_bin_s,
@@ -159,12 +247,20 @@ static int add_finding(struct levee_blocks *blocks, const struct levee_finding *
 	};
 	int ret;
 
-	if (!find_end(blocks, finding->last_bin_s, now, &block))
+	if (blocks->params.repeat_memory_s)
+		block.repeats = levee_offenders_recall(blocks->offenders, &block.prefix,
+						       now->boot_ns, memory_ns(blocks));
+	if (!is_recent(blocks, finding->last_bin_s, now) ||
+	    !find_end(blocks, finding->last_bin_s, now, &block))
 		return 0;
 	ret = append(blocks, &block);
-	if (!ret)
-		tell(to, LEVEE_BLOCK_ADDED, &block);
-	return ret;
+	if (ret)
+		return ret;
+	if (block.expires_boot_ns < blocks->next_boot_ns)
+		blocks->next_boot_ns = block.expires_boot_ns;
+	remember(blocks, &block);
+	tell(to, LEVEE_BLOCK_ADDED, &block);
+	return 0;
 }
 
 /*
@@ -172,10 +268,10 @@ static int add_finding(struct levee_blocks *blocks, const struct levee_finding *
  * after the other, varies a little, and would move every end at every evaluation. It never moves
  * back: that a bin was anomalous stays true when the average has risen since.
  */
-static void move_end(const struct levee_blocks *blocks, struct levee_block *block,
-		     int64_t last_bin_s, const struct levee_time *now)
+static void move_end(struct levee_blocks *blocks, struct levee_block *block, int64_t last_bin_s,
+		     const struct levee_time *now)
 {
-	struct levee_block end;
+	struct levee_block end = { .repeats = block->repeats };
 
 	if (block->last_bin_s == last_bin_s)
 		return;
@@ -185,9 +281,20 @@ static void move_end(const struct levee_blocks *blocks, struct levee_block *bloc
 		return;
 	block->expires_boot_ns = end.expires_boot_ns;
 	block->expires_unix_ns = end.expires_unix_ns;
+	remember(blocks, block);
 }
 
-static void update_finding(const struct levee_blocks *blocks, struct levee_block *block,
+/*
+ * Is the bin one before the block's last one? A last bin that lies in the future is a name from
+ * before the clock was set back, and says nothing.
+ */
+static bool is_earlier(const struct levee_block *block, int64_t bin_s, const struct levee_time *now)
+{
+	return bin_s < block->last_bin_s &&
+	       (__int128)block->last_bin_s * LEVEE_NS_PER_S <= now->unix_ns;
+}
+
+static void update_finding(struct levee_blocks *blocks, struct levee_block *block,
 			   const struct levee_finding *finding, const struct levee_time *now,
 			   const struct listener *to)
 {
@@ -196,7 +303,9 @@ static void update_finding(const struct levee_blocks *blocks, struct levee_block
 	block->flagged = true;
 	if (block->reason == LEVEE_BLOCK_MANUAL)
 		return;
-	move_end(blocks, block, finding->last_bin_s, now);
+	/* What was dropped since may have made a later bin the last one. */
+	if (!is_earlier(block, finding->last_bin_s, now))
+		move_end(blocks, block, finding->last_bin_s, now);
 	block->max_zscore = finding->max_zscore;
 	block->max_packets = finding->max_packets;
 	if (block->expires_boot_ns != before.expires_boot_ns ||
@@ -236,6 +345,54 @@ static void lift_all(struct levee_blocks *blocks, const struct levee_time *now, 
 	find_next_expiry(blocks);
 }
 
+/* The source of a detected block went on in the bin that was closed last. */
+static void judge_fed(struct levee_blocks *blocks, struct levee_block *block, uint64_t limit,
+		      const struct levee_time *now, const struct listener *to)
+{
+	uint64_t before_ns = block->expires_boot_ns;
+	int64_t before_s = block->last_bin_s;
+	bool fed = block->fed;
+
+	block->fed = false;
+	if (!fed || block->reason == LEVEE_BLOCK_MANUAL || block->bin_packets <= limit ||
+	    is_earlier(block, block->fed_bin_s, now))
+		return;
+	move_end(blocks, block, block->fed_bin_s, now);
+	if (block->expires_boot_ns != before_ns || block->last_bin_s != before_s)
+		tell(to, LEVEE_BLOCK_UPDATED, block);
+}
+
+void levee_blocks_feed(struct levee_blocks *blocks, int64_t start_s, unsigned int parts,
+		       bool (*read)(void *ctx, const struct levee_block *block,
+				    struct levee_block_traffic *traffic),
+		       void *ctx)
+{
+	for (size_t i = 0; i < blocks->n; i++) {
+		struct levee_block *block = &blocks->blocks[i];
+		struct levee_block_traffic traffic;
+		uint64_t packets;
+
+		block->fed = read(ctx, block, &traffic);
+		if (!block->fed)
+			continue;
+		/* A rule that was made anew counts from 0. */
+		packets = traffic.hits >= block->hits ? traffic.hits - block->hits : traffic.hits;
+		if (__builtin_add_overflow(packets, traffic.counted, &packets))
+			packets = UINT64_MAX;
+		block->hits = traffic.hits;
+		block->bin_packets = packets / parts;
+		block->fed_bin_s = start_s + (int64_t)(parts - 1) * blocks->params.bin_s;
+	}
+}
+
+int levee_blocks_add(struct levee_blocks *blocks, const struct levee_finding *finding,
+		     const struct levee_time *now, levee_block_fn *fn, void *ctx)
+{
+	struct listener to = { fn, ctx };
+
+	return carry_out(blocks, finding, now, &to);
+}
+
 int levee_blocks_judge(struct levee_blocks *blocks, const struct levee_evaluation *evaluation,
 		       const struct levee_time *now, levee_block_fn *fn, void *ctx)
 {
@@ -246,6 +403,10 @@ int levee_blocks_judge(struct levee_blocks *blocks, const struct levee_evaluatio
 		blocks->blocks[i].flagged = false;
 	for (size_t i = 0; !ret && i < evaluation->n_findings; i++)
 		ret = carry_out(blocks, &evaluation->findings[i], now, &to);
+	for (size_t i = 0; i < blocks->n && !blocks->params.release_unflagged; i++)
+		judge_fed(blocks, &blocks->blocks[i], evaluation->limit_packets, now, &to);
+	if (blocks->params.repeat_memory_s)
+		levee_offenders_prune(blocks->offenders, now->boot_ns, memory_ns(blocks));
 	/* Findings that were not reached may be of blocks that are there: release none. */
 	lift_all(blocks, now, !ret && blocks->params.release_unflagged, &to);
 	return ret;
@@ -273,6 +434,7 @@ int levee_blocks_put(struct levee_blocks *blocks, const struct levee_block *bloc
 	uint64_t before_ns;
 	int ret;
 
+	remember(blocks, &copy);
 	if (!there) {
 		ret = append(blocks, &copy);
 		if (ret)
@@ -302,6 +464,7 @@ int levee_blocks_remove(struct levee_blocks *blocks, const struct levee_prefix *
 	if (!block)
 		return -ENOENT;
 	gone = *block;
+	levee_offenders_forget(blocks->offenders, prefix);
 	take_out(blocks, (size_t)(block - blocks->blocks));
 	if (gone.expires_boot_ns == blocks->next_boot_ns)
 		find_next_expiry(blocks);

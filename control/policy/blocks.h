@@ -3,8 +3,20 @@
  * The block table: the one truth of what is blocked, why, and until when. Pure: no I/O, no clock.
  *
  * Evaluations and operators change it; every change is told to the caller, who carries it to the
- * data path and the store. A detected block lasts one window from the end of its source's last
- * anomalous bin, in boot time, so steps of the wall clock do not touch it.
+ * data path and the store. All ends are in boot time, so steps of the wall clock do not touch them.
+ *
+ * The life of a detected block:
+ *
+ *	begins   with a finding
+ *	ends     `length` after the end of its source's last anomalous bin
+ *	goes on  with each further anomalous bin. While a source is blocked its packets are not
+ *		 counted but dropped, so a bin is anomalous, too, if what was dropped and counted
+ *		 in it is above the threshold: levee_blocks_feed()
+ *	length   window * repeat_factor^n, at most max_block but never less than a window. n is the
+ *		 number of blocks before, each of which began within repeat_memory of the end of the
+ *		 one before it
+ *
+ * An operator's block ends when the operator said, and nothing here changes that.
  */
 #ifndef LEVEE_BLOCKS_H
 #define LEVEE_BLOCKS_H
@@ -14,11 +26,20 @@
 #include <stdint.h>
 
 #include "control/detect/detector.h"
+#include "control/policy/offenders.h"
 #include "dataplane/dataplane.h"
 
 enum levee_block_reason {
-	LEVEE_BLOCK_ZSCORE = 1, /* a detector flagged the source */
+	LEVEE_BLOCK_ZSCORE = 1, /* detector zscore flagged the source */
 	LEVEE_BLOCK_MANUAL = 2, /* an operator said so */
+	LEVEE_BLOCK_ROBUST = 3, /* detector robust */
+	LEVEE_BLOCK_TRIP = 4,	/* the fast path, within the bin */
+};
+
+/** What the data path does with a blocked source's packets. Stored: numbers stay. */
+enum levee_block_kind {
+	LEVEE_KIND_DROP = 0,  /* none passes */
+	LEVEE_KIND_LIMIT = 1, /* as many as [block] limit_rate pass */
 };
 
 /* Words that an operator or a service gave, with their NUL. */
@@ -31,6 +52,7 @@ enum levee_block_reason {
 struct levee_block {
 	struct levee_prefix prefix;
 	enum levee_block_reason reason;
+	enum levee_block_kind kind;
 	uint32_t marks; /* LEVEE_BLOCK_DRILL, LEVEE_BLOCK_PUSH */
 	uint64_t created_boot_ns;
 	uint64_t created_unix_ns;
@@ -39,8 +61,14 @@ struct levee_block {
 	int64_t last_bin_s;	  /* last anomalous bin; 0 for manual blocks */
 	double max_zscore;
 	uint64_t max_packets;
-	bool flagged;		    /* by the latest evaluation */
 	char note[LEVEE_NOTE_TEXT]; /* why, for manual blocks; may be empty */
+	uint32_t repeats; /* blocks of this source before, as far as they are remembered */
+	bool flagged;	  /* by the latest evaluation */
+	/* internal */
+	bool fed;	      /* bin_packets hold for bin fed_bin_s, and wait to be judged */
+	int64_t fed_bin_s;    /* start of the bin closed last */
+	uint64_t bin_packets; /* of the source in it, dropped and counted */
+	uint64_t hits;	      /* reading of the data path's counter at its end */
 };
 
 enum levee_block_change {
@@ -63,9 +91,15 @@ struct levee_blocks_params {
 	/* Lift a block as soon as an evaluation does not flag its source any more (parity with
 	 * the solution that is taken over), instead of keeping it until it expires. */
 	bool release_unflagged;
+	unsigned int repeat_memory_s; /* 0: every block is a first one */
+	double repeat_factor;	      /* 1 to 1000; below 1 is taken as 1 */
+	uint64_t max_block_s;	      /* longest length; less than window_s is taken as window_s */
 };
 
 struct levee_blocks;
+
+/** "zscore", "robust", "fast", "manual": what made the block, in one word for every interface. */
+const char *levee_block_reason_name(enum levee_block_reason reason);
 
 /** \return the caller frees it with levee_blocks_free(); NULL if memory is short */
 struct levee_blocks *levee_blocks_new(const struct levee_blocks_params *params);
@@ -82,6 +116,30 @@ void levee_blocks_free(struct levee_blocks **blocks);
 int levee_blocks_judge(struct levee_blocks *blocks, const struct levee_evaluation *evaluation,
 		       const struct levee_time *now, levee_block_fn *fn, void *ctx);
 
+/**
+ * Carry out one finding between two evaluations: the fast path's. Nothing is released or expired.
+ * \return 0; -ENOMEM
+ */
+int levee_blocks_add(struct levee_blocks *blocks, const struct levee_finding *finding,
+		     const struct levee_time *now, levee_block_fn *fn, void *ctx);
+
+/** What a blocked source sent: `counted` in the bin, and `hits` since its rule was made. */
+struct levee_block_traffic {
+	uint64_t counted; /* packets */
+	uint64_t hits;	  /* packets: dropped, limited, or in audit mode let pass */
+};
+
+/**
+ * A bin was closed: note what each detected block's source sent in it. The next judge() extends
+ * the blocks of those that went on. The counter is compared with its reading at the bin before.
+ * \param start_s, parts  the bin; it stands for so many bins from start_s on, 1 as a rule
+ * \param read            fills *traffic; false: not known
+ */
+void levee_blocks_feed(struct levee_blocks *blocks, int64_t start_s, unsigned int parts,
+		       bool (*read)(void *ctx, const struct levee_block *block,
+				    struct levee_block_traffic *traffic),
+		       void *ctx);
+
 /** Remove what has expired at now. */
 void levee_blocks_expire(struct levee_blocks *blocks, const struct levee_time *now,
 			 levee_block_fn *fn, void *ctx);
@@ -89,11 +147,15 @@ void levee_blocks_expire(struct levee_blocks *blocks, const struct levee_time *n
 /** Boot time of the next expiry; LEVEE_NEVER if there is none. */
 uint64_t levee_blocks_next_expiry(const struct levee_blocks *blocks);
 
-/** Put a block as it is (restored from the store, or by hand), replacing one of the same prefix. */
+/**
+ * Put a block as it is (restored from the store, or by hand), replacing one of the same prefix.
+ * `hits` is the counter's reading from which on its packets are new. A detected one is remembered
+ * as an offence.
+ */
 int levee_blocks_put(struct levee_blocks *blocks, const struct levee_block *block,
 		     levee_block_fn *fn, void *ctx);
 
-/** Lift a block. \return 0; -ENOENT */
+/** Lift a block, and forget the offence: it was a mistake. \return 0; -ENOENT */
 int levee_blocks_remove(struct levee_blocks *blocks, const struct levee_prefix *prefix,
 			levee_block_fn *fn, void *ctx);
 
@@ -102,6 +164,12 @@ const struct levee_block *levee_blocks_get(const struct levee_blocks *blocks,
 					   const struct levee_prefix *prefix);
 
 size_t levee_blocks_count(const struct levee_blocks *blocks);
+
+/** A block as an offence, for the store. */
+struct levee_offender levee_block_offence(const struct levee_block *block);
+
+/** Those who were blocked before: filled from the store, and by every detected block. */
+struct levee_offenders *levee_blocks_offenders(struct levee_blocks *blocks);
 
 /** Call fn for every block, ordered by prefix. fn must not change the table. */
 void levee_blocks_walk(const struct levee_blocks *blocks,

@@ -17,7 +17,6 @@
 #include "control/log.h"
 #include "control/store/candidates.h"
 
-#define SCHEMA_VERSION 1
 #define APPLICATION_ID 0x4c657665 /* "Leve": tells our file from another program's database */
 #define BUSY_MS	       1000
 #define NS_PER_S       1000000000ULL
@@ -27,35 +26,57 @@
  * Unsigned 64-bit values are stored as SQLite's signed ones of the same bits: what is below 2^63
  * reads as it is, LEVEE_NEVER as -1. A 128-bit sum is two of them, upper half first.
  */
-static const char schema[] = "CREATE TABLE bin ("
-			     "  start_s INTEGER PRIMARY KEY," /* unix time of its start */
-			     "  bin_s INTEGER NOT NULL,"
-			     "  n INTEGER NOT NULL,"
-			     "  sum_hi INTEGER NOT NULL, sum_lo INTEGER NOT NULL,"
-			     "  sq_hi INTEGER NOT NULL, sq_lo INTEGER NOT NULL,"
-			     "  min_packets INTEGER NOT NULL,"
-			     "  flags INTEGER NOT NULL,"
-			     "  candidates BLOB NOT NULL);" /* control/store/candidates.h */
-			     "CREATE TABLE block ("
-			     "  prefix TEXT PRIMARY KEY,"
-			     "  reason INTEGER NOT NULL,"
-			     "  created_boot_ns INTEGER NOT NULL, created_unix_ns INTEGER NOT NULL,"
-			     "  expires_boot_ns INTEGER NOT NULL, expires_unix_ns INTEGER NOT NULL,"
-			     "  last_bin_s INTEGER NOT NULL,"
-			     "  max_zscore REAL NOT NULL, max_packets INTEGER NOT NULL,"
-			     "  flagged INTEGER NOT NULL,"
-			     "  boot_id TEXT NOT NULL) WITHOUT ROWID;"
-			     "CREATE TABLE event ("
-			     "  id INTEGER PRIMARY KEY,"
-			     "  unix_ns INTEGER NOT NULL,"
-			     "  kind TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL);"
-			     "CREATE INDEX event_by_time ON event (unix_ns);"
-			     "CREATE TABLE account ("
-			     "  name TEXT PRIMARY KEY,"
-			     "  value INTEGER NOT NULL) WITHOUT ROWID;"
-			     "CREATE TABLE epoch ("
-			     "  maps_id TEXT PRIMARY KEY,"
-			     "  seq INTEGER NOT NULL) WITHOUT ROWID;";
+static const char schema_1[] =
+	"CREATE TABLE bin ("
+	"  start_s INTEGER PRIMARY KEY," /* unix time of its start */
+	"  bin_s INTEGER NOT NULL,"
+	"  n INTEGER NOT NULL,"
+	"  sum_hi INTEGER NOT NULL, sum_lo INTEGER NOT NULL,"
+	"  sq_hi INTEGER NOT NULL, sq_lo INTEGER NOT NULL,"
+	"  min_packets INTEGER NOT NULL,"
+	"  flags INTEGER NOT NULL,"
+	"  candidates BLOB NOT NULL);" /* control/store/candidates.h */
+	"CREATE TABLE block ("
+	"  prefix TEXT PRIMARY KEY,"
+	"  reason INTEGER NOT NULL,"
+	"  created_boot_ns INTEGER NOT NULL, created_unix_ns INTEGER NOT NULL,"
+	"  expires_boot_ns INTEGER NOT NULL, expires_unix_ns INTEGER NOT NULL,"
+	"  last_bin_s INTEGER NOT NULL,"
+	"  max_zscore REAL NOT NULL, max_packets INTEGER NOT NULL,"
+	"  flagged INTEGER NOT NULL,"
+	"  boot_id TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE event ("
+	"  id INTEGER PRIMARY KEY,"
+	"  unix_ns INTEGER NOT NULL,"
+	"  kind TEXT NOT NULL, subject TEXT NOT NULL, detail TEXT NOT NULL);"
+	"CREATE INDEX event_by_time ON event (unix_ns);"
+	"CREATE TABLE account ("
+	"  name TEXT PRIMARY KEY,"
+	"  value INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE epoch ("
+	"  maps_id TEXT PRIMARY KEY,"
+	"  seq INTEGER NOT NULL) WITHOUT ROWID;";
+
+/* Who was blocked before; what else is known of a bin; and how a block is carried out. */
+static const char schema_2[] =
+	"ALTER TABLE bin ADD COLUMN histogram BLOB;" /* control/detect/histogram.h; NULL: none */
+	"ALTER TABLE bin ADD COLUMN measures BLOB;"  /* bytes, SYNs; NULL: none */
+	"ALTER TABLE block ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE block ADD COLUMN repeats INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE block ADD COLUMN measure INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE block ADD COLUMN max_value INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE block ADD COLUMN spoofable INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE offender ("
+	"  prefix TEXT PRIMARY KEY,"
+	"  blocks INTEGER NOT NULL,"
+	"  end_boot_ns INTEGER NOT NULL, end_unix_ns INTEGER NOT NULL,"
+	"  boot_id TEXT NOT NULL) WITHOUT ROWID;"
+	"CREATE INDEX offender_by_end ON offender (end_unix_ns);";
+
+/* What turns each schema into the next one; a new file goes through all of them. */
+static const char *const upgrades[] = { schema_1, schema_2 };
+
+#define SCHEMA_VERSION ((int)(sizeof(upgrades) / sizeof(upgrades[0])))
 
 enum statement {
 	BEGIN,
@@ -73,6 +94,11 @@ enum statement {
 	PUT_EPOCH,
 	GET_BINS,
 	GET_BLOCKS,
+	PUT_OFFENDER,
+	DROP_OFFENDER,
+	PRUNE_OFFENDERS,
+	BOUND_OFFENDERS,
+	GET_OFFENDERS,
 	STATEMENTS,
 };
 
@@ -91,8 +117,8 @@ static const struct {
 	[PUT_BLOCK] = { "store a block",
 			"INSERT OR REPLACE INTO block (prefix, reason, created_boot_ns,"
 			" created_unix_ns, expires_boot_ns, expires_unix_ns, last_bin_s,"
-			" max_zscore, max_packets, flagged, boot_id)"
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
+			" max_zscore, max_packets, flagged, boot_id, kind, repeats)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
 	[DROP_BLOCK] = { "remove a block", "DELETE FROM block WHERE prefix = ?" },
 	[ADD_EVENT] = { "store an event", "INSERT INTO event (unix_ns, kind, subject, detail)"
 					  " VALUES (?, ?, ?, ?)" },
@@ -109,7 +135,19 @@ static const struct {
 	[GET_BLOCKS] = { "read the blocks",
 			 "SELECT prefix, reason, created_boot_ns, created_unix_ns,"
 			 " expires_boot_ns, expires_unix_ns, last_bin_s, max_zscore, max_packets,"
-			 " flagged, boot_id FROM block ORDER BY prefix" },
+			 " flagged, boot_id, kind, repeats FROM block ORDER BY prefix" },
+	[PUT_OFFENDER] = { "store an offender",
+			   "INSERT OR REPLACE INTO offender (prefix, blocks, end_boot_ns,"
+			   " end_unix_ns, boot_id) VALUES (?, ?, ?, ?, ?)" },
+	[DROP_OFFENDER] = { "remove an offender", "DELETE FROM offender WHERE prefix = ?" },
+	[PRUNE_OFFENDERS] = { "remove old offenders",
+			      "DELETE FROM offender WHERE end_unix_ns < ?" },
+	[BOUND_OFFENDERS] = { "remove the oldest offenders",
+			      "DELETE FROM offender WHERE prefix IN (SELECT prefix FROM offender"
+			      " ORDER BY end_unix_ns DESC LIMIT -1 OFFSET ?)" },
+	[GET_OFFENDERS] = { "read the offenders",
+			    "SELECT prefix, blocks, end_boot_ns, end_unix_ns, boot_id"
+			    " FROM offender ORDER BY end_unix_ns" },
 };
 
 struct levee_store {
@@ -404,21 +442,32 @@ static int check_database(struct levee_store *store)
 	return ret;
 }
 
-/* Two processes that open a new file at once: the second finds it made. */
+static int upgrade_from(struct levee_store *store, sqlite3_int64 version)
+{
+	char pragmas[96];
+	int ret = 0;
+
+	for (; ret == 0 && version < SCHEMA_VERSION; version++)
+		ret = execute(store, upgrades[version]);
+	snprintf(pragmas, sizeof(pragmas), "PRAGMA application_id = %d; PRAGMA user_version = %d",
+		 APPLICATION_ID, SCHEMA_VERSION);
+	return ret < 0 ? ret : execute(store, pragmas);
+}
+
+/*
+ * Make a new file's tables, or those that an older levee did not know. Two processes that do so at
+ * once: the second finds it done.
+ */
 static int make_schema(struct levee_store *store)
 {
-	char sql[sizeof(schema) + 128];
 	sqlite3_int64 version = 0;
 	int ret = execute(store, "BEGIN IMMEDIATE");
 
 	if (ret < 0)
 		return ret;
 	ret = ask(store, "PRAGMA user_version", &version, NULL, 0);
-	if (ret == 0 && version == 0) {
-		snprintf(sql, sizeof(sql), "%sPRAGMA application_id = %d; PRAGMA user_version = %d",
-			 schema, APPLICATION_ID, SCHEMA_VERSION);
-		ret = execute(store, sql);
-	}
+	if (ret == 0 && version >= 0 && version < SCHEMA_VERSION)
+		ret = upgrade_from(store, version);
 	if (ret == 0)
 		ret = execute(store, "COMMIT");
 	if (ret < 0)
@@ -446,6 +495,11 @@ static int check_schema(struct levee_store *store)
 		    "remove it",
 		    store->path);
 		return -EEXIST;
+	}
+	if (version > 0 && version < SCHEMA_VERSION) {
+		/* An older levee's tables that are not there cannot be added to: as good as damaged. */
+		ret = make_schema(store);
+		return ret == -EIO ? -EUCLEAN : ret;
 	}
 	if (version != SCHEMA_VERSION) {
 		say(store,
@@ -767,6 +821,8 @@ int levee_store_put_block(struct levee_store *store, const struct levee_block *b
 	bind_u64(st, 9, block->max_packets);
 	sqlite3_bind_int(st, 10, block->flagged);
 	bind_text(st, 11, boot_id);
+	sqlite3_bind_int(st, 12, (int)block->kind);
+	sqlite3_bind_int64(st, 13, block->repeats);
 	return run_write(store, PUT_BLOCK);
 }
 
@@ -793,9 +849,12 @@ static int read_block(struct levee_store *store, sqlite3_stmt *st, struct levee_
 		.max_zscore = sqlite3_column_double(st, 7),
 		.max_packets = column_u64(st, 8),
 		.flagged = sqlite3_column_int(st, 9) != 0,
+		.kind = (enum levee_block_kind)sqlite3_column_int(st, 11),
+		.repeats = (uint32_t)sqlite3_column_int64(st, 12),
 	};
 	if (levee_prefix_parse(&block->prefix, prefix, strlen(prefix), NULL) < 0 ||
-	    (block->reason != LEVEE_BLOCK_ZSCORE && block->reason != LEVEE_BLOCK_MANUAL)) {
+	    block->reason < LEVEE_BLOCK_ZSCORE || block->reason > LEVEE_BLOCK_TRIP ||
+	    block->kind > LEVEE_KIND_LIMIT) {
 		say(store, "%s: the block of \"%.60s\" is damaged and left out", store->path,
 		    prefix);
 		return -EUCLEAN;
@@ -827,6 +886,17 @@ static void move_to_this_boot(struct levee_block *block, const struct levee_time
 	block->expires_unix_ns = now->unix_ns + left;
 }
 
+/* A block that ended while nobody was there to lift it. */
+static void end_block(struct levee_store *store, const struct levee_block *block,
+		      const char *boot_id)
+{
+	struct levee_offender offender = levee_block_offence(block);
+
+	levee_store_drop_block(store, &block->prefix);
+	if (block->reason != LEVEE_BLOCK_MANUAL)
+		levee_store_put_offender(store, &offender, boot_id);
+}
+
 int levee_store_load_blocks(struct levee_store *store, const char *boot_id,
 			    const struct levee_time *now,
 			    int (*fn)(void *ctx, const struct levee_block *block), void *ctx)
@@ -846,6 +916,95 @@ int levee_store_load_blocks(struct levee_store *store, const char *boot_id,
 			move_to_this_boot(&block, now);
 		if (block.expires_boot_ns > now->boot_ns)
 			ret = fn(ctx, &block);
+		else
+			end_block(store, &block, boot_id);
+	}
+	sqlite3_reset(st);
+	return ret;
+}
+
+/* ---- offenders ---------------------------------------------------------------------------- */
+
+int levee_store_put_offender(struct levee_store *store, const struct levee_offender *offender,
+			     const char *boot_id)
+{
+	sqlite3_stmt *st = store->statement[PUT_OFFENDER];
+	char prefix[LEVEE_PREFIX_TEXT];
+
+	bind_text(st, 1, levee_prefix_format(&offender->prefix, prefix));
+	sqlite3_bind_int64(st, 2, offender->blocks);
+	sqlite3_bind_int64(st, 3, offender->end_boot_ns);
+	bind_u64(st, 4, offender->end_unix_ns);
+	bind_text(st, 5, boot_id);
+	return run_write(store, PUT_OFFENDER);
+}
+
+int levee_store_drop_offender(struct levee_store *store, const struct levee_prefix *prefix)
+{
+	char text[LEVEE_PREFIX_TEXT];
+
+	bind_text(store->statement[DROP_OFFENDER], 1, levee_prefix_format(prefix, text));
+	return run_write(store, DROP_OFFENDER);
+}
+
+int levee_store_prune_offenders(struct levee_store *store, uint64_t before_unix_ns)
+{
+	int ret;
+
+	bind_u64(store->statement[PRUNE_OFFENDERS], 1, before_unix_ns);
+	ret = run_write(store, PRUNE_OFFENDERS);
+	if (ret < 0)
+		return ret;
+	sqlite3_bind_int64(store->statement[BOUND_OFFENDERS], 1, LEVEE_OFFENDERS_MAX);
+	return run_write(store, BOUND_OFFENDERS);
+}
+
+/* \return 0; -EUCLEAN, reported, if the row makes no offender */
+static int read_offender(struct levee_store *store, sqlite3_stmt *st,
+			 struct levee_offender *offender)
+{
+	const char *prefix = column_text(st, 0);
+
+	*offender = (struct levee_offender){
+		.blocks = (uint32_t)sqlite3_column_int64(st, 1),
+		.end_boot_ns = sqlite3_column_int64(st, 2),
+		.end_unix_ns = column_u64(st, 3),
+	};
+	if (levee_prefix_parse(&offender->prefix, prefix, strlen(prefix), NULL) < 0) {
+		say(store, "%s: the offender \"%.60s\" is damaged and left out", store->path,
+		    prefix);
+		return -EUCLEAN;
+	}
+	return 0;
+}
+
+/* The end of another boot's block in this boot's time: before it began, as a rule. */
+static int64_t this_boot(uint64_t end_unix_ns, const struct levee_time *now)
+{
+	__int128 end_ns = (__int128)now->boot_ns + end_unix_ns - now->unix_ns;
+
+	return end_ns > INT64_MAX ? INT64_MAX : (int64_t)end_ns;
+}
+
+int levee_store_load_offenders(struct levee_store *store, const char *boot_id,
+			       const struct levee_time *now,
+			       int (*fn)(void *ctx, const struct levee_offender *offender),
+			       void *ctx)
+{
+	sqlite3_stmt *st = store->statement[GET_OFFENDERS];
+	struct levee_offender offender;
+	int code, ret = 0;
+
+	while (ret == 0 && (code = step(st)) != SQLITE_DONE) {
+		if (code != SQLITE_ROW) {
+			ret = fail(store, statements[GET_OFFENDERS].what);
+			break;
+		}
+		if (read_offender(store, st, &offender) < 0)
+			continue;
+		if (strcmp(column_text(st, 4), boot_id) != 0)
+			offender.end_boot_ns = this_boot(offender.end_unix_ns, now);
+		ret = fn(ctx, &offender);
 	}
 	sqlite3_reset(st);
 	return ret;

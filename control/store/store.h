@@ -64,6 +64,14 @@ int levee_store_put_block(struct levee_store *store, const struct levee_block *b
 			  const char *boot_id);
 int levee_store_drop_block(struct levee_store *store, const struct levee_prefix *prefix);
 
+/** Who was blocked before: put when a block ends, dropped when it was lifted as a mistake. */
+int levee_store_put_offender(struct levee_store *store, const struct levee_offender *offender,
+			     const char *boot_id);
+int levee_store_drop_offender(struct levee_store *store, const struct levee_prefix *prefix);
+
+/** Remove those whose block ended before then, and the oldest above LEVEE_OFFENDERS_MAX. */
+int levee_store_prune_offenders(struct levee_store *store, uint64_t before_unix_ns);
+
 /** Note an event for the history. \param kind  "blocked", "expired", "started", ... */
 int levee_store_event(struct levee_store *store, uint64_t unix_ns, const char *kind,
 		      const char *subject, const char *detail);
@@ -93,10 +101,17 @@ int levee_store_load_bins(struct levee_store *store, unsigned int bin_s, int64_t
 /**
  * Pass every block to fn. Boot times hold only for the boot they were written in: with another
  * boot_id they are computed anew from the unix times and `now`, so that a block lasts as long as
- * it would have; expired ones are left out, and none is longer than it was made.
+ * it would have; none is longer than it was made. Expired ones are not passed: they become
+ * offenders, to be loaded after this.
  */
 int levee_store_load_blocks(struct levee_store *store, const char *boot_id,
 			    const struct levee_time *now,
 			    int (*fn)(void *ctx, const struct levee_block *block), void *ctx);
+
+/** Pass every offender to fn, whose block ended earliest first. Boot times as above. */
+int levee_store_load_offenders(struct levee_store *store, const char *boot_id,
+			       const struct levee_time *now,
+			       int (*fn)(void *ctx, const struct levee_offender *offender),
+			       void *ctx);
 
 #endif

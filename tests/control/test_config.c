@@ -146,7 +146,12 @@ static void every_key_of_a_file_is_taken(void **state)
 	assert_int_equal(c.detect.min_packets, 100);
 	assert_int_equal(c.detect.limit, 18);
 	assert_int_equal(c.detect.max_sources, 1024);
+	assert_int_equal(c.detect.fast, 0);
+	assert_int_equal(c.detect.warmup_bins, 10);
 	assert_int_equal(c.block.mode, LEVEE_MODE_AUDIT);
+	assert_int_equal(c.block.repeat_memory, 0);
+	assert_true(c.block.repeat_factor == 1.5);
+	assert_int_equal(c.block.max_block, 604800);
 	assert_string_equal(c.allow.file, "/etc/levee/allow.list");
 	assert_int_equal(c.allow.prefixes.n, 2);
 	assert_int_equal(c.allow.parsed[0].hi, 0x0a000000);

@@ -123,6 +123,10 @@ static void open_all(struct world *w)
 		.bin_s = BIN,
 		.window_s = 3600,
 		.detect = { .min_zscore = 3, .min_packets = 1000 },
+		.repeat_memory_s = 86400,
+		.repeat_factor = 2,
+		.max_block_s = 86400,
+		.trip = { .on = true, .warmup_bins = 1, .cpus = 2 },
 		.max_sources = 4096,
 		.boot_id = BOOT,
 		.maps_id = "maps",
@@ -383,6 +387,154 @@ static void the_stored_account_is_the_sum_over_all_bins(void **state)
 	assert_int_equal(sum.outcome[LEVEE_COUNTED], 3 * 3000 + 50000);
 }
 
+static uint64_t end_of(const struct world *w, const char *text)
+{
+	struct levee_prefix p = prefix(text);
+	const struct levee_block *block = levee_blocks_get(w->c.blocks, &p);
+
+	return block ? block->expires_unix_ns / LEVEE_NS_PER_S : 0;
+}
+
+static void a_block_goes_on_while_the_data_path_drops_a_flood(void **state)
+{
+	struct world *w = *state;
+	struct levee_time now;
+
+	write_traffic(w, 6, 30, 50000);
+	open_all(w);
+	for (int i = 0; i < 6; i++) {
+		run_bin(w, i);
+		assert_int_equal(end_of(w, "203.0.113.5"), START + (i + 1) * BIN + 3600);
+	}
+	/* In the kernel's table, too. */
+	now = at(START + 6 * BIN + 3599);
+	levee_controller_expire(&w->c, &now);
+	assert_true(is_blocked(w, "203.0.113.5"));
+	now = at(START + 6 * BIN + 3600);
+	levee_controller_expire(&w->c, &now);
+	assert_false(is_blocked(w, "203.0.113.5"));
+}
+
+static void drops_of_before_a_restart_are_not_those_of_a_bin(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix p = prefix("203.0.113.5");
+	struct levee_time now = at(START + 3 * BIN);
+
+	write_traffic(w, 2, 30, 50000);
+	open_all(w);
+	run_bin(w, 0);
+	pass_until(w, START + 2 * BIN); /* 50,000 were dropped in the second bin */
+	levee_store_close(&w->store);
+	assert_int_equal(levee_store_open(&w->store, w->db, report, NULL), 0);
+	levee_controller_clear(&w->c);
+	assert_int_equal(
+		levee_controller_init(&w->c, w->dp, w->store,
+				      &(struct levee_controller_options){
+					      .bin_s = BIN,
+					      .window_s = 3600,
+					      .detect = { .min_zscore = 3, .min_packets = 1000 },
+					      .max_sources = 4096,
+					      .boot_id = BOOT,
+					      .maps_id = "maps" }),
+		0);
+	assert_int_equal(levee_controller_restore(&w->c, &now, START + 2 * BIN), 0);
+	assert_int_equal(levee_blocks_get(w->c.blocks, &p)->hits, 50000);
+	assert_int_equal(levee_controller_close(&w->c, START + 2 * BIN, 1), 0);
+	assert_int_equal(levee_controller_evaluate(&w->c, &now), 0);
+	assert_int_equal(end_of(w, "203.0.113.5"), START + BIN + 3600);
+}
+
+static void an_offence_is_remembered_over_a_restart(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix p = prefix("203.0.113.5");
+	struct levee_time now = at(START + BIN + 3600), later = at(START + BIN + 3600 + 7200);
+
+	write_traffic(w, 1, 30, 50000);
+	open_all(w);
+	run_bin(w, 0);
+	levee_controller_expire(&w->c, &now);
+	levee_controller_save(&w->c);
+	close_all(w);
+
+	open_all(w);
+	assert_int_equal(levee_controller_restore(&w->c, &later, START + 10860), 0);
+	assert_int_equal(levee_blocks_count(w->c.blocks), 0);
+	assert_int_equal(levee_offenders_recall(levee_blocks_offenders(w->c.blocks), &p,
+						later.boot_ns, 7200 * LEVEE_NS_PER_S),
+			 1);
+}
+
+static void a_block_that_ends_while_nobody_lives_is_an_offence(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix p = prefix("203.0.113.5");
+	struct levee_time later = at(START + BIN + 3600 + 7200);
+
+	write_traffic(w, 1, 30, 50000);
+	open_all(w);
+	run_bin(w, 0);
+	close_all(w);
+
+	for (int i = 0; i < 2; i++) {
+		open_all(w);
+		assert_int_equal(levee_controller_restore(&w->c, &later, START + 10860), 0);
+		assert_int_equal(levee_blocks_count(w->c.blocks), 0);
+		assert_int_equal(levee_offenders_recall(levee_blocks_offenders(w->c.blocks), &p,
+							later.boot_ns, 7200 * LEVEE_NS_PER_S),
+				 1);
+		close_all(w);
+	}
+}
+
+static void a_source_over_the_threshold_is_blocked_within_the_bin(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix p = prefix("203.0.113.9"), q = prefix("203.0.113.10");
+	struct levee_time now = at(START + BIN + 10);
+
+	write_traffic(w, 2, 30, 0);
+	open_all(w);
+	assert_int_equal(levee_controller_trip(&w->c, &p, 1000000, &now), 0);
+	run_bin(w, 0);
+	assert_true(w->c.trip.armed);
+	assert_int_equal(w->c.trip.threshold, 1000);
+	assert_int_equal(levee_controller_trip(&w->c, &p, 1000, &now), 0);
+	assert_int_equal(w->n_changes, 0);
+	assert_int_equal(levee_controller_trip(&w->c, &p, 1001, &now), 1);
+	assert_int_equal(w->change[0], LEVEE_BLOCK_ADDED);
+	assert_true(is_blocked(w, "203.0.113.9"));
+	assert_int_equal(levee_blocks_get(w->c.blocks, &p)->reason, LEVEE_BLOCK_TRIP);
+	assert_int_equal(end_of(w, "203.0.113.9"), START + 2 * BIN + 3600);
+	/* Events that were on their way are no news. */
+	assert_int_equal(levee_controller_trip(&w->c, &p, 5000, &now), 0);
+	/* What an early drain took counts. */
+	levee_bin_add(w->c.bin, &q, 600, 0);
+	assert_int_equal(levee_controller_trip(&w->c, &q, 400, &now), 0);
+	assert_int_equal(levee_controller_trip(&w->c, &q, 401, &now), 1);
+	/* And a drain after which nothing comes any more is looked at whole. */
+	q = prefix("203.0.113.11");
+	levee_bin_add(w->c.bin, &q, 1001, 0);
+	levee_controller_trip_all(&w->c, &now);
+	assert_true(is_blocked(w, "203.0.113.11"));
+	assert_int_equal(levee_blocks_count(w->c.blocks), 3);
+}
+
+static void an_allowed_source_does_not_trip(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix p = prefix("203.0.113.9"), allowed = prefix("203.0.113.0/24");
+	struct levee_time now = at(START + BIN + 10);
+
+	write_traffic(w, 1, 30, 0);
+	open_all(w);
+	run_bin(w, 0);
+	levee_policy_set_allowed(levee_dataplane_policy(w->dp), &allowed, 1);
+	assert_int_equal(levee_controller_trip(&w->c, &p, 1000000, &now), 0);
+	assert_int_equal(levee_blocks_count(w->c.blocks), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -398,6 +550,12 @@ int main(void)
 		T(a_part_of_the_running_bin_is_stored_at_once),
 		T(a_shift_renames_bins_in_window_and_store),
 		T(what_a_failed_transaction_held_is_offered_again),
+		T(a_block_goes_on_while_the_data_path_drops_a_flood),
+		T(drops_of_before_a_restart_are_not_those_of_a_bin),
+		T(an_offence_is_remembered_over_a_restart),
+		T(a_block_that_ends_while_nobody_lives_is_an_offence),
+		T(a_source_over_the_threshold_is_blocked_within_the_bin),
+		T(an_allowed_source_does_not_trip),
 		T(the_stored_account_is_the_sum_over_all_bins),
 	};
 

@@ -28,11 +28,8 @@ struct fixture {
 	struct levee_block last[4];
 };
 
-static int setup_with(void **state, bool release)
+static int setup_params(void **state, struct levee_blocks_params params)
 {
-	struct levee_blocks_params params = { .bin_s = 60,
-					      .window_s = 3600,
-					      .release_unflagged = release };
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	f->blocks = levee_blocks_new(&params);
@@ -43,12 +40,23 @@ static int setup_with(void **state, bool release)
 
 static int setup(void **state)
 {
-	return setup_with(state, false);
+	return setup_params(state, (struct levee_blocks_params){ .bin_s = 60, .window_s = 3600 });
 }
 
 static int setup_releasing(void **state)
 {
-	return setup_with(state, true);
+	return setup_params(state, (struct levee_blocks_params){ .bin_s = 60,
+								 .window_s = 3600,
+								 .release_unflagged = true });
+}
+
+static int setup_remembering(void **state)
+{
+	return setup_params(state, (struct levee_blocks_params){ .bin_s = 60,
+								 .window_s = 3600,
+								 .repeat_memory_s = 86400,
+								 .repeat_factor = 2.0,
+								 .max_block_s = 5 * 3600 });
 }
 
 static int teardown(void **state)
@@ -443,6 +451,249 @@ static void an_address_and_a_prefix_around_it_are_two_blocks(void **state)
 	assert_non_null(levee_blocks_get(f->blocks, &net.prefix));
 }
 
+/* ---- a source that goes on while it is blocked ---------------------------------------------- */
+
+struct flow {
+	uint32_t addr;
+	struct levee_block_traffic traffic;
+};
+
+static bool read_flow(void *ctx, const struct levee_block *block,
+		      struct levee_block_traffic *traffic)
+{
+	const struct flow *flow = ctx;
+
+	*traffic = flow->traffic;
+	return block->prefix.hi == flow->addr;
+}
+
+/* A bin ends at end_s, in which the source of 7 brought the counter to `hits`. */
+static void feed(struct fixture *f, uint64_t end_s, uint64_t counted, uint64_t hits)
+{
+	struct flow flow = { .addr = 7, .traffic = { counted, hits } };
+
+	f->evaluation.limit_packets = 12000;
+	levee_blocks_feed(f->blocks, (int64_t)end_s - 60, 1, read_flow, &flow);
+	judge(f, end_s);
+}
+
+static uint64_t end_s(struct fixture *f, uint32_t addr)
+{
+	return get(f, addr)->expires_unix_ns / S;
+}
+
+static void a_block_goes_on_while_its_source_does(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t hits = 0;
+
+	flag(f, 7, 1999980, 4.5);
+	judge(f, 2000040);
+	/* For two hours, and then below the threshold. */
+	for (uint64_t now_s = 2000100; now_s <= 2000040 + 7200; now_s += 60) {
+		feed(f, now_s, 0, hits += 12001);
+		assert_int_equal(f->told[LEVEE_BLOCK_UPDATED], 1);
+		assert_int_equal(f->n_told, 1);
+		assert_int_equal(end_s(f, 7), now_s + 3600);
+		assert_int_equal(get(f, 7)->expires_boot_ns, (now_s + 3600 - UP_S) * S);
+	}
+	for (uint64_t now_s = 2000100 + 7200; now_s < 2000040 + 7200 + 3600; now_s += 60) {
+		feed(f, now_s, 0, hits += 12000);
+		assert_int_equal(f->n_told, 0);
+	}
+	feed(f, 2000040 + 7200 + 3600, 0, hits += 12000);
+	assert_null(get(f, 7));
+	assert_int_equal(f->told[LEVEE_BLOCK_EXPIRED], 1);
+}
+
+static void what_was_counted_and_what_was_dropped_in_a_bin_add_up(void **state)
+{
+	struct fixture *f = *state;
+
+	flag(f, 7, 1999980, 4.5);
+	judge(f, 2000040);
+	feed(f, 2000100, 6000, 6000);
+	assert_int_equal(end_s(f, 7), 2000040 + 3600);
+	feed(f, 2000160, 6001, 12000);
+	assert_int_equal(end_s(f, 7), 2000160 + 3600);
+	/* A rule that was made anew begins at 0. */
+	feed(f, 2000220, 0, 6000);
+	assert_int_equal(end_s(f, 7), 2000160 + 3600);
+	feed(f, 2000280, 0, 18001);
+	assert_int_equal(end_s(f, 7), 2000280 + 3600);
+}
+
+static void bins_that_nobody_closed_in_time_share_what_was_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct flow flow = { .addr = 7, .traffic = { 0, 30000 } };
+
+	f->evaluation.limit_packets = 12000;
+	flag(f, 7, 1999980, 4.5);
+	judge(f, 2000040);
+	levee_blocks_feed(f->blocks, 2000040, 3, read_flow, &flow);
+	judge(f, 2000220);
+	assert_int_equal(end_s(f, 7), 2000040 + 3600);
+	flow.traffic.hits = 30000 + 40000;
+	levee_blocks_feed(f->blocks, 2000220, 3, read_flow, &flow);
+	judge(f, 2000400);
+	assert_int_equal(end_s(f, 7), 2000400 + 3600);
+}
+
+static void an_evaluation_in_mid_bin_judges_no_bin_twice(void **state)
+{
+	struct fixture *f = *state;
+
+	flag(f, 7, 1999980, 4.5);
+	judge(f, 2000040);
+	feed(f, 2000100, 0, 20000);
+	judge(f, 2000130);
+	assert_int_equal(f->n_told, 0);
+	assert_int_equal(get(f, 7)->last_bin_s, 2000040);
+	/* The window still flags it for its first bin: the last one stays the last. */
+	flag(f, 7, 1999980, 4.5);
+	judge(f, 2000160);
+	assert_int_equal(get(f, 7)->last_bin_s, 2000040);
+	assert_int_equal(end_s(f, 7), 2000100 + 3600);
+}
+
+static void a_manual_block_is_not_extended(void **state)
+{
+	struct fixture *f = *state;
+
+	put_manual(f, 7, (2000500 - UP_S) * S);
+	feed(f, 2000100, 0, 1000000);
+	assert_int_equal(f->n_told, 0);
+	assert_int_equal(get(f, 7)->expires_boot_ns, (2000500 - UP_S) * S);
+}
+
+static void a_block_that_is_due_when_its_bin_closes_goes_on_with_the_flood(void **state)
+{
+	struct fixture *f = *state;
+
+	flag(f, 7, 1999980, 4.5);
+	judge(f, 2000040);
+	feed(f, 2000040 + 3600, 0, 12001);
+	assert_int_equal(f->told[LEVEE_BLOCK_UPDATED], 1);
+	assert_int_equal(end_s(f, 7), 2000040 + 7200);
+}
+
+/* ---- repeat offenders ------------------------------------------------------------------------ */
+
+/* Flagged for the bin before now_s. \return the length of its block from the end of that bin */
+static uint64_t offend(struct fixture *f, uint64_t now_s)
+{
+	flag(f, 7, (int64_t)now_s - 60, 4.5);
+	judge(f, now_s);
+	return end_s(f, 7) - now_s;
+}
+
+static void a_repeat_offender_is_blocked_for_longer_up_to_a_limit(void **state)
+{
+	const uint64_t wanted[] = { 3600, 7200, 14400, 18000, 18000 };
+	struct fixture *f = *state;
+	uint64_t now_s = 2000040;
+
+	for (uint32_t i = 0; i < 5; i++) {
+		assert_int_equal(offend(f, now_s), wanted[i]);
+		assert_int_equal(get(f, 7)->repeats, i);
+		now_s += wanted[i] + 600;
+		expire(f, now_s);
+		assert_null(get(f, 7));
+	}
+}
+
+static void an_offence_is_forgotten_after_the_memory(void **state)
+{
+	struct fixture *f = *state;
+
+	offend(f, 2000040);
+	expire(f, 2000040 + 3600);
+	/* A day after its end is still within it, a second later it is not. */
+	assert_int_equal(offend(f, 2000040 + 3600 + 86400), 7200);
+	expire(f, 2000040 + 3600 + 86400 + 7200);
+	assert_int_equal(offend(f, 2000040 + 3600 + 86400 + 7200 + 86401), 3600);
+	assert_int_equal(get(f, 7)->repeats, 0);
+}
+
+static void each_further_bin_of_a_repeat_offender_counts_with_its_length(void **state)
+{
+	struct fixture *f = *state;
+
+	offend(f, 2000040);
+	expire(f, 2000040 + 3600);
+	offend(f, 2010000);
+	feed(f, 2010060, 0, 20000);
+	assert_int_equal(end_s(f, 7), 2010060 + 7200);
+	/* One bin more is no offence more. */
+	assert_int_equal(get(f, 7)->repeats, 1);
+}
+
+static void a_block_that_was_lifted_by_hand_is_no_offence(void **state)
+{
+	struct fixture *f = *state;
+	struct levee_prefix prefix = ipv4(7);
+
+	offend(f, 2000040);
+	assert_int_equal(levee_blocks_remove(f->blocks, &prefix, NULL, NULL), 0);
+	assert_int_equal(offend(f, 2010000), 3600);
+}
+
+static void a_manual_block_is_no_offence(void **state)
+{
+	struct fixture *f = *state;
+
+	put_manual(f, 7, (2000500 - UP_S) * S);
+	expire(f, 2000500);
+	assert_int_equal(offend(f, 2010000), 3600);
+}
+
+static void a_block_from_the_store_is_remembered(void **state)
+{
+	struct fixture *f = *state;
+	struct levee_block stored;
+
+	offend(f, 2000040);
+	stored = *get(f, 7);
+	levee_blocks_free(&f->blocks);
+	f->blocks = levee_blocks_new(&(struct levee_blocks_params){ .bin_s = 60,
+								    .window_s = 3600,
+								    .repeat_memory_s = 86400,
+								    .repeat_factor = 2.0,
+								    .max_block_s = 36000 });
+	assert_int_equal(levee_blocks_put(f->blocks, &stored, NULL, NULL), 0);
+	expire(f, 2003700);
+	assert_int_equal(offend(f, 2010000), 7200);
+}
+
+static void one_finding_is_added_at_once_and_releases_nobody(void **state)
+{
+	struct fixture *f = *state;
+	struct levee_finding trip = { .source = ipv4(8),
+				      .by = LEVEE_BY_TRIP,
+				      .max_zscore = 9,
+				      .max_packets = 12001,
+				      .last_bin_s = 2000040,
+				      .last_packets = 12001 };
+	struct levee_time now = at(2000050);
+
+	offend(f, 2000040);
+	forget_told(f);
+	assert_int_equal(levee_blocks_add(f->blocks, &trip, &now, hear, f), 0);
+	assert_int_equal(f->told[LEVEE_BLOCK_ADDED], 1);
+	assert_int_equal(f->n_told, 1);
+	assert_int_equal(get(f, 8)->reason, LEVEE_BLOCK_TRIP);
+	assert_string_equal(levee_block_reason_name(get(f, 8)->reason), "fast");
+	assert_int_equal(end_s(f, 8), 2000040 + 60 + 3600);
+	assert_non_null(get(f, 7));
+	assert_int_equal(levee_blocks_next_expiry(f->blocks), get(f, 7)->expires_boot_ns);
+	/* A second event of the same bin, on its way while the first was worked. */
+	trip.last_packets = trip.max_packets = 12500;
+	assert_int_equal(levee_blocks_add(f->blocks, &trip, &now, hear, f), 0);
+	assert_int_equal(levee_blocks_count(f->blocks), 2);
+	assert_int_equal(get(f, 8)->repeats, 0);
+}
+
 struct order {
 	struct levee_prefix before;
 	size_t n;
@@ -495,8 +746,9 @@ static void thousands_of_blocks_come_and_go_in_order(void **state)
 	}
 }
 
-#define TEST(name)	cmocka_unit_test_setup_teardown(name, setup, teardown)
-#define RELEASING(name) cmocka_unit_test_setup_teardown(name, setup_releasing, teardown)
+#define TEST(name)	  cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define RELEASING(name)	  cmocka_unit_test_setup_teardown(name, setup_releasing, teardown)
+#define REMEMBERING(name) cmocka_unit_test_setup_teardown(name, setup_remembering, teardown)
 
 int main(void)
 {
@@ -521,6 +773,19 @@ int main(void)
 		TEST(putting_adds_and_then_replaces),
 		TEST(removing_lifts_and_says_if_there_was_nothing),
 		TEST(an_address_and_a_prefix_around_it_are_two_blocks),
+		TEST(a_block_goes_on_while_its_source_does),
+		TEST(what_was_counted_and_what_was_dropped_in_a_bin_add_up),
+		TEST(bins_that_nobody_closed_in_time_share_what_was_dropped),
+		TEST(an_evaluation_in_mid_bin_judges_no_bin_twice),
+		TEST(a_manual_block_is_not_extended),
+		TEST(a_block_that_is_due_when_its_bin_closes_goes_on_with_the_flood),
+		REMEMBERING(a_repeat_offender_is_blocked_for_longer_up_to_a_limit),
+		REMEMBERING(an_offence_is_forgotten_after_the_memory),
+		REMEMBERING(each_further_bin_of_a_repeat_offender_counts_with_its_length),
+		REMEMBERING(a_block_that_was_lifted_by_hand_is_no_offence),
+		REMEMBERING(a_manual_block_is_no_offence),
+		REMEMBERING(a_block_from_the_store_is_remembered),
+		REMEMBERING(one_finding_is_added_at_once_and_releases_nobody),
 		TEST(thousands_of_blocks_come_and_go_in_order),
 	};
 

@@ -365,9 +365,117 @@ static void expired_blocks_are_left_out(void **state)
 
 	assert_int_equal(levee_store_put_block(b->store, &block, "boot-a"), 0);
 	assert_int_equal(load_blocks(b, "boot-a", 4599, 1700004599).n, 1);
-	assert_int_equal(load_blocks(b, "boot-a", 4600, 1700004600).n, 0);
 	assert_int_equal(load_blocks(b, "boot-b", 10, 1700004599).n, 1);
+	assert_int_equal(load_blocks(b, "boot-a", 4600, 1700004600).n, 0);
+	assert_int_equal(levee_store_put_block(b->store, &block, "boot-a"), 0);
 	assert_int_equal(load_blocks(b, "boot-b", 10, 1700004600).n, 0);
+}
+
+static long long number(const struct bench *b, const char *text);
+
+struct offenders {
+	size_t n;
+	struct levee_offender offender[8];
+};
+
+static int take_offender(void *ctx, const struct levee_offender *offender)
+{
+	struct offenders *offenders = ctx;
+
+	assert_true(offenders->n < 8);
+	offenders->offender[offenders->n++] = *offender;
+	return 0;
+}
+
+static struct offenders load_offenders(struct bench *b, const char *boot_id, uint64_t boot_s,
+				       uint64_t unix_s)
+{
+	const struct levee_time now = { .boot_ns = boot_s * S, .unix_ns = unix_s * S };
+	struct offenders offenders = { 0 };
+
+	assert_int_equal(
+		levee_store_load_offenders(b->store, boot_id, &now, take_offender, &offenders), 0);
+	return offenders;
+}
+
+static void expired_blocks_become_offenders_once(void **state)
+{
+	struct bench *b = *state;
+	struct levee_block block = make_block(1), manual = make_block(2);
+	struct offenders got;
+
+	block.repeats = 4;
+	manual.reason = LEVEE_BLOCK_MANUAL;
+	assert_int_equal(levee_store_put_block(b->store, &block, "boot-a"), 0);
+	assert_int_equal(levee_store_put_block(b->store, &manual, "boot-a"), 0);
+	assert_int_equal(load_blocks(b, "boot-a", 9999, 1700009999).n, 0);
+	reopen(b);
+	assert_int_equal(load_blocks(b, "boot-a", 9999, 1700009999).n, 0);
+	assert_int_equal(number(b, "SELECT count(*) FROM block"), 0);
+	got = load_offenders(b, "boot-a", 9999, 1700009999);
+	assert_int_equal(got.n, 1);
+	assert_int_equal(levee_prefix_compare(&got.offender[0].prefix, &block.prefix), 0);
+	assert_int_equal(got.offender[0].blocks, 5);
+	assert_int_equal(got.offender[0].end_boot_ns, 4600 * S);
+	assert_int_equal(got.offender[0].end_unix_ns, 1700004600 * S);
+}
+
+static void an_offender_keeps_its_end_over_a_reboot(void **state)
+{
+	struct bench *b = *state;
+	struct levee_block block = make_block(1);
+	struct levee_offender offender = levee_block_offence(&block);
+	struct offenders got;
+
+	assert_int_equal(levee_store_put_offender(b->store, &offender, "boot-a"), 0);
+	got = load_offenders(b, "boot-b", 30, 1700008200);
+	assert_int_equal(got.n, 1);
+	assert_true(got.offender[0].end_boot_ns == (30 - 3600) * (int64_t)S);
+	assert_int_equal(levee_store_drop_offender(b->store, &offender.prefix), 0);
+	assert_int_equal(load_offenders(b, "boot-b", 30, 1700008200).n, 0);
+}
+
+static void offenders_of_long_ago_are_pruned(void **state)
+{
+	struct bench *b = *state;
+	struct levee_block block = make_block(1);
+	struct levee_offender offender = levee_block_offence(&block);
+
+	for (uint32_t i = 0; i < 6; i++) {
+		offender.prefix.hi = i;
+		offender.end_unix_ns = (1700000000ULL + i) * S;
+		assert_int_equal(levee_store_put_offender(b->store, &offender, "boot-a"), 0);
+	}
+	assert_int_equal(levee_store_prune_offenders(b->store, 1700000004ULL * S), 0);
+	assert_int_equal(load_offenders(b, "boot-a", 30, 1700008200).n, 2);
+}
+
+static void tables_of_an_older_levee_are_added_to(void **state)
+{
+	struct bench *b = *state;
+	struct levee_block block = make_block(1);
+
+	block.reason = LEVEE_BLOCK_TRIP;
+	block.kind = LEVEE_KIND_LIMIT;
+	block.repeats = 3;
+	assert_int_equal(put_bin(b, 60, 60), 0);
+	assert_int_equal(levee_store_put_block(b->store, &block, "boot-a"), 0);
+	levee_store_close(&b->store);
+	/* What the first version had. */
+	sql(b, "ALTER TABLE bin DROP COLUMN histogram; ALTER TABLE bin DROP COLUMN measures;"
+	       "ALTER TABLE block DROP COLUMN kind; ALTER TABLE block DROP COLUMN repeats;"
+	       "ALTER TABLE block DROP COLUMN measure; ALTER TABLE block DROP COLUMN max_value;"
+	       "ALTER TABLE block DROP COLUMN spoofable;"
+	       "DROP TABLE offender; PRAGMA user_version = 1");
+	assert_int_equal(open_store(b), 0);
+	assert_int_equal(b->said, 0);
+	assert_int_equal(load_blocks(b, "boot-a", 2000, 1700002000).n, 1);
+	assert_int_equal(load_blocks(b, "boot-a", 2000, 1700002000).block[0].repeats, 0);
+	assert_int_equal(number(b, "SELECT count(*) FROM bin"), 1);
+	assert_int_equal(levee_store_put_block(b->store, &block, "boot-a"), 0);
+	assert_int_equal(load_blocks(b, "boot-a", 2000, 1700002000).block[0].repeats, 3);
+	assert_int_equal(load_blocks(b, "boot-a", 2000, 1700002000).block[0].kind,
+			 LEVEE_KIND_LIMIT);
 }
 
 static void after_a_reboot_a_block_lasts_as_long_as_it_would_have(void **state)
@@ -749,10 +857,10 @@ static void a_newer_schema_is_refused_and_left_alone(void **state)
 
 	assert_int_equal(put_bin(b, 60, 60), 0);
 	levee_store_close(&b->store);
-	sql(b, "PRAGMA user_version = 2");
+	sql(b, "PRAGMA user_version = 999");
 	assert_int_equal(open_store(b), -ENOTSUP);
 	assert_int_equal(b->said, 1);
-	assert_non_null(strstr(b->last, "schema 2, but this levee knows 1"));
+	assert_non_null(strstr(b->last, "schema 999, but this levee knows "));
 	assert_int_equal(count_files(b, ".damaged-*"), 0);
 	assert_int_equal(number(b, "SELECT count(*) FROM bin"), 1);
 }
@@ -1015,6 +1123,10 @@ int main(void)
 		TEST(a_loader_that_fails_ends_the_loading),
 		TEST(blocks_of_this_boot_are_loaded_as_they_were_put),
 		TEST(expired_blocks_are_left_out),
+		TEST(expired_blocks_become_offenders_once),
+		TEST(an_offender_keeps_its_end_over_a_reboot),
+		TEST(offenders_of_long_ago_are_pruned),
+		TEST(tables_of_an_older_levee_are_added_to),
 		TEST(after_a_reboot_a_block_lasts_as_long_as_it_would_have),
 		TEST(a_clock_in_the_past_makes_no_block_longer),
 		TEST(a_block_without_end_has_none_after_a_reboot),
