@@ -367,17 +367,28 @@ static void on_change(void *ctx, enum levee_block_change change, const struct le
 		c->on_block(c->ctx, change, block, &info);
 }
 
-/* Findings that the allow list covers are left alone; the others keep their order. */
-static size_t leave_allowed(const struct levee_controller *c, struct levee_evaluation *e)
+static bool is_exempt(const struct levee_controller *c, const struct levee_prefix *source)
+{
+	return c->is_exempt && c->is_exempt(c->ctx, source);
+}
+
+/* Findings that the allow list or an operator covers are left alone; the others keep their order. */
+static void leave_alone(const struct levee_controller *c, struct levee_evaluation *e,
+			size_t *allowed, size_t *exempt)
 {
 	const struct levee_policy *policy = levee_dataplane_policy(c->dp);
-	size_t kept = 0, all = e->n_findings;
+	size_t kept = 0;
 
-	for (size_t i = 0; i < all; i++)
-		if (!levee_policy_is_allowed(policy, &e->findings[i].source))
+	*allowed = *exempt = 0;
+	for (size_t i = 0; i < e->n_findings; i++) {
+		if (levee_policy_is_allowed(policy, &e->findings[i].source))
+			++*allowed;
+		else if (is_exempt(c, &e->findings[i].source))
+			++*exempt;
+		else
 			e->findings[kept++] = e->findings[i];
+	}
 	e->n_findings = kept;
-	return all - kept;
 }
 
 /* Which findings the evaluation before did not have. A restart knows them by their blocks. */
@@ -405,13 +416,14 @@ static void retry_block(void *ctx, const struct levee_block *block)
 }
 
 static void report(struct levee_controller *c, const struct levee_evaluation *e, const bool *is_new,
-		   size_t allowed, size_t sources)
+		   size_t allowed, size_t exempt, size_t sources)
 {
 	struct levee_report r = { .evaluation = e,
 				  .is_new = is_new,
 				  .sources = sources,
 				  .blocks = levee_blocks_count(c->blocks),
 				  .allowed = allowed,
+				  .exempt = exempt,
 				  .account = &c->closed,
 				  .bin_sources = c->closed_sources,
 				  .bin_folded = c->closed_folded };
@@ -449,7 +461,7 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 	int64_t now_s = (int64_t)(now->unix_ns / LEVEE_NS_PER_S);
 	struct change_ctx ctx = { .c = c, .now = *now };
 	struct levee_evaluation e;
-	size_t allowed, sources;
+	size_t allowed, exempt, sources;
 	bool *is_new;
 	int ret;
 
@@ -460,7 +472,7 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 		levee_error("no evaluation: %s; blocks in force stay", strerror(-ret));
 		return ret;
 	}
-	allowed = leave_allowed(c, &e);
+	leave_alone(c, &e, &allowed, &exempt);
 	is_new = calloc(e.n_findings + 1, sizeof(*is_new));
 	if (!is_new) {
 		levee_evaluation_clear(&e);
@@ -480,7 +492,7 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 			    : c->closed_sources;
 	make_trip(c, now_s);
 	prune(c, now);
-	report(c, &e, is_new, allowed, sources);
+	report(c, &e, is_new, allowed, exempt, sources);
 	free(is_new);
 	levee_evaluation_clear(&e);
 	return ret;
@@ -505,7 +517,7 @@ int levee_controller_trip(struct levee_controller *c, const struct levee_prefix 
 	if (!levee_trip_decide(&c->trip, source, packets, running_bin_s(c, now), &finding))
 		return 0;
 	if (levee_blocks_get(c->blocks, source) ||
-	    levee_policy_is_allowed(levee_dataplane_policy(c->dp), source))
+	    levee_policy_is_allowed(levee_dataplane_policy(c->dp), source) || is_exempt(c, source))
 		return 0;
 	ret = levee_blocks_add(c->blocks, &finding, now, on_change, &ctx);
 	if (ret)
@@ -533,6 +545,31 @@ void levee_controller_trip_all(struct levee_controller *c, const struct levee_ti
 
 	if (c->trip.armed)
 		levee_bin_walk(c->bin, c->trip.threshold, trip_entry, &ctx);
+}
+
+int levee_controller_block(struct levee_controller *c, const struct levee_block *block,
+			   const struct levee_time *now)
+{
+	struct change_ctx ctx = { .c = c, .now = *now };
+	struct levee_policy *policy = levee_dataplane_policy(c->dp);
+	int ret;
+
+	/* Asked of the data path first: what finds no room there is not to be on record. */
+	ret = levee_policy_block(policy, &block->prefix, block->expires_boot_ns, now->boot_ns);
+	if (ret)
+		return ret;
+	ret = levee_blocks_put(c->blocks, block, on_change, &ctx);
+	if (ret && !levee_blocks_get(c->blocks, &block->prefix))
+		levee_policy_unblock(policy, &block->prefix);
+	return ret;
+}
+
+int levee_controller_unblock(struct levee_controller *c, const struct levee_prefix *prefix,
+			     const struct levee_time *now)
+{
+	struct change_ctx ctx = { .c = c, .now = *now };
+
+	return levee_blocks_remove(c->blocks, prefix, on_change, &ctx);
 }
 
 void levee_controller_expire(struct levee_controller *c, const struct levee_time *now)

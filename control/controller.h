@@ -49,6 +49,7 @@ struct levee_report {
 	size_t sources;	    /* distinct in the window with a census; else those of the bin */
 	size_t blocks;	    /* in force after the evaluation */
 	size_t allowed;	    /* findings that the allow list covers: left alone */
+	size_t exempt;	    /* findings that an operator exempted: left alone */
 	const struct levee_account *account; /* of the bin that was closed last */
 	size_t bin_sources;		     /* named sources of that bin */
 	uint64_t bin_folded;		     /* values of that bin that lost their names */
@@ -66,6 +67,8 @@ struct levee_controller {
 	void (*on_report)(void *ctx, const struct levee_report *report);
 	void (*on_block)(void *ctx, enum levee_block_change change, const struct levee_block *block,
 			 const struct levee_policy_info *info);
+	/** Has an operator exempted the source from detection? Asked of each finding. May be NULL. */
+	bool (*is_exempt)(void *ctx, const struct levee_prefix *source);
 	void *ctx;
 
 	/* The fast path's threshold for the running bin: made at restore and each evaluation. */
@@ -147,6 +150,14 @@ int levee_controller_trip(struct levee_controller *c, const struct levee_prefix 
  * of the running bin.
  */
 void levee_controller_trip_all(struct levee_controller *c, const struct levee_time *now);
+
+/** Put a block by hand, or by a service: at once in the data path. \return 0; -ENOSPC; -ENOMEM */
+int levee_controller_block(struct levee_controller *c, const struct levee_block *block,
+			   const struct levee_time *now);
+
+/** Lift a block by hand. \return 0; -ENOENT */
+int levee_controller_unblock(struct levee_controller *c, const struct levee_prefix *prefix,
+			     const struct levee_time *now);
 
 /** Lift what has expired. */
 void levee_controller_expire(struct levee_controller *c, const struct levee_time *now);

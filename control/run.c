@@ -114,6 +114,7 @@ static void on_time(struct levee_run *r)
 		levee_controller_expire(&r->controller, &now);
 		levee_controller_save(&r->controller);
 	}
+	levee_run_expire_operator(r, &now);
 }
 
 static void on_signal(struct levee_run *r)
@@ -287,7 +288,7 @@ static void take_up_open(struct levee_run *r, const struct levee_time *now)
 	levee_controller_save(&r->controller);
 }
 
-static int open_controller(struct levee_run *r, const char *boot_id)
+static int open_controller(struct levee_run *r)
 {
 	const struct levee_config *config = r->config;
 	struct levee_controller_options options = {
@@ -302,7 +303,7 @@ static int open_controller(struct levee_run *r, const char *boot_id)
 			  .warmup_bins = (unsigned int)config->detect.warmup_bins,
 			  .cpus = (unsigned int)sysconf(_SC_NPROCESSORS_CONF) },
 		.max_sources = config->detect.max_sources,
-		.boot_id = boot_id,
+		.boot_id = r->boot_id,
 		.maps_id = levee_xdp_maps_id(r->dp),
 	};
 	int ret = levee_controller_init(&r->controller, r->dp, r->store, &options);
@@ -310,6 +311,7 @@ static int open_controller(struct levee_run *r, const char *boot_id)
 	r->controller.on_close = levee_run_on_close;
 	r->controller.on_report = levee_run_on_report;
 	r->controller.on_block = levee_run_on_block;
+	r->controller.is_exempt = levee_run_is_exempt;
 	r->controller.ctx = r;
 	return ret;
 }
@@ -380,7 +382,7 @@ static uint64_t bin_names_now_ns(const struct levee_run *r, const struct levee_t
  * In this order: nothing is attached before the allow list and the stored blocks are in the
  * policy, so the first packet already meets both.
  */
-static int start(struct levee_run *r, const char *boot_id)
+static int start(struct levee_run *r)
 {
 	struct levee_time now;
 	int ret;
@@ -405,7 +407,7 @@ static int start(struct levee_run *r, const char *boot_id)
 		levee_error("cannot set up the board: %s", strerror(-ret));
 		return ret;
 	}
-	ret = open_controller(r, boot_id);
+	ret = open_controller(r);
 	if (ret) {
 		levee_error("cannot set up the controller: %s", strerror(-ret));
 		return ret;
@@ -422,6 +424,7 @@ static int start(struct levee_run *r, const char *boot_id)
 	schedule_evaluation(r);
 	if (levee_controller_restore(&r->controller, &now, bin_start_s(r)))
 		levee_warning("not all of the state could be read; see above");
+	levee_run_load_operator(r, &now);
 	take_up_drained(r);
 	take_up_open(r, &now);
 
@@ -442,7 +445,6 @@ int levee_run(const struct levee_config *config, const char *path)
 			       .state_lock_fd = -1,
 			       .signal_fd = -1,
 			       .drain_limit = { .period_ns = 60 * LEVEE_NS_PER_S, .burst = 3 } };
-	char boot_id[64];
 	int ret;
 
 	if (!config->data_path.interfaces.n) {
@@ -452,7 +454,7 @@ int levee_run(const struct levee_config *config, const char *path)
 			path);
 		return -EINVAL;
 	}
-	ret = read_boot_id(boot_id, sizeof(boot_id));
+	ret = read_boot_id(r.boot_id, sizeof(r.boot_id));
 	if (ret) {
 		levee_error("cannot read " BOOT_ID ": %s; mount proc on /proc", strerror(-ret));
 		return ret;
@@ -462,7 +464,7 @@ int levee_run(const struct levee_config *config, const char *path)
 		levee_error("cannot receive signals: %s", strerror(-ret));
 		return ret;
 	}
-	ret = start(&r, boot_id);
+	ret = start(&r);
 	while (!ret && !r.stop)
 		ret = turn(&r);
 	if (r.stop)
@@ -476,6 +478,8 @@ int levee_run(const struct levee_config *config, const char *path)
 	levee_controller_clear(&r.controller);
 	levee_allowlist_clear(&r.automatic);
 	levee_allowlist_clear(&r.from_file);
+	levee_operator_clear(&r.exemptions);
+	levee_operator_clear(&r.allowed);
 	levee_store_close(&r.store);
 	levee_dataplane_close(&r.dp);
 	if (r.state_lock_fd >= 0)

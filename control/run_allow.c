@@ -7,17 +7,38 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static int apply_allowlist(struct levee_run *r)
+/* What operators added, as a list. A merge sorts it: it is put into an empty one. */
+static int list_by_hand(const struct levee_run *r, struct levee_allowlist *out)
 {
-	struct levee_allowlist all = { 0 };
-	int ret = levee_allowlist_merge(&all, &r->automatic, &r->from_file);
+	struct levee_allowlist unsorted = { .n = r->allowed.n };
+	int ret;
 
+	unsorted.list = calloc(r->allowed.n + 1, sizeof(*unsorted.list));
+	if (!unsorted.list)
+		return -ENOMEM;
+	for (size_t i = 0; i < r->allowed.n; i++)
+		unsorted.list[i] = r->allowed.entries[i].prefix;
+	ret = levee_allowlist_merge(out, out, &unsorted);
+	free(unsorted.list);
+	return ret;
+}
+
+int levee_run_apply_allowlist(struct levee_run *r)
+{
+	struct levee_allowlist all = { 0 }, by_hand = { 0 };
+	int ret = list_by_hand(r, &by_hand);
+
+	if (!ret)
+		ret = levee_allowlist_merge(&all, &r->automatic, &r->from_file);
+	if (!ret)
+		ret = levee_allowlist_merge(&all, &all, &by_hand);
 	if (!ret)
 		ret = levee_policy_set_allowed(levee_dataplane_policy(r->dp), all.list, all.n);
 	if (ret)
 		levee_error("the allow list of %zu prefixes cannot be put in force: %s; the one "
 			    "before stays. Raise [data_path] rules",
 			    all.n, strerror(-ret));
+	levee_allowlist_clear(&by_hand);
 	levee_allowlist_clear(&all);
 	r->view.changed = true;
 	return ret;
@@ -134,7 +155,7 @@ int levee_run_open_allowlist(struct levee_run *r)
 		if (ret)
 			return ret;
 	}
-	return apply_allowlist(r);
+	return levee_run_apply_allowlist(r);
 }
 
 static bool same_list(const struct levee_allowlist *a, const struct levee_allowlist *b)
@@ -161,21 +182,55 @@ void levee_run_refresh_allowlist(struct levee_run *r)
 	}
 	levee_allowlist_clear(&now);
 	if (reread_allow_file(r, false) || changed)
-		apply_allowlist(r);
+		levee_run_apply_allowlist(r);
 }
 
 void levee_run_reread_allowlist(struct levee_run *r)
 {
 	reread_allow_file(r, true);
-	apply_allowlist(r);
+	levee_run_apply_allowlist(r);
 }
 
-static void copy_list(struct levee_snapshot *s, const struct levee_prefix *list, size_t n,
-		      enum levee_allow_origin origin)
+const char *levee_allow_origin_name(enum levee_allow_origin origin)
 {
-	for (size_t i = 0; i < n; i++)
-		s->allowed[s->n_allowed++] = (struct levee_board_allowed){ .prefix = list[i],
-									   .origin = origin };
+	static const char *const names[] = { [LEVEE_ALLOW_AUTOMATIC] = "automatic",
+					     [LEVEE_ALLOW_CONFIG] = "configuration",
+					     [LEVEE_ALLOW_FILE] = "file",
+					     [LEVEE_ALLOW_OPERATOR] = "operator",
+					     [LEVEE_ALLOW_SERVICE] = "service" };
+
+	return names[origin];
+}
+
+/* Of the prefixes that cover it, one that is closest to whoever asks: its own list first. */
+static bool find_in(const struct levee_prefix *list, size_t n, const struct levee_prefix *prefix,
+		    enum levee_allow_origin origin, struct levee_board_allowed *found)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!levee_prefix_covers(&list[i], prefix))
+			continue;
+		*found = (struct levee_board_allowed){ .prefix = list[i], .origin = origin };
+		return true;
+	}
+	return false;
+}
+
+bool levee_run_find_allowed(const struct levee_run *r, const struct levee_prefix *prefix,
+			    struct levee_board_allowed *found)
+{
+	const struct levee_config *config = r->config;
+	const struct levee_operator_entry *by_hand = levee_operator_covering(&r->allowed, prefix,
+									     0);
+
+	if (by_hand) {
+		*found = (struct levee_board_allowed){ .prefix = by_hand->prefix,
+						       .origin = LEVEE_ALLOW_OPERATOR };
+		return true;
+	}
+	return find_in(r->from_file.list, r->from_file.n, prefix, LEVEE_ALLOW_FILE, found) ||
+	       find_in(config->allow.parsed, config->allow.prefixes.n, prefix, LEVEE_ALLOW_CONFIG,
+		       found) ||
+	       find_in(r->automatic.list, r->automatic.n, prefix, LEVEE_ALLOW_AUTOMATIC, found);
 }
 
 static int by_prefix(const void *a, const void *b)
@@ -183,30 +238,48 @@ static int by_prefix(const void *a, const void *b)
 	const struct levee_board_allowed *left = a, *right = b;
 	int order = levee_prefix_compare(&left->prefix, &right->prefix);
 
-	return order ? order : (int)left->origin - (int)right->origin;
+	return order ? order : (int)right->origin - (int)left->origin;
 }
 
-/* Is it one of [allow] prefixes? The others of r->automatic are automatic. */
-static bool is_configured(const struct levee_config *config, const struct levee_prefix *prefix)
+static void add_allowed(struct levee_snapshot *s, const struct levee_prefix *prefix,
+			enum levee_allow_origin origin)
 {
-	for (size_t i = 0; i < config->allow.prefixes.n; i++)
-		if (!levee_prefix_compare(&config->allow.parsed[i], prefix))
-			return true;
-	return false;
+	s->allowed[s->n_allowed++] = (struct levee_board_allowed){ .prefix = *prefix,
+								   .origin = origin };
+}
+
+/* The automatic list holds those of the configuration, too: they are named by their own origin. */
+static void drop_repeated(struct levee_snapshot *s)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_allowed; i++) {
+		if (s->allowed[i].origin == LEVEE_ALLOW_AUTOMATIC && kept > 0 &&
+		    s->allowed[kept - 1].origin == LEVEE_ALLOW_CONFIG &&
+		    !levee_prefix_compare(&s->allowed[kept - 1].prefix, &s->allowed[i].prefix))
+			continue;
+		s->allowed[kept++] = s->allowed[i];
+	}
+	s->n_allowed = kept;
 }
 
 int levee_run_copy_allowlist(const struct levee_run *r, struct levee_snapshot *s)
 {
-	size_t n = r->automatic.n + r->from_file.n;
+	const struct levee_config *config = r->config;
+	size_t n = r->automatic.n + r->from_file.n + r->allowed.n + config->allow.prefixes.n;
 
 	s->allowed = calloc(n + 1, sizeof(*s->allowed));
 	if (!s->allowed)
 		return -ENOMEM;
 	for (size_t i = 0; i < r->automatic.n; i++)
-		copy_list(s, &r->automatic.list[i], 1,
-			  is_configured(r->config, &r->automatic.list[i]) ? LEVEE_ALLOW_CONFIG
-									  : LEVEE_ALLOW_AUTOMATIC);
-	copy_list(s, r->from_file.list, r->from_file.n, LEVEE_ALLOW_FILE);
+		add_allowed(s, &r->automatic.list[i], LEVEE_ALLOW_AUTOMATIC);
+	for (size_t i = 0; i < config->allow.prefixes.n; i++)
+		add_allowed(s, &config->allow.parsed[i], LEVEE_ALLOW_CONFIG);
+	for (size_t i = 0; i < r->from_file.n; i++)
+		add_allowed(s, &r->from_file.list[i], LEVEE_ALLOW_FILE);
+	for (size_t i = 0; i < r->allowed.n; i++)
+		add_allowed(s, &r->allowed.entries[i].prefix, LEVEE_ALLOW_OPERATOR);
 	qsort(s->allowed, s->n_allowed, sizeof(*s->allowed), by_prefix);
+	drop_repeated(s);
 	return 0;
 }

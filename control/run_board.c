@@ -144,6 +144,7 @@ static void keep_evaluation(struct levee_run_view *v, const struct levee_report 
 	v->evaluation = *e;
 	v->evaluation.findings = copy;
 	v->findings_allowed = report->allowed;
+	v->findings_exempt = report->exempt;
 	v->evaluations++;
 }
 
@@ -279,6 +280,35 @@ static int copy_blocks(const struct levee_run *r, struct levee_snapshot *s)
 	return 0;
 }
 
+static int by_prefix(const void *a, const void *b)
+{
+	const struct levee_board_exemption *left = a, *right = b;
+
+	return levee_prefix_compare(&left->prefix, &right->prefix);
+}
+
+static int copy_exemptions(const struct levee_run *r, struct levee_snapshot *s)
+{
+	const struct levee_operator_list *list = &r->exemptions;
+
+	s->exemptions = calloc(list->n + 1, sizeof(*s->exemptions));
+	if (!s->exemptions)
+		return -ENOMEM;
+	for (size_t i = 0; i < list->n; i++) {
+		const struct levee_operator_entry *e = &list->entries[i];
+		struct levee_board_exemption *out = &s->exemptions[s->n_exemptions++];
+
+		*out = (struct levee_board_exemption){ .prefix = e->prefix,
+						       .created_unix_ns = e->created_unix_ns,
+						       .expires_boot_ns = e->expires_boot_ns,
+						       .expires_unix_ns = e->expires_unix_ns };
+		memcpy(out->note, e->note, sizeof(out->note));
+	}
+	if (list->n)
+		qsort(s->exemptions, list->n, sizeof(*s->exemptions), by_prefix);
+	return 0;
+}
+
 static int copy_findings(const struct levee_run_view *v, struct levee_snapshot *s)
 {
 	size_t n = v->evaluation.n_findings;
@@ -292,6 +322,7 @@ static int copy_findings(const struct levee_run_view *v, struct levee_snapshot *
 		       n * sizeof(*s->evaluation.findings));
 	s->evaluated = v->evaluated;
 	s->findings_allowed = v->findings_allowed;
+	s->findings_exempt = v->findings_exempt;
 	s->evaluations = v->evaluations;
 	return 0;
 }
@@ -355,6 +386,7 @@ static struct levee_snapshot *take_snapshot(struct levee_run *r)
 	ret = copy_bins(r, s);
 	ret = ret ? ret : copy_blocks(r, s);
 	ret = ret ? ret : levee_run_copy_allowlist(r, s);
+	ret = ret ? ret : copy_exemptions(r, s);
 	ret = ret ? ret : copy_findings(&r->view, s);
 	ret = ret ? ret : copy_top(&r->view, s);
 	if (!ret)

@@ -12,6 +12,7 @@
 #include "control/controller.h"
 #include "control/detect/binclock.h"
 #include "control/log.h"
+#include "control/policy/operator.h"
 #include "control/run.h"
 #include "dataplane/xdp/xdp.h"
 
@@ -31,7 +32,7 @@ struct levee_run_view {
 	struct levee_evaluation evaluation; /* the latest */
 	struct levee_time evaluated;
 	uint64_t evaluations;
-	size_t findings_allowed;
+	size_t findings_allowed, findings_exempt;
 	struct levee_account total; /* of all closed bins */
 	int64_t last_bin_s;
 	uint64_t bins_closed;
@@ -52,6 +53,10 @@ struct levee_run {
 	struct levee_run_view view;
 	uint64_t next_evaluation_ns; /* boot time; LEVEE_NEVER: only at a bin's close */
 
+	char boot_id[64];
+
+	struct levee_operator_list exemptions;
+	struct levee_operator_list allowed; /* prefixes that operators put on the allow list */
 	struct levee_allowlist
 		automatic; /* fixed entries, own addresses, gateways, configuration */
 	struct levee_allowlist from_file; /* its last good state */
@@ -70,12 +75,17 @@ struct levee_run {
 
 void levee_run_say_xdp(void *ctx, enum levee_xdp_say level, const char *message);
 void levee_run_say_warning(void *ctx, const char *message);
+/** "2026-01-31T12:00:00Z" */
+const char *levee_run_format_time(int64_t unix_s, char text[static 32]);
 const char *levee_run_mode(const struct levee_config *config);
 void levee_run_log_report(const struct levee_run *r, const struct levee_report *report);
 void levee_run_log_block(const struct levee_run *r, enum levee_block_change change,
 			 const struct levee_block *block, const struct levee_policy_info *info);
 
 /* ---- run_allow.c ------------------------------------------------------------------------- */
+
+/** Put the union of all lists in force. \return 0; -errno, said: the one before stays */
+int levee_run_apply_allowlist(struct levee_run *r);
 
 /** Gather and read all lists, and put them in force. \return 0; -errno, said */
 int levee_run_open_allowlist(struct levee_run *r);
@@ -85,6 +95,11 @@ void levee_run_refresh_allowlist(struct levee_run *r);
 
 /** Read the file again, changed or not, and put all lists in force. */
 void levee_run_reread_allowlist(struct levee_run *r);
+
+/** The entry that covers a prefix, and where it comes from. \return false: none */
+bool levee_run_find_allowed(const struct levee_run *r, const struct levee_prefix *prefix,
+			    struct levee_board_allowed *found);
+const char *levee_allow_origin_name(enum levee_allow_origin origin);
 
 /** The lists in force, with where each prefix comes from, for a snapshot. \return 0; -ENOMEM */
 int levee_run_copy_allowlist(const struct levee_run *r, struct levee_snapshot *s);
@@ -110,5 +125,30 @@ void levee_run_on_block(void *ctx, enum levee_block_change change, const struct 
 /* ---- run_request.c ----------------------------------------------------------------------- */
 
 void levee_run_execute(void *ctx, struct levee_request *request);
+
+/* ---- run_operator.c ---------------------------------------------------------------------- */
+
+/** Bring back what operators said, after the controller has brought back its blocks. */
+void levee_run_load_operator(struct levee_run *r, const struct levee_time *now);
+
+bool levee_run_is_exempt(void *ctx, const struct levee_prefix *source);
+
+/** End exemptions whose time has come. */
+void levee_run_expire_operator(struct levee_run *r, const struct levee_time *now);
+
+/** Keep, or forget, an entry over restarts. A failure is said, and does not undo it. */
+void levee_run_store_entry(struct levee_run *r, const struct levee_operator_entry *entry);
+void levee_run_forget_entry(struct levee_run *r, enum levee_operator_kind kind,
+			    const struct levee_prefix *prefix);
+
+void levee_run_do_block(struct levee_run *r, struct levee_request *request);
+void levee_run_do_unblock(struct levee_run *r, struct levee_request *request);
+void levee_run_do_exempt_end(struct levee_run *r, struct levee_request *request);
+void levee_run_do_allow_add(struct levee_run *r, struct levee_request *request);
+void levee_run_do_allow_remove(struct levee_run *r, struct levee_request *request);
+
+/** Fill the answer of a request. */
+void levee_run_answer(struct levee_request *request, int result, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void refuse(struct levee_request *request, int result, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void refuse(struct levee_request *request, int result, const char *format, ...)
+void levee_run_answer(struct levee_request *request, int result, const char *format, ...)
 {
 	va_list args;
 
@@ -73,7 +70,7 @@ static void show_source(const struct levee_run *r, struct levee_request *request
 	}
 	view->bins = calloc(n + 1, sizeof(*view->bins));
 	if (!view->bins) {
-		refuse(request, -ENOMEM, "no memory");
+		levee_run_answer(request, -ENOMEM, "no memory");
 		return;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -101,10 +98,25 @@ void levee_run_execute(void *ctx, struct levee_request *request)
 	request->result = 0;
 	request->message[0] = '\0';
 	switch (request->type) {
+	case LEVEE_REQUEST_BLOCK:
+		levee_run_do_block(r, request);
+		break;
+	case LEVEE_REQUEST_UNBLOCK:
+		levee_run_do_unblock(r, request);
+		break;
+	case LEVEE_REQUEST_EXEMPT_END:
+		levee_run_do_exempt_end(r, request);
+		break;
+	case LEVEE_REQUEST_ALLOW_ADD:
+		levee_run_do_allow_add(r, request);
+		break;
+	case LEVEE_REQUEST_ALLOW_REMOVE:
+		levee_run_do_allow_remove(r, request);
+		break;
 	case LEVEE_REQUEST_SOURCE:
 		show_source(r, request);
 		break;
 	default:
-		refuse(request, -EOPNOTSUPP, "not possible in this version");
+		levee_run_answer(request, -EOPNOTSUPP, "not possible in this version");
 	}
 }

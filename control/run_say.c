@@ -20,7 +20,7 @@ void levee_run_say_warning(void *ctx, const char *message)
 	levee_warning("%s", message);
 }
 
-static const char *format_time(int64_t unix_s, char text[static 32])
+const char *levee_run_format_time(int64_t unix_s, char text[static 32])
 {
 	time_t t = (time_t)unix_s;
 	struct tm tm;
@@ -69,8 +69,8 @@ void levee_run_log_report(const struct levee_run *r, const struct levee_report *
 	levee_info("bin to %s: %zu sources; received %llu = counted %llu + dropped %llu + allowed "
 		   "%llu + out of scope %llu + unparsed %llu; would drop %llu; window n = %llu, "
 		   "mean = %.2f, stddev = %.2f, threshold = %.2f; flagged %zu, blocks %zu",
-		   format_time(e->now_s, text), report->sources, (unsigned long long)a->received,
-		   (unsigned long long)a->outcome[LEVEE_COUNTED],
+		   levee_run_format_time(e->now_s, text), report->sources,
+		   (unsigned long long)a->received, (unsigned long long)a->outcome[LEVEE_COUNTED],
 		   (unsigned long long)a->outcome[LEVEE_DROPPED],
 		   (unsigned long long)a->outcome[LEVEE_ALLOWED],
 		   (unsigned long long)a->outcome[LEVEE_OUT_OF_SCOPE],
@@ -95,7 +95,8 @@ void levee_run_log_block(const struct levee_run *r, enum levee_block_change chan
 	switch (change) {
 	case LEVEE_BLOCK_ADDED:
 		levee_notice("block %s until %s (by %s: z = %.2f, %llu packets)%s%s", prefix,
-			     format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
+			     levee_run_format_time(
+				     (int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
 			     levee_block_reason_name(block->reason), block->max_zscore,
 			     (unsigned long long)block->max_packets, before,
 			     r->config->block.mode == LEVEE_MODE_AUDIT
@@ -104,7 +105,8 @@ void levee_run_log_block(const struct levee_run *r, enum levee_block_change chan
 		break;
 	case LEVEE_BLOCK_UPDATED:
 		levee_debug("block %s goes on until %s", prefix,
-			    format_time((int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until));
+			    levee_run_format_time(
+				    (int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until));
 		break;
 	default:
 		levee_notice("lift %s: %s; %llu packets were %s", prefix,

@@ -622,6 +622,11 @@ int levee_store_open(struct levee_store **out, const char *path, levee_store_rep
 	return ret;
 }
 
+struct sqlite3 *levee_store_database(const struct levee_store *store)
+{
+	return store->db;
+}
+
 void levee_store_close(struct levee_store **store)
 {
 	if (!*store)

@@ -23,6 +23,7 @@
 #include "dataplane/dataplane.h"
 
 struct levee_store;
+struct sqlite3;
 
 /** Told of problems in whole sentences. */
 typedef void levee_store_report(void *ctx, const char *message);
@@ -36,6 +37,9 @@ typedef void levee_store_report(void *ctx, const char *message);
 int levee_store_open(struct levee_store **out, const char *path, levee_store_report *report,
 		     void *ctx);
 void levee_store_close(struct levee_store **store);
+
+/** SQLite's handle, for tables of other files in control/store/. For the store's own thread. */
+struct sqlite3 *levee_store_database(const struct levee_store *store);
 
 /**
  * All writes until commit are one transaction. Once one of them has failed, the others and the
