@@ -110,6 +110,7 @@ help:
 	@echo 'make unit | kernel | system | fuzz | lint     the parts of check'
 	@echo 'make format     let clang-format have its way'
 	@echo
+	@echo 'BENCH="--quick --section detection" runs a part of the bench; BENCH=--help lists them'
 	@echo 'V=1 shows commands, SAN=1 builds with ASan and UBSan, FUZZ_SECONDS=600 fuzzes longer,'
 	@echo 'WITH_DPDK=0 leaves the DPDK data path out (default: built in where libdpdk is found)'
 
@@ -143,9 +144,10 @@ demo: deps
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tools/demo/demo.sh $(B)
 
-bench: deps
+bench:
+	$(Q)tools/deps.sh --bench
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)tools/bench/bench.sh $(B)
+	$(Q)tools/bench/bench.sh $(B) $(BENCH)
 
 check: deps
 	$(Q)tests/check.sh

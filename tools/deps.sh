@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # deps.sh: install what the build, the tests and the tools need and this machine lacks, from the
-# distribution's packages, and say so. `deps.sh --list` prints the packages and does nothing.
+# distribution's packages, and say so. `deps.sh --list` prints the packages and does nothing;
+# --bench, before it, adds what `make bench` alone needs.
 #
 # With nothing missing it needs neither root nor a network.
 set -u
@@ -48,7 +49,14 @@ ps                     procps                   procps-ng
 mount                  util-linux               util-linux
 mandoc                 mandoc                   ?mandoc
 python                 python3                  python3
+nft                    nftables                 nftables
+matplotlib             python3-matplotlib       ?python3-matplotlib
 python_venv            python3-venv             -
+'
+
+# Peers that nothing but the bench runs.
+bench_table='
+fastnetmon             ?fastnetmon              ?fastnetmon
 '
 
 say() {
@@ -197,8 +205,19 @@ mount_bpffs() {
 	fi
 }
 
+# Debian starts the daemons that it installs; this one is for the bench, which starts its own.
+quiet_peers() {
+	[ -d /run/systemd/system ] || return 0
+	systemctl disable --now fastnetmon >/dev/null 2>&1 && say 'fastnetmon.service is disabled'
+	return 0
+}
+
 main() {
 	local family missing
+	if [ "${1:-}" = --bench ]; then
+		table=$table$bench_table
+		shift
+	fi
 	family=$(find_family)
 	if [ "${1:-}" = --list ] || [ "$family" = unknown ]; then
 		[ "$family" = unknown ] || {
@@ -213,6 +232,7 @@ main() {
 	if [ -n "$missing" ]; then
 		# shellcheck disable=SC2086 # one word a package
 		install_missing "$family" $missing
+		[[ $missing != *fastnetmon* ]] || quiet_peers
 		# clang may be here only now, and with it the name of its runtime.
 		missing=$("missing_$family")
 		# shellcheck disable=SC2086

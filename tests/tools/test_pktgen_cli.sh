@@ -89,6 +89,9 @@ check 'a duration cuts the scenario short' [ "$(json packets)" -lt 40000 -a "$(j
 run --pcap "$work/2.pcap" --truth "$work/truth.csv" --start-time 1000000000 --packets 100 "$demo"
 check 'a start time moves the bins' grep -q '^1000000000,' "$work/truth.csv"
 
+run --pcap "$work/2.pcap" --from 9.5 --times "$work/times.csv" --json "$demo"
+check 'a run can begin in the middle' eval '[ "$(json packets)" -lt 220000 -a "$(json packets)" -gt 200000 ] &&
+	awk -F, "NR > 1 && \$4 < 1767225609.5e9 { bad = 1 } END { exit bad || NR < 300 }" "$work/times.csv"'
 run --pcap "$work/2.pcap" --scale 0.1 --json "$demo"
 check 'a scale multiplies every rate' eval '[ "$(json packets)" -lt 30000 -a "$(json packets)" -gt 26000 ]'
 run --pcap "$work/2.pcap" --times "$work/times.csv" --above 2500 "$demo"

@@ -7,14 +7,17 @@
 
 #include "tools/bench/sections.h"
 
-#define ROUNDS 9
+#define ROUNDS	     9
+#define ROUNDS_QUICK 3
 
 static const struct {
 	const char *name;
 	int (*run)(struct bench_run *run);
 } section_table[] = {
-	{ "counting", bench_counting }, { "verdicts", bench_verdicts }, { "filter", bench_filter },
-	{ "closing", bench_closing },	{ "pressure", bench_pressure }, { "replay", bench_replay },
+	{ "counting", bench_counting },	  { "verdicts", bench_verdicts },
+	{ "filter", bench_filter },	  { "closing", bench_closing },
+	{ "pressure", bench_pressure },	  { "replay", bench_replay },
+	{ "detection", bench_detection },
 };
 
 #define SECTIONS (sizeof(section_table) / sizeof(section_table[0]))
@@ -31,7 +34,10 @@ static const struct {
 	{ { "json", required_argument, NULL, 'j' }, "FILE", "write the results there" },
 	{ { "rounds", required_argument, NULL, 'r' },
 	  "N",
-	  "samples a figure, 1 to 64 (default 9)" },
+	  "samples a figure, 1 to 64 (default 9; 3 if quick)" },
+	{ { "quick", no_argument, NULL, 'q' },
+	  NULL,
+	  "3 samples a figure and short runs: to see that all works" },
 	{ { "section", required_argument, NULL, 'o' }, "NAME", "this one only; may be repeated" },
 	{ { "against", required_argument, NULL, 'a' },
 	  "FILE",
@@ -113,6 +119,9 @@ static int set_option(struct settings *s, int option, const char *value)
 	case 'a':
 		s->run.against = value;
 		return 0;
+	case 'q':
+		s->run.quick = true;
+		return 0;
 	case 'r':
 		return set_rounds(s, value);
 	case 'o':
@@ -162,11 +171,15 @@ static int run_sections(struct settings *s)
 
 int main(int argc, char **argv)
 {
-	struct settings s = { .run = { .rounds = ROUNDS } };
-	int ret = parse(&s, argc, argv);
+	struct settings s;
+	int ret;
 
+	memset(&s, 0, sizeof(s));
+	ret = parse(&s, argc, argv);
 	if (ret)
 		return ret > 0 ? 0 : 2;
+	if (!s.run.rounds)
+		s.run.rounds = s.run.quick ? ROUNDS_QUICK : ROUNDS;
 	s.run.cpu = bench_cpu();
 	bench_report_init(&s.run.report, stdout);
 	ret = bench_pin(s.run.cpu);

@@ -27,9 +27,20 @@ double bench_wall_ns(void)
 	return clock_ns(CLOCK_BOOTTIME);
 }
 
+static cpu_set_t at_first;
+
+void bench_unpin(void)
+{
+	if (CPU_COUNT(&at_first))
+		sched_setaffinity(0, sizeof(at_first), &at_first);
+}
+
 int bench_pin(unsigned int cpu)
 {
 	cpu_set_t set;
+
+	if (!CPU_COUNT(&at_first))
+		sched_getaffinity(0, sizeof(at_first), &at_first);
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);

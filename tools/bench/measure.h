@@ -32,6 +32,9 @@ double bench_wall_ns(void);
 /** Stay on one CPU. \return 0; -errno */
 int bench_pin(unsigned int cpu);
 
+/** Back to every CPU that the process began with, as bench_pin() saw it. */
+void bench_unpin(void);
+
 /** The CPU to measure on: the last that this process may use, interrupts liking the first. */
 unsigned int bench_cpu(void);
 

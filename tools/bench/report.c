@@ -19,6 +19,8 @@ void bench_report_init(struct bench_report *report, FILE *out)
 
 void bench_report_clear(struct bench_report *report)
 {
+	for (size_t i = 0; i < report->n; i++)
+		json_decref(report->rows[i].data);
 	free(report->rows);
 	report->rows = NULL;
 	report->n = 0;
@@ -83,6 +85,62 @@ struct bench_row *bench_remark(struct bench_report *report, const char *key, con
 
 	snprintf(row->note, sizeof(row->note), "%s", text);
 	return row;
+}
+
+static struct bench_row *take_figure(struct bench_report *report, const json_t *o, const char *key,
+				     const char *label)
+{
+	const json_t *samples = json_object_get(o, "samples");
+	const json_t *most = json_object_get(o, "at_most"), *least = json_object_get(o, "at_least");
+	const char *unit = json_string_value(json_object_get(o, "unit"));
+	struct bench_samples s = { 0 };
+	struct bench_row *row;
+
+	if (!unit || !json_array_size(samples))
+		return NULL;
+	for (size_t i = 0; i < json_array_size(samples); i++)
+		bench_add(&s, json_number_value(json_array_get(samples, i)));
+	row = bench_report_figure(report, unit, &s, key, "%s", label);
+	if (most || least)
+		bench_limit(row, json_number_value(most ? most : least));
+	row->least = least != NULL;
+	return row;
+}
+
+static struct bench_row *take_row(struct bench_report *report, const json_t *o)
+{
+	const char *kind = json_string_value(json_object_get(o, "kind"));
+	const char *key = json_string_value(json_object_get(o, "key"));
+	const char *label = json_string_value(json_object_get(o, "label"));
+	const char *title = json_string_value(json_object_get(o, "title"));
+
+	if (!kind || !key)
+		return NULL;
+	if (!strcmp(kind, "section") && title)
+		return bench_section(report, key, title, "");
+	if (!strcmp(kind, "figure") && label)
+		return take_figure(report, o, key, label);
+	if (!strcmp(kind, "answer") && label)
+		return bench_answer(report, key, json_is_true(json_object_get(o, "answer")), label);
+	if (!strcmp(kind, "remark"))
+		return bench_remark(report, key, "");
+	if (!strcmp(kind, "line"))
+		return add_row(report, BENCH_LINE, key);
+	return NULL;
+}
+
+int bench_report_take(struct bench_report *report, const char *line)
+{
+	json_t *o = json_loads(line, 0, NULL);
+	const char *note = json_string_value(json_object_get(o, "note"));
+	struct bench_row *row = take_row(report, o);
+
+	if (row && note)
+		bench_note(row, "%s", note);
+	if (row)
+		row->data = json_incref(json_object_get(o, "data"));
+	json_decref(o);
+	return row ? 0 : -EBADMSG;
 }
 
 void bench_limit(struct bench_row *row, double at_most)
@@ -150,6 +208,7 @@ static void print_row(const struct bench_row *row, FILE *out)
 			row->note[0] ? "; " : "", row->note);
 		break;
 	case BENCH_REMARK:
+	case BENCH_LINE:
 		fprintf(out, "  %s\n", row->note);
 		break;
 	}
@@ -217,6 +276,32 @@ static void write_figure(struct levee_json *j, const struct bench_row *row)
 	}
 }
 
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as what our own programs print */
+static void write_value(struct levee_json *j, const char *name, json_t *v)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (json_is_object(v)) {
+		levee_json_object(j, name);
+		json_object_foreach(v, key, item) write_value(j, key, item);
+		levee_json_end(j);
+	} else if (json_is_array(v)) {
+		levee_json_array(j, name);
+		json_array_foreach(v, i, item) write_value(j, NULL, item);
+		levee_json_end(j);
+	} else if (json_is_string(v)) {
+		levee_json_string(j, name, json_string_value(v));
+	} else if (json_is_integer(v)) {
+		levee_json_int(j, name, json_integer_value(v));
+	} else if (json_is_boolean(v)) {
+		levee_json_bool(j, name, json_is_true(v));
+	} else { /* null, which levee_json_double() makes of what is no number */
+		levee_json_double(j, name, json_is_real(v) ? json_real_value(v) : NAN);
+	}
+}
+
 static void write_row(struct levee_json *j, const struct bench_row *row)
 {
 	levee_json_object(j, NULL);
@@ -228,6 +313,8 @@ static void write_row(struct levee_json *j, const struct bench_row *row)
 		levee_json_bool(j, "answer", row->yes);
 	if (row->note[0])
 		levee_json_string(j, "note", row->note);
+	if (row->data)
+		write_value(j, "data", row->data);
 	levee_json_end(j);
 }
 

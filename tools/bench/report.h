@@ -6,6 +6,7 @@
 #ifndef LEVEE_BENCH_REPORT_H
 #define LEVEE_BENCH_REPORT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ enum bench_row_kind {
 	BENCH_FIGURE,
 	BENCH_ANSWER, /* a question, and the answer yes or no */
 	BENCH_REMARK, /* why something is missing, for instance */
+	BENCH_LINE,   /* a line of a table that its section lays out, note; with data */
 };
 
 struct bench_row {
@@ -33,6 +35,7 @@ struct bench_row {
 	bool least;
 	bool yes;
 	char note[256];
+	json_t *data; /* for the file; NULL: none */
 };
 
 struct bench_report {
@@ -57,6 +60,20 @@ struct bench_row *bench_report_figure(struct bench_report *report, const char *u
 struct bench_row *bench_answer(struct bench_report *report, const char *key, bool yes,
 			       const char *question);
 struct bench_row *bench_remark(struct bench_report *report, const char *key, const char *text);
+
+/**
+ * A row that a program beside the bench printed, as one JSON object a line:
+ *
+ *	{"kind": "section", "key": "x", "title": "...", "note": "..."}
+ *	{"kind": "figure", "key": "x.a", "label": "...", "unit": "ns", "samples": [1, 2, 3]}
+ *	{"kind": "answer", "key": "x.b", "label": "a question", "answer": true}
+ *	{"kind": "remark", "key": "x.c", "note": "..."}
+ *	{"kind": "line", "key": "x.d", "note": "columns as they shall stand", "data": {...}}
+ *
+ * Every kind may have note and data; a figure at_most or at_least.
+ * \return 0; -EBADMSG: no such object
+ */
+int bench_report_take(struct bench_report *report, const char *line);
 
 void bench_limit(struct bench_row *row, double at_most);
 void bench_note(struct bench_row *row, const char *format, ...)

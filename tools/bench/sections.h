@@ -16,6 +16,7 @@ struct bench_run {
 	const char *pktgen;
 	const char *scenario; /* for the pcap file of the replay */
 	const char *dir;      /* for files of a few hundred MB */
+	bool quick;	      /* fewer rounds, shorter runs: to see that all works */
 };
 
 /** ns a packet of the XDP program, for some numbers of sources. \return 0; -errno, said */
@@ -33,5 +34,8 @@ int bench_pressure(struct bench_run *run);
 
 /** `levee replay` on files made for it. */
 int bench_replay(struct bench_run *run);
+
+/** Every scenario through `levee replay` and live: what was found, when, and at what price. */
+int bench_detection(struct bench_run *run);
 
 #endif

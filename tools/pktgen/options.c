@@ -26,6 +26,8 @@ const struct pktgen_option pktgen_options[PKTGEN_OPTIONS] = {
 	{ OPT_JSON, "json", NULL, "print the summary as one JSON object" },
 	{ OPT_START_TIME, "start-time", "UNIX_S",
 	  "pcap: time of the beginning [s] (default 1767225600)" },
+	{ OPT_FROM, "from", "S",
+	  "interface, pcap: begin S seconds into the scenario; pcap: times stay the scenario's" },
 	{ OPT_SPEED, "speed", "X", "interface: X seconds of the scenario in one (default 1)" },
 	{ OPT_SCALE, "scale", "X", "every rate of the scenario times X (default 1)" },
 	{ OPT_FLOOD, "flood", NULL,

@@ -17,6 +17,7 @@ enum pktgen_option_id {
 	OPT_SOURCE6,
 	OPT_JSON,
 	OPT_START_TIME,
+	OPT_FROM,
 	OPT_SPEED,
 	OPT_SCALE,
 	OPT_FLOOD,

@@ -17,6 +17,7 @@ struct pktgen_run {
 	uint64_t max_packets;		   /* UINT64_MAX: no bound */
 	double max_s;			   /* interface, live: of sending */
 
+	uint64_t from_ns;	/* interface, pcap: of the scenario, where it begins */
 	uint64_t start_unix_ns; /* pcap: time of the scenario's beginning */
 	double speed;		/* interface: seconds of the scenario in one second */
 	bool flood;		/* interface, kernel: as fast as it goes, whatever the times */

@@ -217,8 +217,11 @@ static int send_all(struct sender *s, struct pktgen_gen *gen)
 
 	while (ret == 0 && !*run->stop && s->taken < run->max_packets &&
 	       pktgen_gen_next(gen, &packet)) {
-		uint64_t due_ns = run->flood ? due_in_flood(s) : due(s, packet.time_ns);
+		uint64_t due_ns;
 
+		if (packet.time_ns < run->from_ns)
+			continue;
+		due_ns = run->flood ? due_in_flood(s) : due(s, packet.time_ns - run->from_ns);
 		if (due_ns >= s->end_ns || now_ns >= s->end_ns)
 			break;
 		if (due_ns > now_ns) {

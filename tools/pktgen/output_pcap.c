@@ -15,15 +15,19 @@ static int write_packets(struct pktgen_run *run, struct pktgen_gen *gen, pcap_du
 	int ret;
 
 	while (run->packets < run->max_packets && !*run->stop && pktgen_gen_next(gen, &packet)) {
-		uint64_t unix_ns = run->start_unix_ns + packet.time_ns;
+		struct pcap_pkthdr header;
+		uint64_t unix_ns;
+
+		if (packet.time_ns < run->from_ns)
+			continue;
+		unix_ns = run->start_unix_ns + packet.time_ns;
 		/* With nanosecond precision libpcap takes tv_usec for nanoseconds. */
-		struct pcap_pkthdr header = {
+		header = (struct pcap_pkthdr){
 			.ts = { (time_t)(unix_ns / 1000000000U),
 				(suseconds_t)(unix_ns % 1000000000U) },
 			.caplen = packet.length,
 			.len = packet.length,
 		};
-
 		pcap_dump((u_char *)dumper, &header, packet.frame);
 		ret = pktgen_truth_add(run->truth, unix_ns, packet.population, packet.source,
 				       packet.length);

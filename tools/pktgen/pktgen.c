@@ -37,7 +37,7 @@ struct options {
 	bool sum_spoofed, json, flood, check, keys, own, help, ramp_given;
 	unsigned int source6_bits;
 	uint64_t start_unix_s, packets, above;
-	double speed, scale, rate, ramp_s, duration_s;
+	double from_s, speed, scale, rate, ramp_s, duration_s;
 	size_t overrides_n;
 	const char *overrides[OVERRIDES_MAX];
 	char seed[40];
@@ -130,6 +130,8 @@ static int take_number(struct options *o, const struct pktgen_option *row, const
 		return integer(row->name, value, 0, UINT64_MAX, &o->above);
 	case OPT_SCALE:
 		return number(row->name, value, 1e-6, 1e6, &o->scale);
+	case OPT_FROM:
+		return number(row->name, value, 0, SECONDS_MAX, &o->from_s);
 	case OPT_SPEED:
 		return number(row->name, value, 0.001, 1e6, &o->speed);
 	case OPT_RATE:
@@ -221,6 +223,8 @@ static int check_options(const struct options *o)
 	if (!o->live && !o->kernel && o->rate > 0)
 		return usage("--rate goes with --live and --kernel only; `rate` in the scenario, "
 			     "or --scale, is the rest's");
+	if (!o->interface && !o->pcap && o->from_s > 0)
+		return usage("--from goes with --interface and --pcap only");
 	if (!o->kernel && o->proc)
 		return usage("--proc goes with --kernel only");
 	if (o->kernel && o->times)
@@ -420,6 +424,7 @@ static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE
 		.stop = &stop,
 		.max_packets = o->packets,
 		.max_s = o->duration_s,
+		.from_ns = (uint64_t)(o->from_s * 1e9),
 		.start_unix_ns = o->start_unix_s * 1000000000U,
 		.speed = o->speed > 0 ? o->speed : 1,
 		.flood = o->flood,
