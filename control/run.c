@@ -155,6 +155,7 @@ static int turn(struct levee_run *r)
 		on_signal(r);
 	else if (event.type == LEVEE_DP_SIGNAL)
 		levee_run_serve(r);
+	levee_run_tend_aws(r);
 	on_time(r);
 	levee_dataplane_now(r->dp, &now);
 	levee_run_publish(r, &now);
@@ -412,11 +413,14 @@ static int start(struct levee_run *r)
 		levee_error("cannot set up the controller: %s", strerror(-ret));
 		return ret;
 	}
+	ret = levee_run_open_aws(r);
+	if (ret)
+		return ret;
 	ret = levee_run_open_allowlist(r);
 	if (ret)
 		return ret;
 	r->dp->ops->set_scope(r->dp, &r->config->scope.compiled);
-	r->dp->ops->set_audit(r->dp, r->config->block.mode == LEVEE_MODE_AUDIT);
+	levee_run_apply_mode(r);
 
 	levee_dataplane_now(r->dp, &now);
 	levee_binclock_start(&r->clock, r->config->detect.bin * LEVEE_NS_PER_S, now.boot_ns,
@@ -434,6 +438,8 @@ static int start(struct levee_run *r)
 	ret = r->dp->ops->watch(r->dp, r->signal_fd);
 	if (!ret)
 		ret = r->dp->ops->watch(r->dp, levee_board_fd(r->board));
+	if (!ret)
+		ret = levee_run_start_aws(r);
 	if (!ret)
 		say_started(r);
 	return ret;
@@ -472,10 +478,12 @@ int levee_run(const struct levee_config *config, const char *path)
 			     "themselves. `levee detach` takes the program off");
 	else if (r.dp && ret)
 		levee_error("stopped: %s", strerror(-ret));
+	levee_run_stop_aws(&r);
 	if (r.board)
 		levee_board_close(r.board);
 	levee_run_close_board(&r);
 	levee_controller_clear(&r.controller);
+	levee_run_close_aws(&r);
 	levee_allowlist_clear(&r.automatic);
 	levee_allowlist_clear(&r.from_file);
 	levee_operator_clear(&r.exemptions);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The allow list in force: automatic entries, those of the configuration, and those of the file. */
+/*
+ * The allow list in force: automatic entries, those of the configuration, of the file, of the VPC
+ * and of the object in S3.
+ */
 #include "control/run_internal.h"
 
 #include <errno.h>
@@ -32,6 +35,10 @@ int levee_run_apply_allowlist(struct levee_run *r)
 		ret = levee_allowlist_merge(&all, &r->automatic, &r->from_file);
 	if (!ret)
 		ret = levee_allowlist_merge(&all, &all, &by_hand);
+	if (!ret)
+		ret = levee_allowlist_merge(&all, &all, &r->aws.from_vpc);
+	if (!ret)
+		ret = levee_allowlist_merge(&all, &all, &r->aws.from_s3);
 	if (!ret)
 		ret = levee_policy_set_allowed(levee_dataplane_policy(r->dp), all.list, all.n);
 	if (ret)
@@ -266,7 +273,8 @@ static void drop_repeated(struct levee_snapshot *s)
 int levee_run_copy_allowlist(const struct levee_run *r, struct levee_snapshot *s)
 {
 	const struct levee_config *config = r->config;
-	size_t n = r->automatic.n + r->from_file.n + r->allowed.n + config->allow.prefixes.n;
+	size_t n = r->automatic.n + r->from_file.n + r->allowed.n + config->allow.prefixes.n +
+		   r->aws.from_vpc.n + r->aws.from_s3.n;
 
 	s->allowed = calloc(n + 1, sizeof(*s->allowed));
 	if (!s->allowed)
@@ -279,6 +287,10 @@ int levee_run_copy_allowlist(const struct levee_run *r, struct levee_snapshot *s
 		add_allowed(s, &r->from_file.list[i], LEVEE_ALLOW_FILE);
 	for (size_t i = 0; i < r->allowed.n; i++)
 		add_allowed(s, &r->allowed.entries[i].prefix, LEVEE_ALLOW_OPERATOR);
+	for (size_t i = 0; i < r->aws.from_vpc.n; i++)
+		add_allowed(s, &r->aws.from_vpc.list[i], LEVEE_ALLOW_SERVICE);
+	for (size_t i = 0; i < r->aws.from_s3.n; i++)
+		add_allowed(s, &r->aws.from_s3.list[i], LEVEE_ALLOW_SERVICE);
 	qsort(s->allowed, s->n_allowed, sizeof(*s->allowed), by_prefix);
 	drop_repeated(s);
 	return 0;

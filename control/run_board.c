@@ -364,7 +364,7 @@ static void copy_settings(const struct levee_run *r, struct levee_snapshot *s)
 	s->bin_s = r->controller.options.bin_s;
 	s->window_s = r->controller.options.window_s;
 	s->detect = r->controller.options.detect;
-	s->audit = r->config->block.mode == LEVEE_MODE_AUDIT;
+	s->audit = levee_run_audits(r);
 	s->source6_length = r->dp->source6_length;
 	s->bin_start_s = (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S);
 	s->bin_end_boot_ns = r->clock.end_boot_ns;

@@ -8,6 +8,8 @@
 
 #include <time.h>
 
+#include "control/allowinbox.h"
+#include "control/aws/agent.h"
 #include "control/board.h"
 #include "control/controller.h"
 #include "control/detect/binclock.h"
@@ -43,6 +45,15 @@ struct levee_run_view {
 	size_t n_top;
 };
 
+/* What run_aws.c keeps. */
+struct levee_run_aws {
+	struct levee_aws_agent *agent; /* NULL: [aws] is not enabled */
+	struct levee_allow_inbox *inbox;
+	struct levee_allowlist from_vpc; /* CIDRs of the VPC; last good state */
+	struct levee_allowlist from_s3;	 /* last good state */
+	bool hold; /* the list in S3 was never read: nothing is dropped until it is */
+};
+
 struct levee_run {
 	const struct levee_config *config;
 	struct levee_dataplane *dp;
@@ -51,6 +62,7 @@ struct levee_run {
 	struct levee_binclock clock;
 	struct levee_board *board;
 	struct levee_run_view view;
+	struct levee_run_aws aws;
 	uint64_t next_evaluation_ns; /* boot time; LEVEE_NEVER: only at a bin's close */
 
 	char boot_id[64];
@@ -93,6 +105,9 @@ int levee_run_open_allowlist(struct levee_run *r);
 /** Before each verdict: addresses come and go with leases and autoscaling, and files change. */
 void levee_run_refresh_allowlist(struct levee_run *r);
 
+/** Put all lists in force as they are. \return 0; -errno, said */
+int levee_run_apply_allowlist(struct levee_run *r);
+
 /** Read the file again, changed or not, and put all lists in force. */
 void levee_run_reread_allowlist(struct levee_run *r);
 
@@ -103,6 +118,23 @@ const char *levee_allow_origin_name(enum levee_allow_origin origin);
 
 /** The lists in force, with where each prefix comes from, for a snapshot. \return 0; -ENOMEM */
 int levee_run_copy_allowlist(const struct levee_run *r, struct levee_snapshot *s);
+
+/* ---- run_aws.c --------------------------------------------------------------------------- */
+
+/** Before the allow list is opened: last good copies. \return 0; -errno, said */
+int levee_run_open_aws(struct levee_run *r);
+/** Once everything else runs. A failure is said, and keeps nobody from running. \return 0 */
+int levee_run_start_aws(struct levee_run *r);
+/** Each turn: put in force what the agent has found. */
+void levee_run_tend_aws(struct levee_run *r);
+/** Take new lists without putting them in force. \return whether there are any */
+bool levee_run_take_lists(struct levee_run *r);
+void levee_run_stop_aws(struct levee_run *r);
+void levee_run_close_aws(struct levee_run *r);
+
+/** Is nothing dropped: by configuration, or because the allow list is not known yet? */
+bool levee_run_audits(const struct levee_run *r);
+void levee_run_apply_mode(struct levee_run *r);
 
 /* ---- run_board.c ------------------------------------------------------------------------- */
 

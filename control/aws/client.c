@@ -484,11 +484,13 @@ static void take_text(char *out, size_t size, const struct levee_xml_node *root,
 	levee_log_clean(out);
 }
 
-int levee_aws_whoami(struct levee_aws_client *client, struct levee_aws_identity *out,
-		     struct levee_aws_error *error)
+int levee_aws_whoami(struct levee_aws_client *client, uint32_t total_ms,
+		     struct levee_aws_identity *out, struct levee_aws_error *error)
 {
 	const struct levee_aws_call call = { .service = LEVEE_AWS_STS,
-					     .operation = "GetCallerIdentity" };
+					     .operation = "GetCallerIdentity",
+					     .attempts = total_ms ? 1 : 0,
+					     .total_ms = total_ms };
 	const struct levee_xml_node *result;
 	struct levee_aws_reply reply;
 	int ret = levee_aws_call(client, &call, &reply);

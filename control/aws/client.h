@@ -117,9 +117,13 @@ struct levee_aws_identity {
 	char user_id[160];
 };
 
-/** sts:GetCallerIdentity, which needs no permission. \return as levee_aws_call() */
-int levee_aws_whoami(struct levee_aws_client *client, struct levee_aws_identity *out,
-		     struct levee_aws_error *error);
+/**
+ * sts:GetCallerIdentity, which needs no permission.
+ * \param total_ms  0: retried as any call; else one attempt that takes no longer
+ * \return as levee_aws_call()
+ */
+int levee_aws_whoami(struct levee_aws_client *client, uint32_t total_ms,
+		     struct levee_aws_identity *out, struct levee_aws_error *error);
 
 /** Overwrite every string in it and let it go; NULL is fine. For replies that hold keys. */
 void levee_aws_json_wipe(json_t *json);

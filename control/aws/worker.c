@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/aws/remedy.h"
 #include "control/log.h"
 
 #define IDLE_MS 60000 /* longest sleep, so that steps of the clock do no harm for long */
@@ -101,14 +102,16 @@ static int64_t back_off_ms(const struct levee_worker *w, const struct entry *e)
 static void say_failure(const struct levee_worker *w, const struct entry *e,
 			const struct levee_aws_error *error, int64_t wait_ms)
 {
-	const char *id = error->request_id;
-	enum levee_log_level level = LEVEE_LOG_WARNING;
+	const char *id = error->request_id, *remedy = levee_aws_remedy(error);
+	bool known = e->status.in_a_row > 1 && strcmp(e->status.error.code, error->code) == 0;
 
-	if (e->status.in_a_row > 1 && strcmp(e->status.error.code, error->code) == 0)
-		level = LEVEE_LOG_DEBUG;
-	levee_log(level, "%s: %s: %s: %s%s%s%s; next try in %lld s, local drops go on", w->name,
+	levee_log(known ? LEVEE_LOG_DEBUG : LEVEE_LOG_WARNING,
+		  "%s: %s: %s: %s%s%s%s%s%s. Next try in %lld s; local drops go on", w->name,
 		  e->task.name, error->code, error->message, *id ? " (request " : "", id,
-		  *id ? ")" : "", (long long)((wait_ms + 999) / 1000));
+		  *id ? ")" : "", remedy ? "; " : "", remedy ? remedy : "",
+		  (long long)((wait_ms + 999) / 1000));
+	if (!known && e->task.changed)
+		e->task.changed(e->task.ctx, e->task.name, error);
 }
 
 static void take_failure(struct levee_worker *w, struct entry *e,
@@ -132,13 +135,18 @@ static void take_success(const struct levee_worker *w, struct entry *e, int64_t 
 {
 	struct levee_worker_status *s = &e->status;
 
-	if (s->in_a_row)
-		levee_notice("%s: %s works again, after %u failures in %lld s", w->name,
-			     e->task.name, s->in_a_row, (long long)(now_ms - s->failing_ms) / 1000);
+	bool again = s->in_a_row > 0;
+
+	if (again)
+		levee_notice("%s: %s works again, after %u failure%s in %lld s", w->name,
+			     e->task.name, s->in_a_row, s->in_a_row > 1 ? "s" : "",
+			     (long long)(now_ms - s->failing_ms) / 1000);
 	s->in_a_row = 0;
 	s->failing_ms = 0;
 	s->success_ms = now_ms;
 	levee_aws_error_clear(&s->error);
+	if (again && e->task.changed)
+		e->task.changed(e->task.ctx, e->task.name, &s->error);
 }
 
 /* With the lock, which is given up while the task runs. */

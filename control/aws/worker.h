@@ -37,6 +37,9 @@ struct levee_worker_task {
 	/* One run. 0; -errno with error set; -EAGAIN: nothing could be done yet, which is no
 	 * failure and is not logged. */
 	int (*run)(void *ctx, struct levee_aws_error *error);
+	/* Told when it begins to fail, fails for another reason, or works again (error->code "");
+	 * may be NULL. */
+	void (*changed)(void *ctx, const char *name, const struct levee_aws_error *error);
 	void *ctx;
 };
 

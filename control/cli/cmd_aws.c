@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/aws/remedy.h"
 #include "control/aws/session.h"
 #include "control/cli/config_args.h"
 #include "control/json.h"
@@ -46,7 +47,10 @@ struct connection {
 
 static int fail(const struct levee_aws_error *error)
 {
-	fprintf(stderr, "levee: %s: %s\n", error->code, error->message);
+	const char *remedy = levee_aws_remedy(error);
+
+	fprintf(stderr, "levee: %s: %s%s%s\n", error->code, error->message, remedy ? "; " : "",
+		remedy ? remedy : "");
 	if (*error->request_id)
 		fprintf(stderr, "levee: AWS names this request %s\n", error->request_id);
 	return LEVEE_EXIT_ERROR;
@@ -132,7 +136,7 @@ static int ask_who(struct connection *c, struct whoami *who, struct levee_aws_er
 	who->expires_s = credentials.expires_s;
 	levee_aws_credentials_clear(&credentials);
 	who->region = c->session->config.region;
-	ret = levee_aws_whoami(c->session->client, &who->identity, error);
+	ret = levee_aws_whoami(c->session->client, 0, &who->identity, error);
 	if (ret == 0)
 		split_role(who);
 	return ret;

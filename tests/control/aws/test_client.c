@@ -681,13 +681,13 @@ static void whoami_reads_account_and_arn(void **state)
 	struct levee_aws_identity who;
 
 	fake_http_init(&f->http, answers);
-	assert_int_equal(levee_aws_whoami(f->client, &who, &f->error), 0);
+	assert_int_equal(levee_aws_whoami(f->client, 0, &who, &f->error), 0);
 	assert_string_equal(who.account, "123456789012");
 	assert_string_equal(who.arn, "arn:aws:sts::123456789012:assumed-role/r/i-1");
 	assert_string_equal(who.user_id, "AROA:i-1");
 	assert_non_null(strstr(f->http.requests[0], "POST https://sts.eu-west-1.amazonaws.com/\n"));
 	assert_non_null(strstr(f->http.requests[0], "Action=GetCallerIdentity&Version=2011-06-15"));
-	assert_int_equal(levee_aws_whoami(f->client, &who, &f->error), -EPROTO);
+	assert_int_equal(levee_aws_whoami(f->client, 0, &who, &f->error), -EPROTO);
 	fake_http_done(&f->http);
 }
 
