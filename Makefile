@@ -13,6 +13,7 @@ V      ?= 0
 SAN    ?= 0
 PREFIX ?= /usr/local
 MANDIR  = $(DESTDIR)$(PREFIX)/share/man
+UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 ifeq ($(SAN),1)
@@ -56,7 +57,7 @@ ifeq ($(WITH_DPDK),1)
 DPDK_CPPFLAGS := -DWITH_DPDK $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libdpdk 2>/dev/null))
 DPDK_LIBS     := $(shell $(PKG_CONFIG) --libs libdpdk 2>/dev/null)
 endif
-LIBS := $(DPDK_LIBS) -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lm
+LIBS := $(DPDK_LIBS) -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lcap -lm
 
 # ---- what there is to build -------------------------------------------------------------------
 
@@ -79,6 +80,9 @@ TOOL_LIB := $(if $(TOOL_LIB_OBJ),$(B)/libtools.a)
 # Man pages: templates with what the program's tables say in them.
 MAN := $(patsubst tools/man/%.in,$(B)/man/%,$(wildcard tools/man/*.in))
 DATE := $(shell git log -1 --format=%cs 2>/dev/null || date -u -r Makefile +%F)
+
+# systemd units: two from one template.
+UNITS := $(B)/systemd/levee.service $(B)/systemd/levee@.service
 
 # Unit tests mirror the tree; kernel tests need root and BPF; scripts run the whole program.
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -not -path 'tests/kernel/*'))
@@ -117,7 +121,7 @@ help:
 deps:
 	$(Q)tools/deps.sh
 
-all: $(LEVEE) $(TOOLS) $(MAN)
+all: $(LEVEE) $(TOOLS) $(MAN) $(UNITS)
 
 tests: $(TESTS) $(KTESTS)
 
@@ -129,6 +133,11 @@ install: all
 	$(Q)install -D -m 0755 $(B)/tools/pktgen/pktgen $(DESTDIR)$(PREFIX)/sbin/levee-pktgen
 	$(Q)for page in $(MAN); do \
 		install -D -m 0644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
+	$(Q)install -d -m 0755 $(UNITDIR)
+	$(Q)for unit in $(UNITS); do sed 's:@SBIN@:$(PREFIX)/sbin:' $$unit > $(UNITDIR)/$${unit##*/} && \
+		chmod 0644 $(UNITDIR)/$${unit##*/} || exit 1; done
+	$(Q)install -D -m 0644 tools/deploy/systemd/sysusers.conf \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/levee.conf
 	$(Q)install -d -m 0755 $(DESTDIR)/etc/levee
 	$(Q)test -e $(DESTDIR)/etc/levee/levee.conf || { \
 		$(LEVEE) config dump --defaults > $(DESTDIR)/etc/levee/levee.conf && \
@@ -138,6 +147,8 @@ install: all
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/levee $(DESTDIR)$(PREFIX)/sbin/levee-pktgen
 	$(Q)for page in $(MAN); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done
+	$(Q)rm -f $(UNITDIR)/levee.service $(UNITDIR)/levee@.service
+	$(Q)rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/levee.conf
 	@echo 'kept: /etc/levee, /var/lib/levee; `levee detach` before this takes the program off the NIC'
 
 demo: deps
@@ -215,6 +226,20 @@ $(B)/man/%: tools/man/%.in $(B)/tools/man/man
 	@mkdir -p $(@D)
 	$(say) MAN $@
 	$(Q)$(B)/tools/man/man $< '$(VERSION)' '$(DATE)' > $@
+
+# Of the template, the lines of the one unit without their mark, and none of the other's; the
+# comments at its head are about the template.
+unit_of = sed -e '/^\#$(2) /d' -e 's/^\#$(1) //' -e '2,/^$$/d'
+
+$(B)/systemd/levee.service: tools/deploy/systemd/levee.service.in Makefile
+	@mkdir -p $(@D)
+	$(say) UNIT $@
+	$(Q)$(call unit_of,one,each) $< > $@
+
+$(B)/systemd/levee@.service: tools/deploy/systemd/levee.service.in Makefile
+	@mkdir -p $(@D)
+	$(say) UNIT $@
+	$(Q)$(call unit_of,each,one) $< > $@
 
 $(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(TOOL_LIB) $(LIB)
 	$(say) LD $@

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "control/run_internal.h"
+#include "control/service/privilege.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,14 @@ static void complain_of_drain(struct levee_run *r, int ret, uint64_t now_ns)
 			    strerror(-ret));
 }
 
+/* An interface that came back is attached to again, which takes a power that is laid down. */
+static void check_links(struct levee_run *r)
+{
+	levee_privilege_raise();
+	levee_xdp_check(r->dp);
+	levee_privilege_lower();
+}
+
 static void close_bin(struct levee_run *r, struct levee_time *now)
 {
 	int64_t ended_s = bin_start_s(r);
@@ -51,7 +60,7 @@ static void close_bin(struct levee_run *r, struct levee_time *now)
 			      (double)r->clock.stepped_ns / (double)LEVEE_NS_PER_S);
 		r->clock.stepped_ns = 0;
 	}
-	levee_xdp_check(r->dp);
+	check_links(r);
 	levee_run_refresh_allowlist(r);
 	ret = levee_controller_drain(&r->controller, bin_start_s(r));
 	if (!ret)
@@ -124,7 +133,9 @@ static void on_signal(struct levee_run *r)
 	if (read(r->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	if (info.ssi_signo == SIGHUP) {
+		levee_notify_reloading(&r->notify);
 		levee_run_reread_allowlist(r);
+		levee_notify(&r->notify, "READY=1");
 		return;
 	}
 	r->stop = true;
@@ -145,6 +156,7 @@ static int turn(struct levee_run *r)
 	levee_dataplane_now(r->dp, &now);
 	until_ns = min_ns(r->clock.end_boot_ns, now.boot_ns + LOOK_NS);
 	until_ns = min_ns(until_ns, r->next_evaluation_ns);
+	until_ns = min_ns(until_ns, r->notify.next_ns);
 	until_ns = min_ns(until_ns, levee_blocks_next_expiry(r->controller.blocks));
 	ret = levee_dataplane_wait(r->dp, until_ns, &event);
 	if (ret)
@@ -159,6 +171,7 @@ static int turn(struct levee_run *r)
 	on_time(r);
 	levee_dataplane_now(r->dp, &now);
 	levee_run_publish(r, &now);
+	levee_notify_alive(&r->notify, now.boot_ns);
 	return 0;
 }
 
@@ -438,11 +451,20 @@ static int start(struct levee_run *r)
 	ret = r->dp->ops->watch(r->dp, r->signal_fd);
 	if (!ret)
 		ret = r->dp->ops->watch(r->dp, levee_board_fd(r->board));
-	if (!ret)
-		ret = levee_run_start_aws(r);
-	if (!ret)
-		say_started(r);
-	return ret;
+	if (ret)
+		return ret;
+	/* Before services start: their threads have no more than this one. */
+	ret = levee_privilege_reduce();
+	if (ret)
+		levee_warning("capabilities that are not needed any more could not be given up: %s",
+			      strerror(-ret));
+	ret = levee_run_start_aws(r);
+	if (ret)
+		return ret;
+	say_started(r);
+	levee_notify(&r->notify, "READY=1\nSTATUS=Attached; %zu blocks taken over",
+		     levee_blocks_count(r->controller.blocks));
+	return 0;
 }
 
 int levee_run(const struct levee_config *config, const char *path)
@@ -450,6 +472,7 @@ int levee_run(const struct levee_config *config, const char *path)
 	struct levee_run r = { .config = config,
 			       .state_lock_fd = -1,
 			       .signal_fd = -1,
+			       .notify = { .fd = -1, .next_ns = UINT64_MAX },
 			       .drain_limit = { .period_ns = 60 * LEVEE_NS_PER_S, .burst = 3 } };
 	int ret;
 
@@ -460,6 +483,11 @@ int levee_run(const struct levee_config *config, const char *path)
 			path);
 		return -EINVAL;
 	}
+	ret = levee_notify_open(&r.notify);
+	if (ret)
+		levee_warning("NOTIFY_SOCKET cannot be reached: %s; the service manager will not "
+			      "hear that levee is ready",
+			      strerror(-ret));
 	ret = read_boot_id(r.boot_id, sizeof(r.boot_id));
 	if (ret) {
 		levee_error("cannot read " BOOT_ID ": %s; mount proc on /proc", strerror(-ret));
@@ -473,6 +501,7 @@ int levee_run(const struct levee_config *config, const char *path)
 	ret = start(&r);
 	while (!ret && !r.stop)
 		ret = turn(&r);
+	levee_notify(&r.notify, "STOPPING=1");
 	if (r.stop)
 		levee_notice("stopped; the kernel goes on counting and dropping, and blocks end by "
 			     "themselves. `levee detach` takes the program off");
@@ -490,6 +519,7 @@ int levee_run(const struct levee_config *config, const char *path)
 	levee_operator_clear(&r.allowed);
 	levee_store_close(&r.store);
 	levee_dataplane_close(&r.dp);
+	levee_notify_close(&r.notify);
 	if (r.state_lock_fd >= 0)
 		close(r.state_lock_fd);
 	if (r.signal_fd >= 0)

@@ -16,6 +16,7 @@
 #include "control/log.h"
 #include "control/policy/operator.h"
 #include "control/run.h"
+#include "control/service/notify.h"
 #include "dataplane/xdp/xdp.h"
 
 /* A bin that this process closed. */
@@ -76,6 +77,7 @@ struct levee_run {
 	bool file_missing;		  /* said already */
 	bool automatic_failed;		  /* said already */
 
+	struct levee_notify notify; /* the service manager */
 	struct levee_log_limit drain_limit;
 	bool drain_failed; /* the last one */
 	int state_lock_fd; /* closed after the store: a close drops SQLite's own locks */

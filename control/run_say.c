@@ -77,6 +77,11 @@ void levee_run_log_report(const struct levee_run *r, const struct levee_report *
 		   (unsigned long long)a->outcome[LEVEE_UNPARSED],
 		   (unsigned long long)a->would_drop, (unsigned long long)e->moments.n, e->mean,
 		   e->stddev, e->threshold, e->n_findings, report->blocks);
+	levee_notify(&r->notify,
+		     "STATUS=Bin to %s: %zu sources, %zu blocks, %llu packets received, %llu "
+		     "dropped",
+		     text, report->sources, report->blocks, (unsigned long long)a->received,
+		     (unsigned long long)a->outcome[LEVEE_DROPPED]);
 	if (report->bin_folded)
 		levee_warning("%llu values of the bin lost their names for want of room (their "
 			      "packets count in mean and deviation); raise [data_path] sources or "

@@ -32,6 +32,7 @@ libcurl                libcurl4-openssl-dev     libcurl-devel
 openssl                libssl-dev               openssl-devel
 expat                  libexpat1-dev            expat-devel
 jansson                libjansson-dev           jansson-devel
+libcap                 libcap-dev               libcap-devel
 cmocka                 libcmocka-dev            libcmocka-devel
 pkg-config             pkg-config               pkgconf-pkg-config
 git                    git                      git-core
@@ -44,6 +45,7 @@ ethtool                ethtool                  ethtool
 xdp-tools              ?xdp-tools               ?xdp-tools
 dpdk                   libdpdk-dev              ?dpdk-devel
 testpmd                dpdk                     ?dpdk
+systemd_analyze        systemd                  systemd
 jq                     jq                       jq
 ps                     procps                   procps-ng
 mount                  util-linux               util-linux

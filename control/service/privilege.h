@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a daemon that is not root may still do. It starts with CAP_BPF, CAP_NET_ADMIN and
+ * CAP_PERFMON; once attached it needs CAP_BPF to read and write maps where the kernel is strict,
+ * and CAP_NET_ADMIN for the moment in which an interface that came back is attached to again.
+ *
+ * Capabilities belong to threads, and a new thread has those of the one that starts it: threads
+ * that talk to the outside begin with levee_privilege_none().
+ *
+ * A daemon that was started by root keeps what root has: whoever does that wants it.
+ */
+#ifndef LEVEE_PRIVILEGE_H
+#define LEVEE_PRIVILEGE_H
+
+/**
+ * After attaching: CAP_BPF stays in effect, CAP_NET_ADMIN can be taken up again, all else goes
+ * for good, and children get nothing.
+ * \return 0, also for root; -errno
+ */
+int levee_privilege_reduce(void);
+
+/** CAP_NET_ADMIN for what follows, and back, after levee_privilege_reduce(). \return 0; -errno */
+int levee_privilege_raise(void);
+int levee_privilege_lower(void);
+
+/** This thread needs no capability at all, and can get none back. \return 0, also for root */
+int levee_privilege_none(void);
+
+#endif
