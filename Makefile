@@ -83,6 +83,7 @@ DATE := $(shell git log -1 --format=%cs 2>/dev/null || date -u -r Makefile +%F)
 
 # systemd units: two from one template.
 UNITS := $(B)/systemd/levee.service $(B)/systemd/levee@.service
+PLAIN_UNITS := tools/deploy/systemd/levee-pins@.service
 
 # Unit tests mirror the tree; kernel tests need root and BPF; scripts run the whole program.
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -not -path 'tests/kernel/*'))
@@ -134,7 +135,7 @@ install: all
 	$(Q)for page in $(MAN); do \
 		install -D -m 0644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit 1; done
 	$(Q)install -d -m 0755 $(UNITDIR)
-	$(Q)for unit in $(UNITS); do sed 's:@SBIN@:$(PREFIX)/sbin:' $$unit > $(UNITDIR)/$${unit##*/} && \
+	$(Q)for unit in $(UNITS) $(PLAIN_UNITS); do sed 's:@SBIN@:$(PREFIX)/sbin:' $$unit > $(UNITDIR)/$${unit##*/} && \
 		chmod 0644 $(UNITDIR)/$${unit##*/} || exit 1; done
 	$(Q)install -D -m 0644 tools/deploy/systemd/sysusers.conf \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/levee.conf
@@ -147,7 +148,7 @@ install: all
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/levee $(DESTDIR)$(PREFIX)/sbin/levee-pktgen
 	$(Q)for page in $(MAN); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done
-	$(Q)rm -f $(UNITDIR)/levee.service $(UNITDIR)/levee@.service
+	$(Q)rm -f $(UNITDIR)/levee.service $(UNITDIR)/levee@.service $(UNITDIR)/levee-pins@.service
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/levee.conf
 	@echo 'kept: /etc/levee, /var/lib/levee; `levee detach` before this takes the program off the NIC'
 
