@@ -100,7 +100,7 @@ DEPS := $(shell find $(B) .build/fuzz -name '*.d' 2>/dev/null)
 
 # ---- the targets a person types ---------------------------------------------------------------
 
-.PHONY: help deps all demo check bench install uninstall clean tests unit kernel system fuzz format lint
+.PHONY: deb rpm deb-test help deps all demo check bench install uninstall clean tests unit kernel system fuzz format lint
 
 help:
 	@echo 'make            build the program (as `make all`)'
@@ -110,6 +110,9 @@ help:
 	@echo 'make bench      root: measure, and print one table of ratios'
 	@echo 'make install    into PREFIX=$(PREFIX), below DESTDIR if that is set'
 	@echo 'make uninstall  the reverse; configuration and state are kept'
+	@echo 'make deb        a Debian package below .build/deb, looked at by lintian'
+	@echo 'make rpm        an RPM package (Amazon Linux 2023), or its spec checked where rpm cannot build'
+	@echo 'make deb-test   root: install, upgrade, run and remove it in a clean Debian system'
 	@echo 'make clean      remove .build'
 	@echo
 	@echo 'make unit | kernel | system | fuzz | lint     the parts of check'
@@ -151,6 +154,15 @@ uninstall:
 	$(Q)rm -f $(UNITDIR)/levee.service $(UNITDIR)/levee@.service $(UNITDIR)/levee-pins@.service
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/levee.conf
 	@echo 'kept: /etc/levee, /var/lib/levee; `levee detach` before this takes the program off the NIC'
+
+deb: all
+	$(Q)tools/deploy/deb.sh
+
+rpm: all
+	$(Q)tools/deploy/rpm.sh
+
+deb-test: deb
+	$(Q)tools/deploy/deb_test.sh
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 top=$PWD
-out=$top/.build/deb
+out=${DEB_OUT:-$top/.build/deb}
 for tool in dh:debhelper dpkg-buildpackage:dpkg-dev fakeroot:fakeroot lintian:lintian; do
 	command -v "${tool%%:*}" >/dev/null || {
 		echo "deb: ${tool%%:*} is missing: apt-get install --no-install-recommends ${tool#*:}" >&2
@@ -13,10 +13,12 @@ for tool in dh:debhelper dpkg-buildpackage:dpkg-dev fakeroot:fakeroot lintian:li
 	}
 done
 
-version=$(tools/deploy/version.sh)
+version=${DEB_VERSION:-$(tools/deploy/version.sh)}
 rm -rf "$out"
 mkdir -p "$out/levee"
 cp -r tools/deploy/debian "$out/levee/debian"
+mkdir "$out/levee/debian/source"
+echo '3.0 (native)' >"$out/levee/debian/source/format"
 cd "$out/levee"
 date=$(git -C "$top" log -1 --format=%cd --date=rfc 2>/dev/null || date -R -r "$top/Makefile")
 cat >debian/changelog <<CHANGELOG
