@@ -112,11 +112,11 @@ void levee_controller_save(struct levee_controller *c)
 
 /* ---- draining ---------------------------------------------------------------------------- */
 
-static int take_source(void *ctx, const struct levee_prefix *source, uint64_t packets,
-		       uint64_t bytes)
+static int take_source(void *ctx, const struct levee_prefix *source,
+		       const struct levee_counts *counts)
 {
 	struct levee_controller *c = ctx;
-	int ret = levee_bin_add(c->bin, source, packets, bytes);
+	int ret = levee_bin_add(c->bin, source, counts->packets, counts->bytes);
 
 	if (ret && !c->lost++)
 		levee_error("cannot keep the counts of a source: %s; the bin is short of it",

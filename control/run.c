@@ -226,13 +226,12 @@ static int read_boot_id(char *boot_id, size_t size)
 	return n ? 0 : -EIO;
 }
 
-static int ignore_source(void *ctx, const struct levee_prefix *source, uint64_t packets,
-			 uint64_t bytes)
+static int ignore_source(void *ctx, const struct levee_prefix *source,
+			 const struct levee_counts *counts)
 {
 	(void)ctx;
 	(void)source;
-	(void)packets;
-	(void)bytes;
+	(void)counts;
 	return 0;
 }
 

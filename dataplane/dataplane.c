@@ -21,8 +21,17 @@ void levee_account_add(struct levee_account *sum, const struct levee_account *mo
 	for (int i = 0; i < LEVEE_UNPARSED_MAX; i++)
 		sum->reasons[i] += more->reasons[i];
 	sum->port_unknown += more->port_unknown;
+	sum->lost_events += more->lost_events;
 	sum->evicted += more->evicted;
 	add_fold(&sum->fold, &more->fold);
+}
+
+void levee_counts_add(struct levee_counts *sum, const struct levee_counts *more)
+{
+	sum->packets += more->packets;
+	sum->bytes += more->bytes;
+	sum->syns += more->syns;
+	sum->answered |= more->answered;
 }
 
 void levee_dataplane_close(struct levee_dataplane **dp)

@@ -38,13 +38,15 @@ struct levee_time {
 enum levee_dp_event_type {
 	LEVEE_DP_DEADLINE, /* the time given to wait() has come */
 	LEVEE_DP_PRESSURE, /* tables fill up: drain now, the bin goes on */
+	LEVEE_DP_TRIP,	   /* a source has a further share of packets on one CPU: see set_trip() */
 	LEVEE_DP_SIGNAL,   /* a descriptor given to levee_dataplane_watch() is readable */
 	LEVEE_DP_END,	   /* offline: the input is used up; all before was delivered */
 };
 
 struct levee_dp_event {
 	enum levee_dp_event_type type;
-	int fd; /* LEVEE_DP_SIGNAL: which */
+	int fd;			    /* LEVEE_DP_SIGNAL: which */
+	struct levee_prefix source; /* LEVEE_DP_TRIP: whose count to look at */
 	/*
 	 * Offline, with LEVEE_DP_DEADLINE: time of the next record [unix ns], >= the deadline.
 	 * Otherwise 0. Lets the controller step over bins in which the file holds nothing.
@@ -61,18 +63,38 @@ struct levee_account {
 	uint64_t dropped_bytes;
 	uint64_t reasons[LEVEE_UNPARSED_MAX];
 	uint64_t port_unknown;
-	uint64_t evicted; /* values moved to the eviction logs, and merged again by the drain */
+	uint64_t lost_events; /* trips and pressure that the ring buffer had no room for */
+	uint64_t evicted;     /* values moved to the eviction logs, and merged again by the drain */
 	struct levee_fold fold; /* values that the logs had no room for: no name, full weight */
 };
 
 /** Add `more` to `sum`, field by field. */
 void levee_account_add(struct levee_account *sum, const struct levee_account *more);
 
+/** What was counted of one source. */
+struct levee_counts {
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t syns; /* TCP segments with SYN and without ACK; 0 where nobody looks at flows */
+	bool answered; /* a TCP segment with ACK and without SYN: not a source that is made up */
+};
+
+static inline struct levee_counts levee_counts_of(uint64_t packets, uint64_t tally)
+{
+	return (struct levee_counts){ .packets = packets,
+				      .bytes = levee_tally_bytes(tally),
+				      .syns = levee_tally_syns(tally),
+				      .answered = tally & LEVEE_TALLY_ANSWERED };
+}
+
+/** sum += more. */
+void levee_counts_add(struct levee_counts *sum, const struct levee_counts *more);
+
 /** Takes the drained sources. A source may come several times (CPUs, log): the parts add up. */
 struct levee_sink {
 	/** \return 0; a negative errno stops the drain, which then returns it */
-	int (*source)(void *ctx, const struct levee_prefix *source, uint64_t packets,
-		      uint64_t bytes);
+	int (*source)(void *ctx, const struct levee_prefix *source,
+		      const struct levee_counts *counts);
 	void *ctx;
 };
 
@@ -123,6 +145,19 @@ struct levee_dataplane_ops {
 
 	/** The open epoch as it stands, without disturbing it: its account so far, and its bin. */
 	void (*peek)(struct levee_dataplane *dp, struct levee_drained *open);
+
+	/**
+	 * What the open epoch holds of one source so far, added up over all CPUs. Packets that
+	 * are being counted at this instant may be missing.
+	 */
+	void (*count)(struct levee_dataplane *dp, const struct levee_prefix *source,
+		      struct levee_counts *sum);
+
+	/**
+	 * Have LEVEE_DP_TRIP raised whenever the packets of a source on one CPU pass a further
+	 * `share` of the open epoch, which is rounded down to a power of two. 0: never.
+	 */
+	void (*set_trip)(struct levee_dataplane *dp, uint64_t share);
 
 	void (*set_audit)(struct levee_dataplane *dp, bool audit);
 	void (*set_scope)(struct levee_dataplane *dp, const struct levee_scope *scope);

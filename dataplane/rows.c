@@ -55,6 +55,8 @@ void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uin
 	c->mask6_hi = levee_mask6_hi(source6_length);
 	c->mask6_lo = levee_mask6_lo(source6_length);
 	c->mask6_len = source6_length;
+	c->share = LEVEE_SHARE_OFF;
+	c->burst = LEVEE_BURST;
 }
 
 /* ---- one epoch --------------------------------------------------------------------------- */
@@ -67,6 +69,7 @@ static void add_row(struct levee_account *sum, const struct levee_row *row,
 				   .would_drop = levee_read_once(row->would_drop),
 				   .dropped_bytes = levee_read_once(row->dropped_bytes),
 				   .port_unknown = levee_read_once(row->port_unknown),
+				   .lost_events = levee_read_once(row->lost_events),
 				   .fold = row->fold };
 
 	a.evicted = (row->log4 < geo->log4 ? row->log4 : geo->log4) +
@@ -78,13 +81,21 @@ static void add_row(struct levee_account *sum, const struct levee_row *row,
 	levee_account_add(sum, &a);
 }
 
+static int give(const struct levee_sink *sink, const struct levee_prefix *source, uint64_t packets,
+		uint64_t tally)
+{
+	struct levee_counts counts = levee_counts_of(packets, tally);
+
+	return sink->source(sink->ctx, source, &counts);
+}
+
 static int walk4(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
 		 const struct levee_sink *sink)
 {
 	const struct levee_bucket4 *b = t->sources4 + ((size_t)nr << t->geo.bits4);
 	const struct levee_evicted4 *e = t->evicted4 + (size_t)nr * t->geo.log4;
 	struct levee_prefix p = { .family = 4, .length = 32 };
-	uint64_t logged = t->rows[nr].log4;
+	const struct levee_row *row = &t->rows[nr];
 	int ret = 0;
 
 	for (size_t i = 0; i < 1ULL << t->control->bits4[epoch]; i++)
@@ -92,11 +103,15 @@ static int walk4(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
 			if (!b[i].packets[s])
 				continue;
 			p.hi = b[i].addr[s];
-			ret = sink->source(sink->ctx, &p, b[i].packets[s], b[i].bytes[s]);
+			ret = give(sink, &p, b[i].packets[s], b[i].tally[s]);
 		}
-	for (size_t i = 0; i < logged && i < t->geo.log4 && !ret; i++) {
+	for (size_t i = 0; i < row->log4 && i < t->geo.log4 && !ret; i++) {
 		p.hi = e[i].addr;
-		ret = sink->source(sink->ctx, &p, e[i].packets, e[i].bytes);
+		ret = give(sink, &p, e[i].packets, e[i].tally);
+	}
+	for (size_t i = 0; i < row->n_waiting4 && i < LEVEE_BURST && !ret; i++) {
+		p.hi = row->waiting4[i].addr;
+		ret = give(sink, &p, 1, row->waiting4[i].tally);
 	}
 	return ret;
 }
@@ -107,7 +122,7 @@ static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_
 	const struct levee_bucket6 *b = t->sources6 + ((size_t)nr << t->geo.bits6);
 	const struct levee_evicted6 *e = t->evicted6 + (size_t)nr * t->geo.log6;
 	struct levee_prefix p = { .family = 6, .length = length };
-	uint64_t logged = t->rows[nr].log6;
+	const struct levee_row *row = &t->rows[nr];
 	int ret = 0;
 
 	for (size_t i = 0; i < 1ULL << t->control->bits6[epoch]; i++)
@@ -116,12 +131,17 @@ static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_
 				continue;
 			p.hi = b[i].hi[s];
 			p.lo = b[i].lo[s];
-			ret = sink->source(sink->ctx, &p, b[i].packets[s], b[i].bytes[s]);
+			ret = give(sink, &p, b[i].packets[s], b[i].tally[s]);
 		}
-	for (size_t i = 0; i < logged && i < t->geo.log6 && !ret; i++) {
+	for (size_t i = 0; i < row->log6 && i < t->geo.log6 && !ret; i++) {
 		p.hi = e[i].hi;
 		p.lo = e[i].lo;
-		ret = sink->source(sink->ctx, &p, e[i].packets, e[i].bytes);
+		ret = give(sink, &p, e[i].packets, e[i].tally);
+	}
+	for (size_t i = 0; i < row->n_waiting6 && i < LEVEE_BURST && !ret; i++) {
+		p.hi = row->waiting6[i].hi;
+		p.lo = row->waiting6[i].lo;
+		ret = give(sink, &p, 1, row->waiting6[i].tally);
 	}
 	return ret;
 }
@@ -143,6 +163,114 @@ int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, uint8_t source6_
 	}
 	return ret;
 }
+
+/* ---- one source -------------------------------------------------------------------------- */
+
+static void add_counts(struct levee_counts *sum, uint64_t packets, uint64_t tally)
+{
+	struct levee_counts more = levee_counts_of(packets, tally);
+
+	levee_counts_add(sum, &more);
+}
+
+static void count_bucket4(struct levee_counts *sum, const struct levee_bucket4 *b, uint32_t addr)
+{
+	for (int s = 0; s < LEVEE_SLOTS; s++)
+		if (b->addr[s] == addr && levee_read_once(b->packets[s]))
+			add_counts(sum, levee_read_once(b->packets[s]),
+				   levee_read_once(b->tally[s]));
+}
+
+static void count_bucket6(struct levee_counts *sum, const struct levee_bucket6 *b, uint64_t hi,
+			  uint64_t lo)
+{
+	for (int s = 0; s < LEVEE_SLOTS; s++)
+		if (b->hi[s] == hi && b->lo[s] == lo && levee_read_once(b->packets[s]))
+			add_counts(sum, levee_read_once(b->packets[s]),
+				   levee_read_once(b->tally[s]));
+}
+
+static uint64_t searched(uint64_t logged, uint32_t room)
+{
+	uint64_t n = logged < room ? logged : room;
+
+	return n <= LEVEE_LOG_SEARCHED ? n : 0;
+}
+
+static void count_row4(const struct levee_rows *t, uint32_t nr, uint32_t bits, uint32_t addr,
+		       struct levee_counts *sum)
+{
+	const struct levee_bucket4 *b = t->sources4 + ((size_t)nr << t->geo.bits4);
+	const struct levee_evicted4 *e = t->evicted4 + (size_t)nr * t->geo.log4;
+	const struct levee_row *row = &t->rows[nr];
+	uint64_t hash = levee_hash4(&t->geo.key, addr);
+	uint32_t one = levee_bucket_of(hash, bits);
+	uint32_t two = levee_bucket_of(levee_hash_again(&t->geo.key, hash), bits);
+	uint64_t logged = searched(row->log4, t->geo.log4);
+
+	count_bucket4(sum, &b[one], addr);
+	if (two != one)
+		count_bucket4(sum, &b[two], addr);
+	for (uint64_t i = 0; i < logged; i++)
+		if (e[i].addr == addr)
+			add_counts(sum, e[i].packets, e[i].tally);
+	for (uint32_t i = 0; i < row->n_waiting4 && i < LEVEE_BURST; i++)
+		if (row->waiting4[i].addr == addr)
+			add_counts(sum, 1, row->waiting4[i].tally);
+}
+
+static void count_row6(const struct levee_rows *t, uint32_t nr, uint32_t bits,
+		       const struct levee_prefix *source, struct levee_counts *sum)
+{
+	const struct levee_bucket6 *b = t->sources6 + ((size_t)nr << t->geo.bits6);
+	const struct levee_evicted6 *e = t->evicted6 + (size_t)nr * t->geo.log6;
+	const struct levee_row *row = &t->rows[nr];
+	uint64_t hi = source->hi, lo = source->lo, hash = levee_hash6(&t->geo.key, hi, lo);
+	uint32_t one = levee_bucket_of(hash, bits);
+	uint32_t two = levee_bucket_of(levee_hash_again(&t->geo.key, hash), bits);
+	uint64_t logged = searched(row->log6, t->geo.log6);
+
+	count_bucket6(sum, &b[one], hi, lo);
+	if (two != one)
+		count_bucket6(sum, &b[two], hi, lo);
+	for (uint64_t i = 0; i < logged; i++)
+		if (e[i].hi == hi && e[i].lo == lo)
+			add_counts(sum, e[i].packets, e[i].tally);
+	for (uint32_t i = 0; i < row->n_waiting6 && i < LEVEE_BURST; i++)
+		if (row->waiting6[i].hi == hi && row->waiting6[i].lo == lo)
+			add_counts(sum, 1, row->waiting6[i].tally);
+}
+
+struct levee_counts levee_rows_count(const struct levee_rows *t, uint32_t epoch,
+				     const struct levee_prefix *source)
+{
+	struct levee_counts sum = { 0 };
+
+	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
+		uint32_t nr = epoch * t->geo.cpus + cpu;
+
+		if (source->family == 4)
+			count_row4(t, nr, t->control->bits4[epoch], (uint32_t)source->hi, &sum);
+		else
+			count_row6(t, nr, t->control->bits6[epoch], source, &sum);
+	}
+	return sum;
+}
+
+/* A burst is at most a share, so that events do not lag behind what was received. */
+void levee_rows_set_share(const struct levee_rows *t, uint64_t share)
+{
+	uint32_t power = 1;
+
+	while (power < LEVEE_SHARE_OFF / 2 && power * 2 <= share)
+		power *= 2;
+	if (!share)
+		power = LEVEE_SHARE_OFF;
+	levee_write_once(t->control->burst, power < LEVEE_BURST ? power : LEVEE_BURST);
+	levee_write_once(t->control->share, power);
+}
+
+/* ---- between epochs ---------------------------------------------------------------------- */
 
 /* As many buckets as 1.5 slots for each source of the busiest CPU, or all there are. */
 static uint32_t bits_for(uint64_t names, uint32_t most)

@@ -44,6 +44,19 @@ void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uin
 int levee_rows_walk(const struct levee_rows *rows, uint32_t epoch, uint8_t source6_length,
 		    const struct levee_sink *sink, struct levee_account *account);
 
+/**
+ * What an epoch holds of one source, over all CPUs, its counts that wait and its logs included.
+ * Of an open epoch packets that are being counted at this instant may be missing. Logs of more
+ * than LEVEE_LOG_SEARCHED entries are left out: they say that tables are full.
+ */
+struct levee_counts levee_rows_count(const struct levee_rows *rows, uint32_t epoch,
+				     const struct levee_prefix *source);
+
+#define LEVEE_LOG_SEARCHED 65536
+
+/** Have an event raised at each share of packets, and let no more wait than leave it exact. */
+void levee_rows_set_share(const struct levee_rows *rows, uint64_t share);
+
 /** Size the epoch that is about to open by what the running one has seen. */
 void levee_rows_size_next(const struct levee_rows *rows, uint32_t running);
 

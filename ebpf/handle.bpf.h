@@ -196,35 +196,51 @@ static __always_inline int may_match6(const struct levee_packet *pkt)
 	return far && ((*far >> (bit & 63)) & 1);
 }
 
-/* Half of a log gone is the moment to say so: the rest lasts until the controller is here. */
-static __noinline void raise_pressure(__u32 cpu)
+/* An event for the controller; one that finds no room is counted, and the next share comes. */
+static __always_inline struct levee_event *begin_event(struct levee_row *row, __u32 type, __u32 cpu)
 {
 	struct levee_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
-	if (!e)
-		return;
-	e->type = LEVEE_EVENT_PRESSURE;
+	if (!e) {
+		row->lost_events++;
+		return 0;
+	}
+	e->type = type;
 	e->cpu = cpu;
 	e->seq = levee.control.seq;
-	bpf_ringbuf_submit(e, 0);
+	e->hi = 0;
+	e->lo = 0;
+	e->at_ns = bpf_ktime_get_boot_ns();
+	e->packets = 0;
+	e->family = 0;
+	return e;
 }
 
-static __noinline void evict4(struct levee_where *w, __u32 addr, __u32 packets, __u64 bytes)
+/* Half of a log gone is the moment to say so: the rest lasts until the controller is here. */
+static __noinline void raise_pressure(struct levee_where *w)
+{
+	struct levee_event *e = begin_event(w->row, LEVEE_EVENT_PRESSURE, w->cpu);
+
+	if (e)
+		bpf_ringbuf_submit(e, 0);
+}
+
+static __noinline void evict4(struct levee_where *w, __u32 addr, __u32 packets, __u64 tally)
 {
 	__u64 at = w->row->log4++;
 	__u32 index = w->row_nr * geo.log4 + (__u32)at;
 	struct levee_evicted4 *e;
 
 	if (at == geo.log4 / 2)
-		raise_pressure(w->cpu);
+		raise_pressure(w);
 	e = at < geo.log4 ? bpf_map_lookup_elem(&evicted4, &index) : 0;
 	if (!e) {
-		levee_fold_add(&w->row->fold, packets, bytes);
+		levee_fold_add(&w->row->fold, packets, levee_tally_bytes(tally));
 		return;
 	}
 	e->addr = addr;
 	e->packets = packets;
-	e->bytes = bytes;
+	e->tally = tally;
 }
 
 static __noinline void evict6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot)
@@ -235,29 +251,91 @@ static __noinline void evict6(struct levee_where *w, struct levee_bucket6 *b, __
 
 	slot &= LEVEE_SLOTS - 1;
 	if (at == geo.log6 / 2)
-		raise_pressure(w->cpu);
+		raise_pressure(w);
 	e = at < geo.log6 ? bpf_map_lookup_elem(&evicted6, &index) : 0;
 	if (!e) {
-		levee_fold_add(&w->row->fold, b->packets[slot], b->bytes[slot]);
+		levee_fold_add(&w->row->fold, b->packets[slot], levee_tally_bytes(b->tally[slot]));
 		return;
 	}
 	e->hi = b->hi[slot];
 	e->lo = b->lo[slot];
 	e->packets = b->packets[slot];
-	e->bytes = b->bytes[slot];
+	e->tally = b->tally[slot];
+}
+
+static __always_inline __u64 add_tally(__u64 tally, __u64 more)
+{
+	return flows ? levee_tally_add(tally, more) : tally + more;
+}
+
+/* A further share of packets in one slot: say so, and empty the slot before it overflows. */
+static __noinline void pass_share4(struct levee_where *w, struct levee_bucket4 *b, __u32 slot)
+{
+	struct levee_event *e;
+
+	slot &= LEVEE_SLOTS - 1;
+	if (levee.control.share != LEVEE_SHARE_OFF) {
+		e = begin_event(w->row, LEVEE_EVENT_TRIP, w->cpu);
+		if (e) {
+			e->hi = b->addr[slot];
+			e->packets = b->packets[slot];
+			e->family = 4;
+			bpf_ringbuf_submit(e, 0);
+		}
+	}
+	if (b->packets[slot] >= LEVEE_SLOT_FULL) {
+		evict4(w, b->addr[slot], b->packets[slot], b->tally[slot]);
+		b->packets[slot] = 0;
+		b->tally[slot] = 0;
+	}
+}
+
+static __noinline void pass_share6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot)
+{
+	struct levee_event *e;
+
+	slot &= LEVEE_SLOTS - 1;
+	if (levee.control.share != LEVEE_SHARE_OFF) {
+		e = begin_event(w->row, LEVEE_EVENT_TRIP, w->cpu);
+		if (e) {
+			e->hi = b->hi[slot];
+			e->lo = b->lo[slot];
+			e->packets = (__u32)b->packets[slot];
+			e->family = 6;
+			bpf_ringbuf_submit(e, 0);
+		}
+	}
+	if (b->packets[slot] >= LEVEE_SLOT_FULL) {
+		evict6(w, b, slot);
+		b->packets[slot] = 0;
+		b->tally[slot] = 0;
+	}
 }
 
 static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b, __u32 slot,
-				 __u64 bytes)
+				 __u64 tally, __u32 share)
 {
+	__u32 packets;
+
 	slot &= LEVEE_SLOTS - 1;
-	if (levee_unlikely(b->packets[slot] == LEVEE_SLOT4_FULL)) {
-		evict4(w, b->addr[slot], b->packets[slot], b->bytes[slot]);
-		b->packets[slot] = 0;
-		b->bytes[slot] = 0;
-	}
-	b->packets[slot]++;
-	b->bytes[slot] += bytes;
+	packets = b->packets[slot] + 1;
+	b->packets[slot] = packets;
+	b->tally[slot] = add_tally(b->tally[slot], tally);
+	if (levee_unlikely(!(packets & (share - 1))))
+		pass_share4(w, b, slot);
+}
+
+static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot,
+				 __u64 tally, __u32 share)
+{
+	__u64 packets;
+
+	slot &= LEVEE_SLOTS - 1;
+	packets = b->packets[slot] + 1;
+	b->packets[slot] = packets;
+	b->tally[slot] = add_tally(b->tally[slot], tally);
+	if (levee_unlikely(!(packets & (share - 1))))
+		pass_share6(w, b, slot);
 }
 
 /*
@@ -277,7 +355,7 @@ static __noinline __u32 make_room4(struct levee_where *w, struct levee_bucket4 *
 		slot = other;
 	}
 	if (b->packets[slot])
-		evict4(w, b->addr[slot], b->packets[slot], b->bytes[slot]);
+		evict4(w, b->addr[slot], b->packets[slot], b->tally[slot]);
 	else
 		w->row->names4++;
 	return slot + second;
@@ -302,33 +380,52 @@ static __noinline __u32 make_room6(struct levee_where *w, struct levee_bucket6 *
 	return slot + second;
 }
 
-static __always_inline int count4(struct levee_where *w, const struct levee_packet *pkt,
-				  __u64 bytes)
+/* ---- bursts ------------------------------------------------------------------------------ */
+
+/* log2 of the buckets that are in cache anyway: 64 KB of IPv4 sources, 128 KB of IPv6 ones. */
+#define CACHED_BITS 10
+
+/*
+ * Asks for the line of a bucket. The value is not used, so nothing waits for it, and the lines of
+ * a whole burst are on their way together.
+ */
+static __always_inline void fetch(const void *line)
 {
-	__u32 addr = (__u32)pkt->hi;
-	__u64 hash = levee_hash4(hash_key(), addr);
-	__u32 base = w->row_nr << geo.bits4;
-	__u32 bits = levee.control.bits4[w->epoch];
-	__u32 nr = base + levee_bucket_of(hash, bits);
+	(void)*(const volatile __u32 *)line;
+}
+
+/* What one burst has in common. */
+struct levee_table {
+	__u32 base; /* first bucket of the row */
+	__u32 bits;
+	__u32 share;
+};
+
+static __always_inline void count4(struct levee_where *w, const struct levee_waiting4 *p,
+				   const struct levee_table *t)
+{
+	__u32 addr = p->addr, nr = p->bucket;
 	struct levee_bucket4 *b, *c;
+	__u64 tally = p->tally;
 	__u32 slot;
 
 	b = bpf_map_lookup_elem(&sources4, &nr);
 	if (!b)
-		return -1;
+		return;
 	slot = levee_find4(b, addr);
 	if (levee_likely(slot < LEVEE_SLOTS)) {
-		hit4(w, b, slot, bytes);
-		return 0;
+		hit4(w, b, slot, tally, t->share);
+		return;
 	}
-	nr = base + levee_bucket_of(levee_hash_again(hash_key(), hash), bits);
+	nr = t->base +
+	     levee_bucket_of(levee_hash_again(hash_key(), levee_hash4(hash_key(), addr)), t->bits);
 	c = bpf_map_lookup_elem(&sources4, &nr);
 	if (!c)
-		return -1;
+		return;
 	slot = levee_find4(c, addr);
 	if (slot < LEVEE_SLOTS) {
-		hit4(w, c, slot, bytes);
-		return 0;
+		hit4(w, c, slot, tally, t->share);
+		return;
 	}
 	slot = make_room4(w, b, c);
 	if (slot >= LEVEE_SLOTS)
@@ -336,41 +433,36 @@ static __always_inline int count4(struct levee_where *w, const struct levee_pack
 	slot &= LEVEE_SLOTS - 1;
 	b->addr[slot] = addr;
 	b->packets[slot] = 1;
-	b->bytes[slot] = bytes;
-	return 0;
+	b->tally[slot] = tally;
+	if (levee_unlikely(t->share == 1))
+		pass_share4(w, b, slot);
 }
 
-static __always_inline int count6(struct levee_where *w, const struct levee_packet *pkt,
-				  __u64 bytes)
+static __always_inline void count6(struct levee_where *w, const struct levee_waiting6 *p,
+				   const struct levee_table *t)
 {
-	__u64 hi = pkt->hi & levee.control.mask6_hi, lo = pkt->lo & levee.control.mask6_lo;
-	__u64 hash = levee_hash6(hash_key(), hi, lo);
-	__u32 base = w->row_nr << geo.bits6;
-	__u32 bits = levee.control.bits6[w->epoch];
-	__u32 nr = base + levee_bucket_of(hash, bits);
+	__u64 hi = p->hi, lo = p->lo, tally = p->tally;
 	struct levee_bucket6 *b, *c;
-	__u32 slot;
+	__u32 slot, nr = p->bucket;
 
 	b = bpf_map_lookup_elem(&sources6, &nr);
 	if (!b)
-		return -1;
+		return;
 	slot = levee_find6(b, hi, lo);
 	if (levee_likely(slot < LEVEE_SLOTS)) {
-		slot &= LEVEE_SLOTS - 1;
-		b->packets[slot]++;
-		b->bytes[slot] += bytes;
-		return 0;
+		hit6(w, b, slot, tally, t->share);
+		return;
 	}
-	nr = base + levee_bucket_of(levee_hash_again(hash_key(), hash), bits);
+	nr = t->base +
+	     levee_bucket_of(levee_hash_again(hash_key(), levee_hash6(hash_key(), hi, lo)),
+			     t->bits);
 	c = bpf_map_lookup_elem(&sources6, &nr);
 	if (!c)
-		return -1;
+		return;
 	slot = levee_find6(c, hi, lo);
 	if (slot < LEVEE_SLOTS) {
-		slot &= LEVEE_SLOTS - 1;
-		c->packets[slot]++;
-		c->bytes[slot] += bytes;
-		return 0;
+		hit6(w, c, slot, tally, t->share);
+		return;
 	}
 	slot = make_room6(w, b, c);
 	if (slot >= LEVEE_SLOTS)
@@ -379,9 +471,109 @@ static __always_inline int count6(struct levee_where *w, const struct levee_pack
 	b->hi[slot] = hi;
 	b->lo[slot] = lo;
 	b->packets[slot] = 1;
-	b->bytes[slot] = bytes;
+	b->tally[slot] = tally;
+	if (levee_unlikely(t->share == 1))
+		pass_share6(w, b, slot);
+}
+
+static __always_inline int find_row(struct levee_where *w)
+{
+	w->cpu = bpf_get_smp_processor_id();
+	w->row_nr = w->epoch * geo.cpus + w->cpu;
+	w->row = bpf_map_lookup_elem(&rows, &w->row_nr);
+	return w->row ? 0 : -1;
+}
+
+/*
+ * Counts what waits in this CPU's row of the epoch: once for the lines, once for the counts.
+ * Global functions, which the verifier checks once.
+ */
+__noinline int levee_count_waiting4(__u32 epoch)
+{
+	struct levee_where w = { .epoch = epoch & 1 };
+	struct levee_table t;
+	__u32 n, nr;
+
+	if (find_row(&w))
+		return 0;
+	t.base = w.row_nr << geo.bits4;
+	t.bits = levee.control.bits4[w.epoch];
+	t.share = levee.control.share;
+	n = w.row->n_waiting4;
+	for (__u32 i = 0; i < LEVEE_BURST && i < n && t.bits > CACHED_BITS; i++) {
+		struct levee_bucket4 *b;
+
+		nr = w.row->waiting4[i].bucket;
+		b = bpf_map_lookup_elem(&sources4, &nr);
+		if (b)
+			fetch(b);
+	}
+	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++)
+		count4(&w, &w.row->waiting4[i], &t);
+	w.row->n_waiting4 = 0;
 	return 0;
 }
+
+__noinline int levee_count_waiting6(__u32 epoch)
+{
+	struct levee_where w = { .epoch = epoch & 1 };
+	struct levee_table t;
+	__u32 n, nr;
+
+	if (find_row(&w))
+		return 0;
+	t.base = w.row_nr << geo.bits6;
+	t.bits = levee.control.bits6[w.epoch];
+	t.share = levee.control.share;
+	n = w.row->n_waiting6;
+	for (__u32 i = 0; i < LEVEE_BURST && i < n && t.bits > CACHED_BITS; i++) {
+		struct levee_bucket6 *b;
+
+		nr = w.row->waiting6[i].bucket;
+		b = bpf_map_lookup_elem(&sources6, &nr);
+		if (b) {
+			fetch(b->hi);
+			fetch(b->packets);
+		}
+	}
+	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++)
+		count6(&w, &w.row->waiting6[i], &t);
+	w.row->n_waiting6 = 0;
+	return 0;
+}
+
+static __always_inline void put_down4(struct levee_where *w, __u32 addr, __u64 tally)
+{
+	__u32 i = w->row->n_waiting4 & (LEVEE_BURST - 1);
+	struct levee_waiting4 *p = &w->row->waiting4[i];
+
+	p->tally = tally;
+	p->addr = addr;
+	p->bucket = (w->row_nr << geo.bits4) +
+		    levee_bucket_of(levee_hash4(hash_key(), addr), levee.control.bits4[w->epoch]);
+	w->row->n_waiting4 = ++i;
+	if (levee_unlikely(i >= levee.control.burst))
+		levee_count_waiting4(w->epoch);
+}
+
+static __always_inline void put_down6(struct levee_where *w, __u64 hi, __u64 lo, __u64 tally)
+{
+	__u32 i = w->row->n_waiting6 & (LEVEE_BURST - 1);
+	struct levee_waiting6 *p = &w->row->waiting6[i];
+
+	hi &= levee.control.mask6_hi;
+	lo &= levee.control.mask6_lo;
+	p->hi = hi;
+	p->lo = lo;
+	p->tally = tally;
+	p->bucket = (w->row_nr << geo.bits6) +
+		    levee_bucket_of(levee_hash6(hash_key(), hi, lo), levee.control.bits6[w->epoch]);
+	w->row->n_waiting6 = ++i;
+	if (levee_unlikely(i >= levee.control.burst))
+		levee_count_waiting6(w->epoch);
+}
+
+/* ---- all together ------------------------------------------------------------------------ */
 
 /* Everything that is done with a packet. `bytes` is its length on the wire. */
 static __always_inline int handle(const void *data, const void *data_end, __u64 bytes)
@@ -389,13 +581,11 @@ static __always_inline int handle(const void *data, const void *data_end, __u64 
 	struct levee_packet pkt;
 	struct levee_where w;
 	__u32 verdict = LEVEE_VERDICT_NONE;
+	__u64 tally = bytes;
 	int ret;
 
-	w.cpu = bpf_get_smp_processor_id();
 	w.epoch = (__u32)levee_read_once(levee.control.seq) & 1;
-	w.row_nr = w.epoch * geo.cpus + w.cpu;
-	w.row = bpf_map_lookup_elem(&rows, &w.row_nr);
-	if (!w.row)
+	if (find_row(&w))
 		return XDP_PASS;
 	w.row->received++;
 	w.row->received_bytes += bytes;
@@ -427,8 +617,11 @@ static __always_inline int handle(const void *data, const void *data_end, __u64 
 		w.row->would_drop++;
 	}
 
-	if (levee.scope.enabled) {
+	if (flows || levee.scope.enabled)
 		levee_packet_flow(&pkt, data, data_end);
+	if (flows)
+		tally |= levee_flow_tally(&pkt);
+	if (levee.scope.enabled) {
 		ret = levee_scope_has(&levee.scope, &pkt);
 		if (!ret) {
 			w.row->outcome[LEVEE_OUT_OF_SCOPE]++;
@@ -438,8 +631,11 @@ static __always_inline int handle(const void *data, const void *data_end, __u64 
 			w.row->port_unknown++;
 	}
 
-	ret = pkt.family == 4 ? count4(&w, &pkt, bytes) : count6(&w, &pkt, bytes);
-	w.row->outcome[levee_likely(!ret) ? LEVEE_COUNTED : LEVEE_UNPARSED]++;
+	w.row->outcome[LEVEE_COUNTED]++;
+	if (pkt.family == 4)
+		put_down4(&w, (__u32)pkt.hi, tally);
+	else
+		put_down6(&w, pkt.hi, pkt.lo, tally);
 	return XDP_PASS;
 }
 

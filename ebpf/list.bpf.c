@@ -62,26 +62,41 @@ static __always_inline __u32 epoch_of(__u32 row)
 	return geo.cpus ? row / geo.cpus : 0;
 }
 
+/* Of a row that starts at this bucket: what waits to be counted. NULL in the middle of a row. */
+static __always_inline struct levee_row *row_at(__u32 bucket, __u32 bits)
+{
+	__u32 nr = bucket >> bits;
+
+	return nr << bits == bucket ? bpf_map_lookup_elem(&rows, &nr) : 0;
+}
+
+static __always_inline void print4(struct seq_file *seq, __u32 addr, __u64 packets, __u64 bytes,
+				   __u32 row)
+{
+	PRINT(seq, "%u.%u.%u.%u %llu %llu %u %u\n", addr >> 24, (addr >> 16) & 255,
+	      (addr >> 8) & 255, addr & 255, packets, bytes, cpu_of(row), epoch_of(row));
+}
+
 SEC("iter/bpf_map_elem")
 int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
 	struct levee_bucket4 *b = ctx->value;
+	struct levee_row *waits;
 	__u32 *key = ctx->key;
-	__u32 row, addr;
+	__u32 row;
 
 	print_heading(ctx->meta, seq);
 	if (!b || !key)
 		return 0;
 	row = *key >> geo.bits4;
-	for (int i = 0; i < LEVEE_SLOTS; i++) {
-		if (!b->packets[i])
-			continue;
-		addr = b->addr[i];
-		PRINT(seq, "%u.%u.%u.%u %u %llu %u %u\n", addr >> 24, (addr >> 16) & 255,
-		      (addr >> 8) & 255, addr & 255, b->packets[i], b->bytes[i], cpu_of(row),
-		      epoch_of(row));
-	}
+	for (int i = 0; i < LEVEE_SLOTS; i++)
+		if (b->packets[i])
+			print4(seq, b->addr[i], b->packets[i], levee_tally_bytes(b->tally[i]), row);
+	waits = row_at(*key, geo.bits4);
+	for (__u32 i = 0; waits && i < LEVEE_BURST && i < waits->n_waiting4; i++)
+		print4(seq, waits->waiting4[i].addr, 1, levee_tally_bytes(waits->waiting4[i].tally),
+		       row);
 	return 0;
 }
 
@@ -98,11 +113,19 @@ static __always_inline void print6(struct seq_file *seq, __u64 hi, __u64 lo, __u
 	PRINT(seq, "/%u", length);
 }
 
+static __always_inline void print_source6(struct seq_file *seq, __u64 hi, __u64 lo, __u64 packets,
+					  __u64 bytes, __u32 row)
+{
+	print6(seq, hi, lo, levee.control.mask6_len);
+	PRINT(seq, " %llu %llu %u %u\n", packets, bytes, cpu_of(row), epoch_of(row));
+}
+
 SEC("iter/bpf_map_elem")
 int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
 	struct levee_bucket6 *b = ctx->value;
+	struct levee_row *waits;
 	__u32 *key = ctx->key;
 	__u32 row;
 
@@ -110,13 +133,14 @@ int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
 	if (!b || !key)
 		return 0;
 	row = *key >> geo.bits6;
-	for (int i = 0; i < LEVEE_SLOTS; i++) {
-		if (!b->packets[i])
-			continue;
-		print6(seq, b->hi[i], b->lo[i], levee.control.mask6_len);
-		PRINT(seq, " %llu %llu %u %u\n", b->packets[i], b->bytes[i], cpu_of(row),
-		      epoch_of(row));
-	}
+	for (int i = 0; i < LEVEE_SLOTS; i++)
+		if (b->packets[i])
+			print_source6(seq, b->hi[i], b->lo[i], b->packets[i],
+				      levee_tally_bytes(b->tally[i]), row);
+	waits = row_at(*key, geo.bits6);
+	for (__u32 i = 0; waits && i < LEVEE_BURST && i < waits->n_waiting6; i++)
+		print_source6(seq, waits->waiting6[i].hi, waits->waiting6[i].lo, 1,
+			      levee_tally_bytes(waits->waiting6[i].tally), row);
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 /* Known before the program is loaded, so that the kernel's compiler sees constants. */
 const volatile struct levee_geometry geo = { .cpus = 1 };
 const volatile int frags = 0; /* loaded with BPF_F_XDP_HAS_FRAGS */
+const volatile int flows = 0; /* TCP headers are looked at, for the upper bits of tallies */
 
 /*
  * The hash key for the functions shared with user space, which do not take volatile. Without the

@@ -1057,6 +1057,7 @@ static const struct {
 	FIELD("bad_ipv4", reasons[-LEVEE_BAD_IPV4]),
 	FIELD("bad_ipv6", reasons[-LEVEE_BAD_IPV6]),
 	FIELD("port_unknown", port_unknown),
+	FIELD("lost_events", lost_events),
 	FIELD("evicted", evicted),
 	FIELD("folded", fold.n),
 	FIELD("folded_packets", fold.packets),

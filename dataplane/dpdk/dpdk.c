@@ -187,6 +187,19 @@ static void dpdk_peek(struct levee_dataplane *dp, struct levee_drained *open)
 
 /* ---- settings ---------------------------------------------------------------------------- */
 
+static void dpdk_count(struct levee_dataplane *dp, const struct levee_prefix *source,
+		       struct levee_counts *sum)
+{
+	const struct levee_rows *rows = &of(dp)->tables.rows;
+
+	*sum = levee_rows_count(rows, (uint32_t)(rows->control->seq & 1), source);
+}
+
+static void dpdk_set_trip(struct levee_dataplane *dp, uint64_t share)
+{
+	levee_rows_set_share(&of(dp)->tables.rows, share);
+}
+
 static void dpdk_set_audit(struct levee_dataplane *dp, bool audit)
 {
 	levee_write_once(of(dp)->tables.page->control.audit, audit);
@@ -250,6 +263,8 @@ static const struct levee_dataplane_ops dpdk_ops = {
 	.redrain = dpdk_redrain,
 	.release = dpdk_release,
 	.peek = dpdk_peek,
+	.count = dpdk_count,
+	.set_trip = dpdk_set_trip,
 	.set_audit = dpdk_set_audit,
 	.set_scope = dpdk_set_scope,
 	.describe = dpdk_describe,

@@ -148,11 +148,12 @@ static void evict4(struct burst *b, const struct levee_bucket4 *from, uint32_t s
 
 	note_log(b, at, room);
 	if (at >= room)
-		levee_fold_add(&b->row->fold, from->packets[slot], from->bytes[slot]);
+		levee_fold_add(&b->row->fold, from->packets[slot],
+			       levee_tally_bytes(from->tally[slot]));
 	else
 		b->evicted4[at] = (struct levee_evicted4){ .addr = from->addr[slot],
 							   .packets = from->packets[slot],
-							   .bytes = from->bytes[slot] };
+							   .tally = from->tally[slot] };
 }
 
 static void evict6(struct burst *b, const struct levee_bucket6 *from, uint32_t slot)
@@ -162,12 +163,13 @@ static void evict6(struct burst *b, const struct levee_bucket6 *from, uint32_t s
 
 	note_log(b, at, room);
 	if (at >= room)
-		levee_fold_add(&b->row->fold, from->packets[slot], from->bytes[slot]);
+		levee_fold_add(&b->row->fold, from->packets[slot],
+			       levee_tally_bytes(from->tally[slot]));
 	else
 		b->evicted6[at] = (struct levee_evicted6){ .hi = from->hi[slot],
 							   .lo = from->lo[slot],
 							   .packets = from->packets[slot],
-							   .bytes = from->bytes[slot] };
+							   .tally = from->tally[slot] };
 }
 
 /* ---- counting ---------------------------------------------------------------------------- */
@@ -175,13 +177,13 @@ static void evict6(struct burst *b, const struct levee_bucket6 *from, uint32_t s
 static inline void hit4(struct burst *b, struct levee_bucket4 *bucket, uint32_t slot,
 			uint32_t bytes)
 {
-	if (levee_unlikely(bucket->packets[slot] == LEVEE_SLOT4_FULL)) {
+	if (levee_unlikely(bucket->packets[slot] == LEVEE_SLOT_FULL)) {
 		evict4(b, bucket, slot);
 		bucket->packets[slot] = 0;
-		bucket->bytes[slot] = 0;
+		bucket->tally[slot] = 0;
 	}
 	bucket->packets[slot]++;
-	bucket->bytes[slot] += bytes;
+	bucket->tally[slot] += bytes;
 }
 
 static inline void count4(struct burst *b, struct item *item, unsigned int i, uint32_t bytes)
@@ -207,7 +209,7 @@ static inline void count6(struct burst *b, struct item *item, unsigned int i, ui
 	slot = levee_find6(bucket, item->pkt.hi, item->pkt.lo);
 	if (levee_likely(slot < LEVEE_SLOTS)) {
 		bucket->packets[slot]++;
-		bucket->bytes[slot] += bytes;
+		bucket->tally[slot] += bytes;
 		return;
 	}
 	ask_for6(first6(b, levee_hash_again(b->key, item->hash)));
@@ -230,7 +232,7 @@ static void insert4(struct burst *b, struct levee_bucket4 *one, struct levee_buc
 		b->row->names4++;
 	one->addr[slot] = addr;
 	one->packets[slot] = 1;
-	one->bytes[slot] = bytes;
+	one->tally[slot] = bytes;
 }
 
 static void insert6(struct burst *b, struct levee_bucket6 *one, struct levee_bucket6 *two,
@@ -249,7 +251,7 @@ static void insert6(struct burst *b, struct levee_bucket6 *one, struct levee_buc
 	one->hi[slot] = pkt->hi;
 	one->lo[slot] = pkt->lo;
 	one->packets[slot] = 1;
-	one->bytes[slot] = bytes;
+	one->tally[slot] = bytes;
 }
 
 /* The first bucket is looked at again: an item before may have put the source there. */
@@ -286,7 +288,7 @@ static void settle6(struct burst *b, const struct item *item, uint32_t bytes)
 		return;
 	}
 	bucket->packets[slot]++;
-	bucket->bytes[slot] += bytes;
+	bucket->tally[slot] += bytes;
 }
 
 /* ---- pass 2: may it pass, and does it count ---------------------------------------------- */
@@ -317,6 +319,7 @@ static bool is_decided(struct burst *b, unsigned int i, uint32_t bytes, uint64_t
 		b->row->dropped_bytes += bytes;
 		b->dropped |= BIT(i);
 		return true;
+	case LEVEE_VERDICT_LIMIT: /* within its rate; what is above comes as a block */
 	case LEVEE_VERDICT_NONE:
 		break;
 	}

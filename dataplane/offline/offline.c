@@ -72,16 +72,17 @@ static uint64_t now_ns(const struct levee_offline *o)
 }
 
 static void count(struct levee_offline *o, uint8_t family, uint64_t hi, uint64_t lo,
-		  const struct levee_record *r)
+		  const struct levee_record *r, uint64_t flow)
 {
 	struct levee_source source = {
 		.hi = family == 6 ? hi & o->mask6_hi : hi,
 		.lo = family == 6 ? lo & o->mask6_lo : lo,
-		.packets = r->packets,
-		.bytes = r->bytes,
+		.counts = { .packets = r->packets, .bytes = r->bytes },
 		.family = family,
 	};
 
+	source.counts.syns = levee_tally_syns(flow);
+	source.counts.answered = flow & LEVEE_TALLY_ANSWERED;
 	o->account.outcome[LEVEE_COUNTED] += r->packets;
 	if (r->packets)
 		levee_sources_add(&o->sources, &source);
@@ -104,6 +105,7 @@ static bool ask_policy(struct levee_offline *o, uint8_t family, uint64_t hi, uin
 		o->account.outcome[LEVEE_DROPPED] += r->packets;
 		o->account.dropped_bytes += r->bytes;
 		return true;
+	case LEVEE_VERDICT_LIMIT: /* within its rate; what is above comes as a block */
 	case LEVEE_VERDICT_NONE:
 		break;
 	}
@@ -123,8 +125,8 @@ static void handle_frame(struct levee_offline *o, const struct levee_record *r)
 	}
 	if (ask_policy(o, pkt.family, pkt.hi, pkt.lo, r))
 		return;
+	levee_packet_flow(&pkt, r->frame, end);
 	if (o->scope.enabled) {
-		levee_packet_flow(&pkt, r->frame, end);
 		ret = levee_scope_has(&o->scope, &pkt);
 		if (!ret) {
 			o->account.outcome[LEVEE_OUT_OF_SCOPE]++;
@@ -133,7 +135,7 @@ static void handle_frame(struct levee_offline *o, const struct levee_record *r)
 		if (ret == 2)
 			o->account.port_unknown++;
 	}
-	count(o, pkt.family, pkt.hi, pkt.lo, r);
+	count(o, pkt.family, pkt.hi, pkt.lo, r, levee_flow_tally(&pkt));
 }
 
 static void handle(struct levee_offline *o, const struct levee_record *r)
@@ -151,7 +153,7 @@ static void handle(struct levee_offline *o, const struct levee_record *r)
 	if (r->frame)
 		handle_frame(o, r);
 	else if (!ask_policy(o, r->family, r->hi, r->lo, r))
-		count(o, r->family, r->hi, r->lo, r); /* no protocol, so no scope */
+		count(o, r->family, r->hi, r->lo, r, 0); /* no protocol, so no scope */
 }
 
 /* ---- reading in order -------------------------------------------------------------------- */
@@ -254,7 +256,7 @@ static int hand_out(const struct levee_offline *o, const struct levee_sink *sink
 			.family = s->family,
 			.length = s->family == 4 ? 32 : o->dp.source6_length,
 		};
-		int ret = sink->source(sink->ctx, &p, s->packets, s->bytes);
+		int ret = sink->source(sink->ctx, &p, &s->counts);
 
 		if (ret < 0)
 			return ret;
@@ -322,6 +324,21 @@ static void offline_peek(struct levee_dataplane *dp, struct levee_drained *open)
 		open->account = (struct levee_account){ 0 };
 }
 
+static void offline_count(struct levee_dataplane *dp, const struct levee_prefix *source,
+			  struct levee_counts *sum)
+{
+	struct levee_source key = { .hi = source->hi, .lo = source->lo, .family = source->family };
+
+	*sum = levee_sources_count(&offline_of(dp)->sources, &key);
+}
+
+/* A file has no sooner and no later: evaluations come when its times say so. */
+static void offline_set_trip(struct levee_dataplane *dp, uint64_t share)
+{
+	(void)dp;
+	(void)share;
+}
+
 static void offline_set_audit(struct levee_dataplane *dp, bool audit)
 {
 	offline_of(dp)->audit = audit;
@@ -372,6 +389,8 @@ static const struct levee_dataplane_ops offline_ops = {
 	.redrain = offline_redrain,
 	.release = offline_release,
 	.peek = offline_peek,
+	.count = offline_count,
+	.set_trip = offline_set_trip,
 	.set_audit = offline_set_audit,
 	.set_scope = offline_set_scope,
 	.describe = offline_describe,

@@ -83,7 +83,7 @@ extern const struct levee_format levee_format_pcap;
 
 struct levee_source {
 	uint64_t hi, lo;
-	uint64_t packets, bytes;
+	struct levee_counts counts;
 	uint8_t family;
 };
 
@@ -106,7 +106,7 @@ struct levee_sources {
 	struct levee_hash_key key;
 
 	struct levee_sources_waiting {
-		struct levee_source value; /* packets == 0: none */
+		struct levee_source value; /* of 0 packets: none */
 		uint64_t hash;
 	} waiting[LEVEE_SOURCES_WAITING];
 	uint32_t turn;		/* of the next value to come */
@@ -116,9 +116,12 @@ struct levee_sources {
 /** \return 0; -ENOMEM */
 int levee_sources_init(struct levee_sources *s, const struct levee_hash_key *key);
 
-/** Add up; value->packets is not 0. It is in list, or in fold, after levee_sources_settle(). */
+/** Add up; value has packets. It is in list, or in fold, after levee_sources_settle(). */
 void levee_sources_add(struct levee_sources *s, const struct levee_source *value);
 void levee_sources_settle(struct levee_sources *s);
+
+/** What there is of a source, with key->hi, lo and family; all 0 if nothing. Settles. */
+struct levee_counts levee_sources_count(struct levee_sources *s, const struct levee_source *key);
 
 /** Forget all sources, and the fold. */
 void levee_sources_clear(struct levee_sources *s);

@@ -67,17 +67,16 @@ static void settle(struct levee_sources *s, const struct levee_sources_waiting *
 	const struct levee_source *v = &w->value;
 	struct levee_sources_cell *cell;
 
-	if (!v->packets)
+	if (!v->counts.packets)
 		return;
 	cell = find(s, v, w->hash);
 	if (cell->round == s->round) {
-		s->list[cell->at].packets += v->packets;
-		s->list[cell->at].bytes += v->bytes;
+		levee_counts_add(&s->list[cell->at].counts, &v->counts);
 		return;
 	}
 	if (s->n == s->room) {
 		if (grow(s)) {
-			levee_fold_add(&s->fold, v->packets, v->bytes);
+			levee_fold_add(&s->fold, v->counts.packets, v->counts.bytes);
 			return;
 		}
 		cell = find(s, v, w->hash);
@@ -109,6 +108,15 @@ void levee_sources_settle(struct levee_sources *s)
 		settle(s, w);
 		*w = (struct levee_sources_waiting){ 0 };
 	}
+}
+
+struct levee_counts levee_sources_count(struct levee_sources *s, const struct levee_source *key)
+{
+	struct levee_sources_cell *cell;
+
+	levee_sources_settle(s);
+	cell = find(s, key, hash_of(s, key));
+	return cell->round == s->round ? s->list[cell->at].counts : (struct levee_counts){ 0 };
 }
 
 void levee_sources_clear(struct levee_sources *s)

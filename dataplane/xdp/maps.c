@@ -268,6 +268,7 @@ static void set_constants(struct levee_xdp *x)
 {
 	memcpy((void *)&x->skel->rodata->geo, &x->maps.geo, sizeof(x->maps.geo));
 	x->skel->rodata->frags = x->frags;
+	x->skel->rodata->flows = x->flows;
 }
 
 /* Of the two programs, the one that is meant; the other stays a part of the file. */

@@ -92,15 +92,55 @@ static void xdp_now(struct levee_dataplane *dp, struct levee_time *now)
 	now->unix_ns = clock_ns(CLOCK_REALTIME);
 }
 
+static bool is_waiting(const struct levee_xdp *x, const struct levee_prefix *source)
+{
+	for (unsigned int i = x->n_told; i < x->n_tripped; i++)
+		if (!levee_prefix_compare(&x->tripped[i], source))
+			return true;
+	return false;
+}
+
+/* A source that finds no place is told of at its next share. */
+static void note_trip(struct levee_xdp *x, const struct levee_event *e)
+{
+	struct levee_prefix source = { .hi = e->hi,
+				       .lo = e->lo,
+				       .family = e->family == 4 ? 4 : 6,
+				       .length = e->family == 4 ? 32 : x->dp.source6_length };
+
+	if (x->n_tripped < TRIPS && !is_waiting(x, &source))
+		x->tripped[x->n_tripped++] = source;
+}
+
 static int on_event(void *ctx, void *data, size_t size)
 {
 	struct levee_xdp *x = ctx;
 	const struct levee_event *e = data;
 
-	if (size >= sizeof(*e) && e->type == LEVEE_EVENT_PRESSURE &&
-	    e->seq == levee_read_once(x->maps.page->control.seq))
+	if (size < sizeof(*e) || e->seq != levee_read_once(x->maps.page->control.seq))
+		return 0;
+	if (e->type == LEVEE_EVENT_PRESSURE)
 		x->pressure = true;
+	else if (e->type == LEVEE_EVENT_TRIP)
+		note_trip(x, e);
 	return 0;
+}
+
+/* \return true if something that the ring buffer said is left to be told */
+static bool tell_event(struct levee_xdp *x, struct levee_dp_event *event)
+{
+	if (x->pressure) {
+		x->pressure = false;
+		event->type = LEVEE_DP_PRESSURE;
+		return true;
+	}
+	if (x->n_told < x->n_tripped) {
+		event->type = LEVEE_DP_TRIP;
+		event->source = x->tripped[x->n_told++];
+		return true;
+	}
+	x->n_told = x->n_tripped = 0;
+	return false;
 }
 
 static int arm(const struct levee_xdp *x, uint64_t until_boot_ns)
@@ -121,6 +161,9 @@ static int xdp_wait(struct levee_dataplane *dp, uint64_t until_boot_ns,
 	uint64_t ticks;
 	int n, ret;
 
+	*event = (struct levee_dp_event){ 0 };
+	if (tell_event(x, event))
+		return 0;
 	ret = arm(x, until_boot_ns);
 	if (ret)
 		return ret;
@@ -140,10 +183,8 @@ static int xdp_wait(struct levee_dataplane *dp, uint64_t until_boot_ns,
 		}
 		if (x->ring && ready.data.fd == ring_buffer__epoll_fd(x->ring)) {
 			ring_buffer__consume(x->ring);
-			if (!x->pressure)
+			if (!tell_event(x, event))
 				continue;
-			x->pressure = false;
-			event->type = LEVEE_DP_PRESSURE;
 			return 0;
 		}
 		return 0;
@@ -274,6 +315,21 @@ static void xdp_peek(struct levee_dataplane *dp, struct levee_drained *open)
 
 /* ---- settings ---------------------------------------------------------------------------- */
 
+static void xdp_count(struct levee_dataplane *dp, const struct levee_prefix *source,
+		      struct levee_counts *sum)
+{
+	struct levee_rows rows = levee_mapset_rows(&of(dp)->maps);
+
+	*sum = levee_rows_count(&rows, (uint32_t)(rows.control->seq & 1), source);
+}
+
+static void xdp_set_trip(struct levee_dataplane *dp, uint64_t share)
+{
+	struct levee_rows rows = levee_mapset_rows(&of(dp)->maps);
+
+	levee_rows_set_share(&rows, share);
+}
+
 static void xdp_set_audit(struct levee_dataplane *dp, bool audit)
 {
 	levee_write_once(of(dp)->maps.page->control.audit, audit);
@@ -334,6 +390,8 @@ static const struct levee_dataplane_ops xdp_ops = {
 	.redrain = xdp_redrain,
 	.release = xdp_release,
 	.peek = xdp_peek,
+	.count = xdp_count,
+	.set_trip = xdp_set_trip,
 	.set_audit = xdp_set_audit,
 	.set_scope = xdp_set_scope,
 	.describe = xdp_describe,
@@ -558,6 +616,7 @@ int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options 
 		return -ENOMEM;
 	x->dp.ops = &xdp_ops;
 	x->dp.source6_length = options->source6_length;
+	x->flows = options->flows;
 	x->lock_fd = x->fence_inner_fd = x->epoll_fd = x->timer_fd = x->prog_fd = -1;
 	levee_mapset_init(&x->maps);
 	levee_mapset_init(&x->before);

@@ -39,6 +39,7 @@ struct levee_xdp_options {
 	uint64_t sources6;	/* IPv6 slots */
 	uint64_t rules;		/* allowed and blocked prefixes */
 	uint8_t source6_length; /* 1 to 128 */
+	bool flows;		/* look at TCP headers: struct levee_counts has SYNs then */
 	/** Told in whole sentences what was done and what went wrong. */
 	void (*say)(void *ctx, enum levee_xdp_say level, const char *message);
 	void *ctx;

@@ -13,6 +13,7 @@
 #include "dataplane/xdp/xdp.h"
 
 #define LEVEE_SAY_MAX 1024
+#define TRIPS	      256 /* told later than the next look at the ring buffer would be too late */
 
 /* Maps in the order of the table in maps.c. */
 enum map_nr {
@@ -61,9 +62,13 @@ struct levee_xdp {
 	int lock_fd; /* the directory, flock()ed */
 	enum levee_xdp_attach attach;
 	bool frags;
+	bool flows;
 	bool resumed;
 	bool unreleased; /* drained, not released */
 	bool pressure;
+	struct levee_prefix tripped[TRIPS]; /* not yet told; those from n_told on */
+	unsigned int n_tripped;
+	unsigned int n_told;
 	char maps_id[40];
 
 	struct mapset maps;

@@ -12,8 +12,17 @@
  *	IPv4: 64 bytes, one cache line          IPv6: 128 bytes, keys in the first line
  *	+-----------------------------+         +-----------------------------+
  *	| addr[4]        packets[4]   |         | hi[4]          lo[4]        |
- *	| bytes[4]                    |         | packets[4]     bytes[4]     |
+ *	| tally[4]                    |         | packets[4]     tally[4]     |
  *	+-----------------------------+         +-----------------------------+
+ *
+ * A tally is all else that is known of a source, in one word, so that a packet adds it at once:
+ *
+ *	bits 0 to 39    bytes on the wire, Ethernet header included, FCS not
+ *	bits 40 to 62   TCP SYNs (SYN without ACK)
+ *	bit 63          a TCP segment with ACK and without SYN was seen: it answers somebody
+ *
+ * A slot is moved to the log when it has LEVEE_SLOT_FULL packets, so no part of it overflows. The
+ * SYNs and the last bit stay 0 unless the data path is told to look at TCP headers.
  *
  * A slot with packets == 0 is free. A source is never in both of its buckets, because a slot that
  * was taken is only ever replaced, not freed, before the epoch is drained and cleared.
@@ -25,20 +34,24 @@
 
 #define LEVEE_SLOTS 4
 
-/* Packets of an IPv4 slot at which it is moved to the log, before 32 bits wrap. */
-#define LEVEE_SLOT4_FULL 0xffffffffU
+/* 2^21 frames of 2^19 bytes, the largest there are, would just pass 40 bits. A power of two. */
+#define LEVEE_SLOT_FULL (1U << 21)
+
+#define LEVEE_TALLY_BYTES    40
+#define LEVEE_TALLY_SYN	     (1ULL << LEVEE_TALLY_BYTES)
+#define LEVEE_TALLY_ANSWERED (1ULL << 63)
 
 struct levee_bucket4 {
 	__u32 addr[LEVEE_SLOTS];    /* the address's number, host order */
 	__u32 packets[LEVEE_SLOTS]; /* 0: free */
-	__u64 bytes[LEVEE_SLOTS];   /* on the wire, Ethernet header included, FCS not */
+	__u64 tally[LEVEE_SLOTS];
 };
 
 struct levee_bucket6 {
 	__u64 hi[LEVEE_SLOTS];	    /* upper half of the prefix's number, host order */
 	__u64 lo[LEVEE_SLOTS];	    /* lower half; 0 for prefixes up to /64 */
 	__u64 packets[LEVEE_SLOTS]; /* 0: free */
-	__u64 bytes[LEVEE_SLOTS];
+	__u64 tally[LEVEE_SLOTS];
 };
 
 _Static_assert(sizeof(struct levee_bucket4) == LEVEE_CACHE_LINE, "layout of a pinned map");
@@ -48,14 +61,14 @@ _Static_assert(sizeof(struct levee_bucket6) == 2 * LEVEE_CACHE_LINE, "layout of 
 struct levee_evicted4 {
 	__u32 addr;
 	__u32 packets;
-	__u64 bytes;
+	__u64 tally;
 };
 
 struct levee_evicted6 {
 	__u64 hi;
 	__u64 lo;
 	__u64 packets;
-	__u64 bytes;
+	__u64 tally;
 };
 
 _Static_assert(sizeof(struct levee_evicted4) == 16, "layout of a pinned map");
@@ -171,6 +184,22 @@ levee_inline __u32 levee_least6(const struct levee_bucket6 *b)
 		if (b->packets[i] < b->packets[least & (LEVEE_SLOTS - 1)])
 			least = i;
 	return least;
+}
+
+levee_inline __u64 levee_tally_bytes(__u64 tally)
+{
+	return tally & (LEVEE_TALLY_SYN - 1);
+}
+
+levee_inline __u32 levee_tally_syns(__u64 tally)
+{
+	return (__u32)((tally & ~LEVEE_TALLY_ANSWERED) >> LEVEE_TALLY_BYTES);
+}
+
+/* The sum, without a branch; the uppermost bit is not carried out. */
+levee_inline __u64 levee_tally_add(__u64 tally, __u64 more)
+{
+	return tally + (more & (~tally | ~LEVEE_TALLY_ANSWERED));
 }
 
 /* Add one anonymous value to the moments; the square of 64 bits carries into sq_hi. */

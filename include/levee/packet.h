@@ -49,6 +49,10 @@
 /* Extension headers looked through; RFC 8200 section 4.1 lists seven in a full chain. */
 #define LEVEE_EXT_MAX 8
 
+/* levee_packet.tcp_flags */
+#define LEVEE_TCP_SYN 0x02
+#define LEVEE_TCP_ACK 0x10
+
 /* levee_packet.flags */
 #define LEVEE_PKT_FRAGMENT 0x01 /* a fragment, the first included */
 #define LEVEE_PKT_PORT	   0x02 /* dst_port was read */
@@ -141,8 +145,12 @@ levee_inline int levee_packet_source(struct levee_packet *pkt, const void *data,
 	if (d + LEVEE_ETH_LEN > e)
 		return LEVEE_BAD_ETHERNET;
 	ethertype = levee_be16(levee_load16(d + 12));
-	if (levee_likely(!levee_is_vlan(ethertype)))
-		return levee_packet_ip(pkt, d, e, ethertype, LEVEE_ETH_LEN);
+	if (levee_likely(ethertype == LEVEE_ETHERTYPE_IPV4))
+		return levee_packet_ip(pkt, d, e, LEVEE_ETHERTYPE_IPV4, LEVEE_ETH_LEN);
+	if (levee_likely(ethertype == LEVEE_ETHERTYPE_IPV6))
+		return levee_packet_ip(pkt, d, e, LEVEE_ETHERTYPE_IPV6, LEVEE_ETH_LEN);
+	if (!levee_is_vlan(ethertype))
+		return LEVEE_NOT_IP;
 
 	if (d + LEVEE_ETH_LEN + LEVEE_VLAN_LEN > e)
 		return LEVEE_BAD_VLAN;

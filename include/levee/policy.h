@@ -42,6 +42,7 @@ enum levee_verdict {
 	LEVEE_VERDICT_NONE = 0, /* the index is free, or no rule was found */
 	LEVEE_VERDICT_ALLOW = 1,
 	LEVEE_VERDICT_BLOCK = 2,
+	LEVEE_VERDICT_LIMIT = 3, /* what is above its rate is dropped, the rest goes on */
 };
 
 #define LEVEE_NEVER 0xffffffffffffffffULL /* expires_ns of a rule that has no end */
@@ -55,7 +56,12 @@ struct levee_rule {
 	__u8 family;	  /* 4 or 6 */
 	__u8 length;	  /* prefix length, 0 to 32 or 0 to 128 */
 	__u8 verdict;	  /* enum levee_verdict */
-	__u8 _pad[29];	  /* always zero */
+	__u8 _pad[5];	  /* always zero */
+
+	/* LIMIT: a token bucket, as the generic cell rate algorithm (ITU-T I.371, annex A). */
+	__u64 interval_ns; /* between two packets at the rate that passes */
+	__u64 slack_ns;	   /* what a burst may be ahead of it */
+	__u64 next_ns;	   /* CLOCK_BOOTTIME at which the bucket is full; the data path's own */
 };
 
 _Static_assert(sizeof(struct levee_rule) == LEVEE_CACHE_LINE, "layout of a pinned map");

@@ -22,7 +22,7 @@
 #include <levee/policy.h>
 
 /* Raised whenever a struct of a pinned map, or what is written into it, changes. */
-#define LEVEE_LAYOUT 1
+#define LEVEE_LAYOUT 2
 
 #define LEVEE_EPOCHS 2
 
@@ -60,7 +60,9 @@ struct levee_control {
 	__u64 mask6_lo;
 	__u32 bits4[LEVEE_EPOCHS]; /* log2 of the buckets in use in a row of the epoch: as many */
 	__u32 bits6[LEVEE_EPOCHS]; /* as its sources need, so that few sources stay in cache */
-	__u64 _line[2];
+	__u32 share; /* packets of a source on one CPU that are an event; a power of two */
+	__u32 burst; /* counted packets that may wait, 1 to LEVEE_BURST */
+	__u64 _line;
 
 	struct levee_geometry geo;
 	__u32 mask6_len;
@@ -92,7 +94,30 @@ enum levee_outcome {
 };
 
 /*
+ * A counted packet that waits for its turn at the table. A source's bucket is a line of memory
+ * that is rarely in cache, and a program that waits for it waits for each packet anew. So packets
+ * are put down here first, and LEVEE_BURST of them at a time are counted: the lines of all are
+ * asked for, one right after the other, and memory fetches them together.
+ */
+#define LEVEE_BURST 64
+
+struct levee_waiting4 {
+	__u64 tally;
+	__u32 addr;
+	__u32 bucket; /* its first one, as an index into the table of all rows */
+};
+
+struct levee_waiting6 {
+	__u64 hi;
+	__u64 lo;
+	__u64 tally;
+	__u32 bucket;
+	__u32 _pad;
+};
+
+/*
  * One CPU's account of one epoch: received = the sum of outcome[]. Cleared when it is drained.
+ * Whoever drains it adds what waits to what the table holds.
  */
 struct levee_row {
 	__u64 received;
@@ -107,31 +132,56 @@ struct levee_row {
 
 	__u64 reasons[LEVEE_UNPARSED_MAX]; /* by -(enum levee_unparsed); [0] unused */
 	__u64 port_unknown; /* in scope by protocol alone: fragments, truncated headers */
-	__u64 _pad;
+	__u32 n_waiting4;   /* of waiting4, 0 to LEVEE_BURST - 1 between two packets */
+	__u32 n_waiting6;
 
 	__u64 now_ns;	/* CLOCK_BOOTTIME as of now_tick */
 	__u64 now_tick; /* kernel tick at which now_ns was read */
 	__u64 names4;	/* slots taken in the table */
 	__u64 names6;
-	__u64 _pad2[4];
+	__u64 lost_events; /* the ring buffer was full */
+	__u64 _pad2[3];
+
+	struct levee_waiting4 waiting4[LEVEE_BURST];
+	struct levee_waiting6 waiting6[LEVEE_BURST];
 };
 
-_Static_assert(sizeof(struct levee_row) == 4 * LEVEE_CACHE_LINE, "layout of a pinned map");
+_Static_assert(sizeof(struct levee_row) == 4 * LEVEE_CACHE_LINE + 48 * LEVEE_BURST,
+	       "layout of a pinned map");
 _Static_assert(__builtin_offsetof(struct levee_row, log4) == 64, "layout of a pinned map");
 _Static_assert(__builtin_offsetof(struct levee_row, reasons) == 128, "layout of a pinned map");
 _Static_assert(__builtin_offsetof(struct levee_control, geo) == 64, "layout of a pinned map");
 
 enum levee_event_type {
 	LEVEE_EVENT_PRESSURE = 1, /* a CPU's eviction log is half full: drain now */
+	LEVEE_EVENT_TRIP = 2,	  /* a source has a further share of packets on this CPU */
 };
 
 struct levee_event {
 	__u32 type;
 	__u32 cpu;
-	__u64 seq; /* of the epoch it is about */
+	__u64 seq;     /* of the epoch it is about */
+	__u64 hi;      /* TRIP: the source, as in struct levee_packet, masked */
+	__u64 lo;      /* TRIP */
+	__u64 at_ns;   /* CLOCK_BOOTTIME */
+	__u32 packets; /* TRIP: of it in its slot on this CPU */
+	__u32 family;  /* TRIP: 4 or 6 */
 };
 
-_Static_assert(sizeof(struct levee_event) == 16, "layout of a ring buffer record");
+_Static_assert(sizeof(struct levee_event) == 48, "layout of a ring buffer record");
+
+/* levee_control.share of a data path that raises no such events: a slot never holds as many. */
+#define LEVEE_SHARE_OFF LEVEE_SLOT_FULL
+
+/** The part of a packet's tally that its TCP header tells; pkt after levee_packet_flow(). */
+levee_inline __u64 levee_flow_tally(const struct levee_packet *pkt)
+{
+	__u8 seen = pkt->tcp_flags & (LEVEE_TCP_SYN | LEVEE_TCP_ACK);
+
+	if (seen == LEVEE_TCP_SYN)
+		return LEVEE_TALLY_SYN;
+	return seen == LEVEE_TCP_ACK ? LEVEE_TALLY_ANSWERED : 0;
+}
 
 /**
  * Is the packet in scope?

@@ -96,15 +96,15 @@ static void open_text(struct bed *b, const char *text)
 	assert_int_equal(levee_offline_open(&b->dp, &b->options), 0);
 }
 
-static int keep_source(void *ctx, const struct levee_prefix *source, uint64_t packets,
-		       uint64_t bytes)
+static int keep_source(void *ctx, const struct levee_prefix *source,
+		       const struct levee_counts *counts)
 {
 	struct bed *b = ctx;
 
 	if (b->sink_error && b->n_found)
 		return b->sink_error;
 	assert_true(b->n_found < FOUND);
-	b->found[b->n_found++] = (struct found){ *source, packets, bytes };
+	b->found[b->n_found++] = (struct found){ *source, counts->packets, counts->bytes };
 	return 0;
 }
 

@@ -76,23 +76,23 @@ static void evict4(struct row *r, const struct levee_bucket4 *b, uint32_t slot)
 	uint64_t at = r->at++;
 
 	if (at >= r->room) {
-		fold(r, b->packets[slot], b->bytes[slot]);
+		fold(r, b->packets[slot], b->tally[slot]);
 		return;
 	}
 	r->log4[at].addr = b->addr[slot];
 	r->log4[at].packets = b->packets[slot];
-	r->log4[at].bytes = b->bytes[slot];
+	r->log4[at].tally = b->tally[slot];
 }
 
 static void hit4(struct row *r, struct levee_bucket4 *b, uint32_t slot, uint64_t bytes)
 {
-	if (b->packets[slot] == LEVEE_SLOT4_FULL) {
+	if (b->packets[slot] == LEVEE_SLOT_FULL) {
 		evict4(r, b, slot);
 		b->packets[slot] = 0;
-		b->bytes[slot] = 0;
+		b->tally[slot] = 0;
 	}
 	b->packets[slot]++;
-	b->bytes[slot] += bytes;
+	b->tally[slot] += bytes;
 }
 
 static void count4(struct row *r, uint32_t addr, uint64_t bytes)
@@ -121,7 +121,7 @@ static void count4(struct row *r, uint32_t addr, uint64_t bytes)
 		evict4(r, b, slot);
 	b->addr[slot] = addr;
 	b->packets[slot] = 1;
-	b->bytes[slot] = bytes;
+	b->tally[slot] = bytes;
 }
 
 static void evict6(struct row *r, const struct levee_bucket6 *b, uint32_t slot)
@@ -129,13 +129,13 @@ static void evict6(struct row *r, const struct levee_bucket6 *b, uint32_t slot)
 	uint64_t at = r->at++;
 
 	if (at >= r->room) {
-		fold(r, b->packets[slot], b->bytes[slot]);
+		fold(r, b->packets[slot], b->tally[slot]);
 		return;
 	}
 	r->log6[at].hi = b->hi[slot];
 	r->log6[at].lo = b->lo[slot];
 	r->log6[at].packets = b->packets[slot];
-	r->log6[at].bytes = b->bytes[slot];
+	r->log6[at].tally = b->tally[slot];
 }
 
 static void count6(struct row *r, uint64_t hi, uint64_t lo, uint64_t bytes)
@@ -153,7 +153,7 @@ static void count6(struct row *r, uint64_t hi, uint64_t lo, uint64_t bytes)
 	}
 	if (slot < LEVEE_SLOTS) {
 		b->packets[slot]++;
-		b->bytes[slot] += bytes;
+		b->tally[slot] += bytes;
 		return;
 	}
 	slot = levee_least6(b);
@@ -167,7 +167,7 @@ static void count6(struct row *r, uint64_t hi, uint64_t lo, uint64_t bytes)
 	b->hi[slot] = hi;
 	b->lo[slot] = lo;
 	b->packets[slot] = 1;
-	b->bytes[slot] = bytes;
+	b->tally[slot] = bytes;
 }
 
 /* ---- the truth, and draining against it ---------------------------------------------------- */
@@ -204,9 +204,9 @@ static void drain4(const struct row *r, struct truth *truth)
 		for (int s = 0; s < LEVEE_SLOTS; s++)
 			if (r->table4[i].packets[s])
 				found(truth, nr_of(r->table4[i].addr[s]), r->table4[i].packets[s],
-				      r->table4[i].bytes[s], 1);
+				      r->table4[i].tally[s], 1);
 	for (uint64_t i = 0; i < r->at && i < r->room; i++)
-		found(truth, nr_of(r->log4[i].addr), r->log4[i].packets, r->log4[i].bytes, 0);
+		found(truth, nr_of(r->log4[i].addr), r->log4[i].packets, r->log4[i].tally, 0);
 }
 
 static void drain6(const struct row *r, struct truth *truth)
@@ -215,9 +215,9 @@ static void drain6(const struct row *r, struct truth *truth)
 		for (int s = 0; s < LEVEE_SLOTS; s++)
 			if (r->table6[i].packets[s])
 				found(truth, nr_of((uint32_t)r->table6[i].hi[s]),
-				      r->table6[i].packets[s], r->table6[i].bytes[s], 1);
+				      r->table6[i].packets[s], r->table6[i].tally[s], 1);
 	for (uint64_t i = 0; i < r->at && i < r->room; i++)
-		found(truth, nr_of((uint32_t)r->log6[i].hi), r->log6[i].packets, r->log6[i].bytes,
+		found(truth, nr_of((uint32_t)r->log6[i].hi), r->log6[i].packets, r->log6[i].tally,
 		      0);
 }
 
@@ -454,14 +454,14 @@ static void a_slot_moves_to_the_log_before_its_packets_wrap(void **state)
 
 	(void)state;
 	count4(r, addr_of(5), 60);
-	r->table4[0].packets[0] = LEVEE_SLOT4_FULL - 1;
+	r->table4[0].packets[0] = LEVEE_SLOT_FULL - 1;
 	count4(r, addr_of(5), 60);
 	assert_int_equal(r->at, 0);
 	count4(r, addr_of(5), 60);
 	assert_int_equal(r->at, 1);
-	assert_int_equal(r->log4[0].packets, LEVEE_SLOT4_FULL);
+	assert_int_equal(r->log4[0].packets, LEVEE_SLOT_FULL);
 	drain4(r, truth);
-	assert_int_equal(truth[5].got_packets, (uint64_t)LEVEE_SLOT4_FULL + 1);
+	assert_int_equal(truth[5].got_packets, (uint64_t)LEVEE_SLOT_FULL + 1);
 	assert_int_equal(truth[5].got_bytes, 180);
 	row_free(r);
 	free(truth);

@@ -134,14 +134,15 @@ static void note(unsigned int six, uint32_t nr, uint64_t packets, uint64_t bytes
 	add(&truth.all_sent, packets, bytes);
 }
 
-static int on_source(void *ctx, const struct levee_prefix *source, uint64_t packets, uint64_t bytes)
+static int on_source(void *ctx, const struct levee_prefix *source,
+		     const struct levee_counts *counts)
 {
 	(void)ctx;
 	if (++truth.parts == truth.kill_at)
 		kill(getpid(), SIGKILL);
-	assert_true(packets > 0);
-	add(&truth.got[source->family == 6][nr_of(source)], packets, bytes);
-	add(&truth.all_got, packets, bytes);
+	assert_true(counts->packets > 0);
+	add(&truth.got[source->family == 6][nr_of(source)], counts->packets, counts->bytes);
+	add(&truth.all_got, counts->packets, counts->bytes);
 	return 0;
 }
 
@@ -181,6 +182,9 @@ static void open_sized(uint64_t sources)
 	struct levee_xdp_sizes sizes = { .sources = sources, .rules = 64 };
 
 	levee_xdp_fixture_open(&fixture, &sizes);
+	/* What is evicted when, and logs of less than a burst, are looked at packet by packet. */
+	if (sources < 1024)
+		maps()->page->control.burst = 1;
 	levee_stream_open(&stream, &fixture);
 	forget_truth();
 }
@@ -474,11 +478,11 @@ static void model_count(const struct stream_source *source, uint64_t bytes)
 }
 
 /* Order within a bucket is free where a zero source is involved: compare sums. */
-static int on_modelled(void *ctx, const struct levee_prefix *source, uint64_t packets,
-		       uint64_t bytes)
+static int on_modelled(void *ctx, const struct levee_prefix *source,
+		       const struct levee_counts *counts)
 {
 	truth.parts++;
-	add(ctx, packets * (source->hi | 1), bytes * (source->hi | 1));
+	add(ctx, counts->packets * (source->hi | 1), counts->bytes * (source->hi | 1));
 	return 0;
 }
 
@@ -633,9 +637,9 @@ static void squares_beyond_64_bits_are_folded_exactly(void **state)
 	assert_int_equal(a.fold.sq_hi, (uint64_t)(squares >> 64));
 }
 
-static void an_ipv4_count_that_fills_32_bits_goes_on_in_the_log(void **state)
+static void a_slot_that_is_full_goes_on_in_the_log(void **state)
 {
-	const uint64_t before = LEVEE_SLOT4_FULL - 1;
+	const uint64_t before = LEVEE_SLOT_FULL - 1;
 	struct levee_bucket4 *b;
 	struct levee_account a;
 
@@ -644,7 +648,7 @@ static void an_ipv4_count_that_fills_32_bits_goes_on_in_the_log(void **state)
 	send_one(0, 7, 1);
 	b = maps()->sources4 + ((size_t)row_nr() << maps()->geo.bits4);
 	b->packets[0] = (uint32_t)before;
-	b->bytes[0] = before * 60;
+	b->tally[0] = before * 60;
 	note(0, 7, before - 1, (before - 1) * 60);
 	send_one(0, 7, 5);
 	levee_xdp_take(&fixture, &sink, &a);
@@ -827,6 +831,113 @@ static void pressure_of_an_epoch_that_is_drained_already_is_none(void **state)
 		send_one(0, nr, 1);
 	drain_and_release(&sum);
 	assert_false(pressure());
+}
+
+/* ---- bursts and shares ------------------------------------------------------------------- */
+
+static struct levee_counts count_now(unsigned int six, uint32_t nr)
+{
+	struct stream_source s = source_of(six, nr);
+	struct levee_prefix p = { .hi = s.hi, .family = six ? 6 : 4, .length = six ? 64 : 32 };
+	struct levee_counts sum;
+
+	fixture.dp->ops->count(fixture.dp, &p, &sum);
+	return sum;
+}
+
+static void what_waits_for_its_burst_is_in_every_sum(void **state)
+{
+	struct levee_account sum = { 0 };
+
+	(void)state;
+	for (unsigned int six = 0; six < 2; six++) {
+		open_sized(4096);
+		for (uint64_t n = 1; n <= 3 * LEVEE_BURST + 1; n++) {
+			send_one(six, 3, 1);
+			send_one(six, 4, 1);
+			assert_int_equal(count_now(six, 3).packets, n);
+			assert_int_equal(count_now(six, 3).bytes, n * 60);
+		}
+		levee_xdp_account(&fixture, &sum);
+		assert_int_equal(sum.outcome[LEVEE_COUNTED], 2 * (3 * LEVEE_BURST + 1));
+		assert_int_equal(count_now(!six, 3).packets, 0);
+		drain_and_release(&sum);
+		assert_exact();
+		assert_int_equal(count_now(six, 3).packets, 0);
+		levee_stream_close(&stream);
+	}
+}
+
+/* The next source told of, if there is one. */
+static bool tripped(struct levee_prefix *source)
+{
+	struct levee_dp_event event;
+
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(levee_dataplane_wait(fixture.dp, 0, &event), 0);
+		if (event.type == LEVEE_DP_TRIP) {
+			*source = event.source;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void each_further_share_of_a_source_is_told_once(void **state)
+{
+	static const uint64_t shares[][2] = {
+		{ 1, 1 }, { 7, 4 }, { 64, 64 }, { 100, 64 }, { 3000, 2048 }
+	};
+	struct levee_prefix source;
+
+	(void)state;
+	for (unsigned int six = 0; six < 2; six++)
+		for (size_t i = 0; i < sizeof(shares) / sizeof(shares[0]); i++) {
+			uint64_t power = shares[i][1];
+
+			open_sized(4096);
+			fixture.dp->ops->set_trip(fixture.dp, shares[i][0]);
+			if (power > 1) {
+				send_one(six, 7, power - 1);
+				assert_false(tripped(&source));
+				send_one(six, 7, 1);
+			} else {
+				send_one(six, 7, 1);
+			}
+			/* The packet that completes the share is the last of a burst. */
+			assert_true(tripped(&source));
+			assert_int_equal(source.hi, source_of(six, 7).hi);
+			assert_int_equal(source.family, six ? 6 : 4);
+			assert_int_equal(source.length, six ? 64 : 32);
+			assert_int_equal(count_now(six, 7).packets, power);
+			assert_false(tripped(&source));
+			send_one(six, 7, power);
+			assert_true(tripped(&source));
+			assert_false(tripped(&source));
+			fixture.dp->ops->set_trip(fixture.dp, 0);
+			send_one(six, 7, 2 * power);
+			assert_false(tripped(&source));
+			levee_stream_close(&stream);
+		}
+}
+
+/* A ring buffer of 256 KB holds 4,681 events of 48 + 8 bytes. */
+static void an_event_that_finds_the_ring_buffer_full_is_counted(void **state)
+{
+	struct levee_account sum = { 0 };
+	struct levee_prefix source;
+
+	(void)state;
+	open_sized(4096);
+	fixture.dp->ops->set_trip(fixture.dp, 1);
+	send_one(0, 9, 6000);
+	levee_xdp_account(&fixture, &sum);
+	assert_int_equal(sum.lost_events, 6000 - 256 * 1024 / 56);
+	assert_true(tripped(&source));
+	send_one(0, 9, 1);
+	assert_true(tripped(&source));
+	levee_xdp_account(&fixture, &sum);
+	assert_int_equal(sum.lost_events, 6000 - 256 * 1024 / 56);
 }
 
 /* ---- processes that are killed ----------------------------------------------------------- */
@@ -1015,7 +1126,7 @@ int main(void)
 		T(what_finds_the_log_full_is_folded_with_exact_moments),
 		T(the_source_with_the_fewest_packets_goes_first_to_the_log_then_to_the_fold),
 		T(squares_beyond_64_bits_are_folded_exactly),
-		T(an_ipv4_count_that_fills_32_bits_goes_on_in_the_log),
+		T(a_slot_that_is_full_goes_on_in_the_log),
 		T(a_drained_epoch_is_told_as_what_it_was),
 		T(there_is_no_second_drain_before_the_first_is_released),
 		T(what_is_counted_between_drain_and_release_is_in_the_next_epoch),
@@ -1023,6 +1134,9 @@ int main(void)
 		T(a_table_that_was_made_too_small_for_its_epoch_loses_nothing),
 		T(half_a_log_is_pressure_and_is_told_once),
 		T(pressure_of_an_epoch_that_is_drained_already_is_none),
+		T(what_waits_for_its_burst_is_in_every_sum),
+		T(each_further_share_of_a_source_is_told_once),
+		T(an_event_that_finds_the_ring_buffer_full_is_counted),
 		T(nothing_is_lost_if_it_is_killed_before_a_drain),
 		T(nothing_is_lost_or_doubled_if_it_is_killed_in_a_drain),
 		T(nothing_is_lost_or_doubled_if_it_is_killed_before_the_release),

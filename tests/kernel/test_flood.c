@@ -76,10 +76,11 @@ static uint64_t anonymous_kib(void)
 
 /* ---- the way of the counts --------------------------------------------------------------- */
 
-static int on_source(void *ctx, const struct levee_prefix *source, uint64_t packets, uint64_t bytes)
+static int on_source(void *ctx, const struct levee_prefix *source,
+		     const struct levee_counts *counts)
 {
 	(void)ctx;
-	return levee_bin_add(bin, source, packets, bytes);
+	return levee_bin_add(bin, source, counts->packets, counts->bytes);
 }
 
 static void drain(struct course *c)

@@ -58,14 +58,22 @@ struct effect {
 	struct found found;
 };
 
-static int on_source(void *ctx, const struct levee_prefix *source, uint64_t packets, uint64_t bytes)
+static int on_source(void *ctx, const struct levee_prefix *source,
+		     const struct levee_counts *counts)
 {
 	struct found *found = ctx;
 
+	/* What waits for its burst comes packet by packet. */
+	for (size_t i = 0; i < found->n; i++)
+		if (!levee_prefix_compare(&found->at[i].source, source)) {
+			found->at[i].packets += counts->packets;
+			found->at[i].bytes += counts->bytes;
+			return 0;
+		}
 	assert_true(found->n < FOUND_MAX);
 	found->at[found->n].source = *source;
-	found->at[found->n].packets = packets;
-	found->at[found->n].bytes = bytes;
+	found->at[found->n].packets = counts->packets;
+	found->at[found->n].bytes = counts->bytes;
 	found->n++;
 	return 0;
 }

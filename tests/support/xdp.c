@@ -70,6 +70,7 @@ static void empty(struct levee_xdp_fixture *f)
 	levee_policy_clear(f->dp->policy);
 	f->dp->ops->set_scope(f->dp, &everything);
 	f->dp->ops->set_audit(f->dp, false);
+	f->dp->ops->set_trip(f->dp, 0);
 	levee_xdp_fixture_set_source6(f, f->sizes.source6_length);
 	for (uint32_t epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
 		c->bits4[epoch] = c->geo.bits4;

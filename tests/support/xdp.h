@@ -41,7 +41,7 @@ struct levee_xdp_fixture {
  * Open with a pin directory of this process, and stay on one CPU from then on. Skips the test,
  * with the reason printed, if this is not root or the kernel refuses bpf(); fails it otherwise.
  * Loading takes a second or two, so a fixture that is open with the same sizes is only emptied:
- * no rules, no counts, no scope, no audit, every bucket in use.
+ * no rules, no counts, no scope, no audit, no trips, every bucket in use.
  */
 void levee_xdp_fixture_open(struct levee_xdp_fixture *f, const struct levee_xdp_sizes *sizes);
 

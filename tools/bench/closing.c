@@ -86,16 +86,16 @@ static int fill(struct closing *c)
 	return ret ? ret : bench_subject_run(&s);
 }
 
-static int throw_away(void *ctx, const struct levee_prefix *source, uint64_t packets,
-		      uint64_t bytes)
+static int throw_away(void *ctx, const struct levee_prefix *source,
+		      const struct levee_counts *counts)
 {
-	(void)ctx, (void)source, (void)packets, (void)bytes;
+	(void)ctx, (void)source, (void)counts;
 	return 0;
 }
 
-static int add_up(void *ctx, const struct levee_prefix *source, uint64_t packets, uint64_t bytes)
+static int add_up(void *ctx, const struct levee_prefix *source, const struct levee_counts *counts)
 {
-	return levee_bin_add(ctx, source, packets, bytes);
+	return levee_bin_add(ctx, source, counts->packets, counts->bytes);
 }
 
 /* \return 0; -errno. *ms is the time until the drain is done; the epoch is not released. */

@@ -136,10 +136,10 @@ void bench_path_close(struct bench_path *path)
 		levee_dataplane_close(&path->dp);
 }
 
-static int take_nothing(void *ctx, const struct levee_prefix *source, uint64_t packets,
-			uint64_t bytes)
+static int take_nothing(void *ctx, const struct levee_prefix *source,
+			const struct levee_counts *counts)
 {
-	(void)ctx, (void)source, (void)packets, (void)bytes;
+	(void)ctx, (void)source, (void)counts;
 	return 0;
 }
 
@@ -233,13 +233,14 @@ static int reuse_maps(struct bpf_object *object, const struct bench_path *path,
 	return ret;
 }
 
-/* The read-only globals of ebpf/maps.bpf.h: struct levee_geometry geo; int frags. */
+/* The read-only globals of ebpf/maps.bpf.h: struct levee_geometry geo; int frags, flows. */
 static int set_constants(struct bpf_object *object, const struct levee_geometry *geo,
 			 enum bench_length length)
 {
 	struct {
 		struct levee_geometry geo;
 		int frags;
+		int flows;
 	} __attribute__((packed)) * constants;
 	struct bpf_map *map;
 	size_t size;

@@ -18,8 +18,8 @@ struct collected {
 	struct levee_account account; /* summed over drains */
 };
 
-static int collect_source(void *ctx, const struct levee_prefix *source, uint64_t packets,
-			  uint64_t bytes)
+static int collect_source(void *ctx, const struct levee_prefix *source,
+			  const struct levee_counts *counts)
 {
 	struct collected *c = ctx;
 
@@ -29,8 +29,8 @@ static int collect_source(void *ctx, const struct levee_prefix *source, uint64_t
 		assert_non_null(c->at);
 	}
 	c->at[c->n].source = *source;
-	c->at[c->n].packets = packets;
-	c->at[c->n++].bytes = bytes;
+	c->at[c->n].packets = counts->packets;
+	c->at[c->n++].bytes = counts->bytes;
 	return 0;
 }
 
