@@ -146,6 +146,18 @@ static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_
 	return ret;
 }
 
+int levee_rows_walk_cpu(const struct levee_rows *t, uint32_t epoch, uint32_t cpu,
+			uint8_t source6_length, const struct levee_sink *sink)
+{
+	uint32_t nr = epoch * t->geo.cpus + cpu;
+	int ret;
+
+	if (!t->rows[nr].outcome[LEVEE_COUNTED])
+		return 0;
+	ret = walk4(t, epoch, nr, sink);
+	return ret ? ret : walk6(t, epoch, nr, source6_length, sink);
+}
+
 int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, uint8_t source6_length,
 		    const struct levee_sink *sink, struct levee_account *account)
 {
@@ -155,11 +167,8 @@ int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, uint8_t source6_
 		uint32_t nr = epoch * t->geo.cpus + cpu;
 
 		add_row(account, &t->rows[nr], &t->geo);
-		if (!sink || !t->rows[nr].outcome[LEVEE_COUNTED])
-			continue;
-		ret = walk4(t, epoch, nr, sink);
-		if (!ret)
-			ret = walk6(t, epoch, nr, source6_length, sink);
+		if (sink)
+			ret = levee_rows_walk_cpu(t, epoch, cpu, source6_length, sink);
 	}
 	return ret;
 }

@@ -44,6 +44,10 @@ void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uin
 int levee_rows_walk(const struct levee_rows *rows, uint32_t epoch, uint8_t source6_length,
 		    const struct levee_sink *sink, struct levee_account *account);
 
+/** The sources of one CPU's row. \return as levee_rows_walk() */
+int levee_rows_walk_cpu(const struct levee_rows *rows, uint32_t epoch, uint32_t cpu,
+			uint8_t source6_length, const struct levee_sink *sink);
+
 /**
  * What an epoch holds of one source, over all CPUs, its counts that wait and its logs included.
  * Of an open epoch packets that are being counted at this instant may be missing. Logs of more

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The commands themselves: each reads its options and calls what does the work. */
 #include "control/cli/cmd_aws.h"
+#include "control/cli/cmd_list.h"
 #include "control/cli/command.h"
 #include "control/cli/config_args.h"
 
@@ -394,6 +395,12 @@ const struct levee_command levee_commands[] = {
 	{ "config dump", "[FILE]", "print the configuration in force",
 	  "Prints every key with its value, unit, range and meaning, as a file that reads back.",
 	  dump_options, config_dump },
+	{ "list", "rules|sources4|sources6", "print what stands in the kernel, daemon or not",
+	  "The same as `cat` of the list of that name below the pin directory, for kernels that\n"
+	  "refuse the iterators behind it. rules: allowed and blocked prefixes, what ends when, "
+	  "and\n"
+	  "drops. sources4, sources6: sources of the running bin, per CPU.",
+	  levee_list_options, levee_cmd_list },
 	{ "detach", "", "take the program off all interfaces, and its maps out of the kernel",
 	  "The way back: packets pass as if Levee had never been there. State on disk is kept, "
 	  "and\n"

@@ -702,7 +702,8 @@ static void pin_lists(struct levee_xdp *x)
 		ret = pin_list(x, x->list->progs.list_rules, list_table[2].map, list_table[2].name);
 	if (ret)
 		levee_xdp_say(x, LEVEE_XDP_WARNING,
-			      "no lists to `cat` in %s: %s%s%s; `bpftool map dump` still works",
+			      "no lists to `cat` in %s: %s%s%s; `levee list` and `bpftool map "
+			      "dump` still work",
 			      x->pin, strerror(-ret), complaint[0] ? ": " : "", complaint);
 }
 

@@ -76,6 +76,14 @@ bool levee_xdp_resumed(const struct levee_dataplane *dp);
 int levee_xdp_program_fd(const struct levee_dataplane *dp);
 
 /**
+ * Print a list from the maps pinned below `pin`, as `cat` does where the kernel takes iterators:
+ * "rules", "sources4" or "sources6". Reads only, daemon or not.
+ * \return 0; -ENOENT if nothing is pinned there; -EPROTO if it is of another version; -EINVAL if
+ *         there is no such list; -errno
+ */
+int levee_xdp_list(const char *pin, const char *what, FILE *out);
+
+/**
  * Take everything off: links, program, maps. Packets pass from then on.
  * \return 0; -ENOENT if nothing is pinned there; -EBUSY while a daemon runs, unless force
  */

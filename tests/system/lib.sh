@@ -135,14 +135,8 @@ PY
 }
 account() { sql "select value from account where name = '$1'"; }
 
-# A list that is pinned for `cat`; where the kernel refuses its iterator, the same from the maps.
-list() {
-	if [ -e "$pin/$1" ]; then
-		cat "$pin/$1"
-	else
-		"$build/tools/maplist/maplist" "$1" "$pin"
-	fi
-}
+# Works where the kernel refuses the iterators behind `cat`, too.
+list() { "$levee" list --pin "$pin" "$1"; }
 rules() { list rules; }
 is_blocked() { rules | grep -q "^block $1[ /]"; }
 drops() { rules | awk -v p="$1" '/^block/ { sub("/.*", "", $2); if ($2 == p) print $4 }'; }

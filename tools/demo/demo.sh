@@ -142,14 +142,9 @@ wait_for 10 closed "$(grep -c 'info: bin to' "$dir/levee.log")"
 
 # ---- the proof, from the kernel and the sender's own truth ---------------------------------
 
-# Some kernels refuse the iterator behind `cat`; the maps themselves say the same.
-if [ -e "$pin/rules" ]; then
-	cat "$pin/rules" >"$dir/rules"
-else
-	"$build/tools/maplist/maplist" rules "$pin" >"$dir/rules"
-fi
+"$build/levee" list --pin "$pin" rules >"$dir/rules"
 say ''
-say "What the kernel holds (cat $pin/rules):"
+say "What the kernel holds (levee list --pin $pin rules):"
 grep -E '^#|^block' "$dir/rules" | sed 's/^/  /'
 say ''
 

@@ -224,6 +224,7 @@ static void check_verdicts(struct world *w, struct policy_model *m)
 		case LEVEE_VERDICT_ALLOW:
 			want.outcome[LEVEE_ALLOWED]++;
 			break;
+		case LEVEE_VERDICT_LIMIT:
 		case LEVEE_VERDICT_NONE:
 			want.outcome[LEVEE_COUNTED]++;
 			break;
@@ -440,12 +441,12 @@ static void a_slot_that_is_full_moves_to_the_log(void **state)
 	for (size_t i = 0; i < 4U << w->t.rows.geo.bits4; i++)
 		for (int s = 0; s < LEVEE_SLOTS; s++)
 			if (b[i].packets[s])
-				b[i].packets[s] = LEVEE_SLOT4_FULL;
+				b[i].packets[s] = LEVEE_SLOT_FULL;
 	put_source(w, 4, 0xc6336407, 0);
 	go(w);
 	take(w);
 	assert_int_equal(w->got.n, 1);
-	assert_int_equal(w->got.at[0].packets, 0x100000000ULL);
+	assert_int_equal(w->got.at[0].packets, LEVEE_SLOT_FULL + 1ULL);
 }
 
 static void each_lcore_has_its_own_rows_and_the_drain_adds_them_up(void **state)
