@@ -820,6 +820,13 @@ static const char *const nacl_actions[] = {
 	NULL,
 };
 
+static const char *const detectors[] = {
+	[LEVEE_CHOOSE_ZSCORE] = "zscore",
+	[LEVEE_CHOOSE_ROBUST] = "robust",
+	[LEVEE_CHOOSE_BOTH] = "both",
+	NULL,
+};
+
 static const char *const switches[] = { "off", "on", NULL };
 static const char *const no_or_yes[] = { "no", "yes", NULL };
 
@@ -952,6 +959,36 @@ static const struct levee_config_key keys[] = {
 		"source that appears takes 48 to 96 bytes. Above it light sources keep their "
 		"weight and lose their name.",
 		.kind = &integer, AT(detect.max_sources), .min = 1024, .max = 1ULL << 28,
+	},
+	{
+		"detect", "detector", "choice", "", "zscore",
+		"zscore, robust or both",
+		"What flags sources when bins close: mean and deviation (zscore), median and median "
+		"absolute deviation, which attackers cannot shift unless they hold half of all "
+		"values (robust), or what both flag, and robust alone while so many sources are "
+		"above `min_packets` that no Z-score could pass `min_zscore` (both).",
+		.kind = &choice, AT(detect.detector), .choices = detectors,
+	},
+	{
+		"detect", "soft_zscore", "number", "standard deviations", "0.0",
+		"0 to 1000",
+		"Sources above `min_packets` and this, but not above `min_zscore`, are limited "
+		"to [block] limit_rate instead of dropped. 0, or `min_zscore` and more: none are.",
+		.kind = &number, AT(detect.soft_zscore), .min = 0, .max = 1000 * MICRO,
+	},
+	{
+		"detect", "min_bytes", "integer", "bytes/bin", "0",
+		"0 to 281474976710656",
+		"Judge bytes, too: a source is also abnormal if a bin of it has more bytes than "
+		"this and is further than `min_zscore` above the mean of all sources' bytes. 0: off.",
+		.kind = &integer, AT(detect.min_bytes), .min = 0, .max = 1ULL << 48,
+	},
+	{
+		"detect", "min_syns", "integer", "SYNs/bin", "0",
+		"0 to 281474976710656",
+		"The same for TCP SYNs without ACK. 0: off, and no packet's flags are looked at for "
+		"it.",
+		.kind = &integer, AT(detect.min_syns), .min = 0, .max = 1ULL << 48,
 	},
 	{
 		"detect", "fast", "choice", "", "on",
@@ -1243,6 +1280,11 @@ static const struct levee_config_key keys[] = {
 	},
 };
 /* clang-format on */
+
+const char *levee_config_detector(const struct levee_config *config)
+{
+	return detectors[config->detect.detector];
+}
 
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 

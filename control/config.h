@@ -25,6 +25,7 @@ struct levee_words {
 };
 
 enum levee_attach_mode { LEVEE_ATTACH_AUTO, LEVEE_ATTACH_NATIVE, LEVEE_ATTACH_GENERIC };
+enum levee_detector_choice { LEVEE_CHOOSE_ZSCORE, LEVEE_CHOOSE_ROBUST, LEVEE_CHOOSE_BOTH };
 enum levee_block_mode { LEVEE_MODE_ENFORCE, LEVEE_MODE_AUDIT };
 
 struct levee_config {
@@ -49,6 +50,10 @@ struct levee_config {
 		uint64_t min_packets;
 		uint64_t limit;
 		uint64_t max_sources;
+		int detector; /* enum levee_detector_choice */
+		uint64_t min_bytes;
+		uint64_t min_syns;
+		double soft_zscore;
 		int fast; /* 0 or 1 */
 		uint64_t warmup_bins;
 	} detect;
@@ -130,6 +135,9 @@ struct levee_config_key {
 	int (*word)(struct levee_config *config, const char *word, const char **why);
 	void (*reset)(struct levee_config *config); /* undo word() for all words */
 };
+
+/** The name of the detector that is chosen, for levee_detector_find(). */
+const char *levee_config_detector(const struct levee_config *config);
 
 /** The table, in the order of the file; n keys. */
 const struct levee_config_key *levee_config_keys(size_t *n);

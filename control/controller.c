@@ -197,6 +197,25 @@ static const struct levee_bin_record *record_at(const struct levee_controller *c
 	return NULL;
 }
 
+static int make_record(const struct levee_controller *c, const struct levee_bin *bin,
+		       int64_t start_s, struct levee_bin_record *record)
+{
+	const struct levee_detect_params *detect = &c->options.detect;
+	int ret = levee_bin_record_make(record, bin, start_s, detect->min_packets);
+
+	if (ret)
+		return ret;
+	if (levee_detector_wants_histogram(c->detector->name))
+		ret = levee_bin_record_add_histogram(record, bin);
+	if (!ret && detect->min_bytes)
+		ret = levee_bin_record_add_measure(record, bin, LEVEE_BYTES, detect->min_bytes);
+	if (!ret && detect->min_syns)
+		ret = levee_bin_record_add_measure(record, bin, LEVEE_SYNS, detect->min_syns);
+	if (ret)
+		levee_bin_record_clear(record);
+	return ret;
+}
+
 static int push_bin(struct levee_controller *c, const struct levee_bin *bin, int64_t start_s,
 		    uint32_t flags)
 {
@@ -204,7 +223,7 @@ static int push_bin(struct levee_controller *c, const struct levee_bin *bin, int
 	const struct levee_bin_record *kept;
 	int ret;
 
-	ret = levee_bin_record_make(&record, bin, start_s, c->options.detect.min_packets);
+	ret = make_record(c, bin, start_s, &record);
 	if (ret)
 		return ret;
 	record.flags |= flags;

@@ -43,6 +43,12 @@ static void print_json(const struct replay *r, const struct levee_report *report
 	levee_json_double(&j, "mean", e->mean);
 	levee_json_double(&j, "stddev", e->stddev);
 	levee_json_double(&j, "threshold", e->threshold);
+	if (levee_detector_wants_histogram(r->options->detector)) {
+		levee_json_double(&j, "median", e->median);
+		levee_json_double(&j, "mad", e->mad);
+		levee_json_double(&j, "robust_threshold", e->robust_threshold);
+		levee_json_bool(&j, "masked", e->masked);
+	}
 	levee_json_array(&j, "flagged");
 	for (size_t i = 0; i < e->n_findings && i < r->options->limit; i++) {
 		levee_json_object(&j, NULL);
@@ -50,6 +56,11 @@ static void print_json(const struct replay *r, const struct levee_report *report
 		levee_json_double(&j, "max_zscore", e->findings[i].max_zscore);
 		levee_json_uint(&j, "max_packets", e->findings[i].max_packets);
 		levee_json_bool(&j, "new", report->is_new[i]);
+		if (e->findings[i].measure != LEVEE_PACKETS) {
+			levee_json_string(&j, "measure",
+					  levee_measure_name(e->findings[i].measure));
+			levee_json_uint(&j, "max_value", e->findings[i].max_value);
+		}
 		levee_json_end(&j);
 	}
 	levee_json_end(&j);
@@ -71,6 +82,14 @@ static void print_text(const struct replay *r, const struct levee_report *report
 		"  mean %.2f  stddev %.2f  threshold %.2f  flagged %zu\n",
 		when, report->sources, e->moments.n, e->mean, e->stddev, e->threshold,
 		e->n_findings);
+	if (e->masked)
+		fprintf(r->options->out,
+			"    masking: %" PRIu64 " of %" PRIu64 " values are above %" PRIu64
+			" packets, too many for Z-scores above %g%s\n",
+			e->n_above, e->moments.n, r->options->min_packets, r->options->min_zscore,
+			levee_detector_wants_histogram(r->options->detector)
+				? ""
+				: "; --detector both sees them");
 	for (size_t i = 0; i < e->n_findings && i < r->options->limit; i++)
 		fprintf(r->options->out, "    %-4s %-40s z %10.3f  packets %" PRIu64 "\n",
 			report->is_new[i] ? "new" : "",
@@ -249,7 +268,11 @@ static int open_all(struct replay *r)
 	struct levee_controller_options controller = {
 		.bin_s = o->bin_s,
 		.window_s = o->window_s,
-		.detect = { .min_zscore = o->min_zscore, .min_packets = o->min_packets },
+		.detect = { .min_zscore = o->min_zscore,
+			    .min_packets = o->min_packets,
+			    .min_bytes = o->min_bytes,
+			    .min_syns = o->min_syns },
+		.detector = o->detector,
 		.max_sources = o->max_sources,
 		.release_unflagged = true,
 		.count_distinct = true,

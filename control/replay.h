@@ -18,7 +18,10 @@ struct levee_replay_options {
 	unsigned int evaluate_s; /* [s]; 0: at bin boundaries only */
 	double min_zscore;
 	uint64_t min_packets;
-	uint64_t limit; /* sources named in one evaluation */
+	uint64_t min_bytes;   /* 0: not judged */
+	uint64_t min_syns;    /* 0: not judged */
+	const char *detector; /* a name that levee_detector_find() knows */
+	uint64_t limit;	      /* sources named in one evaluation */
 	uint64_t max_sources;
 	uint8_t source6_length;
 	const struct levee_prefix

@@ -76,6 +76,7 @@ struct levee_run {
 	struct timespec file_ctime;	  /* also another with a rename, or with an old mtime */
 	bool file_missing;		  /* said already */
 	bool automatic_failed;		  /* said already */
+	bool masked;			  /* by the latest evaluation, and said */
 
 	struct levee_notify notify; /* the service manager */
 	struct levee_log_limit drain_limit;
@@ -92,7 +93,7 @@ void levee_run_say_warning(void *ctx, const char *message);
 /** "2026-01-31T12:00:00Z" */
 const char *levee_run_format_time(int64_t unix_s, char text[static 32]);
 const char *levee_run_mode(const struct levee_config *config);
-void levee_run_log_report(const struct levee_run *r, const struct levee_report *report);
+void levee_run_log_report(struct levee_run *r, const struct levee_report *report);
 void levee_run_log_block(const struct levee_run *r, enum levee_block_change change,
 			 const struct levee_block *block, const struct levee_policy_info *info);
 

@@ -35,10 +35,55 @@ const char *levee_run_mode(const struct levee_config *config)
 	return config->block.mode == LEVEE_MODE_AUDIT ? "audit" : "enforce";
 }
 
+static uint64_t minimum_of(const struct levee_config *config, enum levee_measure measure)
+{
+	return measure == LEVEE_BYTES  ? config->detect.min_bytes
+	       : measure == LEVEE_SYNS ? config->detect.min_syns
+				       : config->detect.min_packets;
+}
+
+static void log_finding(const struct levee_run *r, const struct levee_finding *f)
+{
+	char text[LEVEE_PREFIX_TEXT];
+
+	levee_notice("flagged %s by %s%s: z = %.2f > %g and %llu %s > %llu in a bin of %llu s",
+		     levee_prefix_format(&f->source, text),
+		     f->by == LEVEE_BY_ROBUST ? "robust" : "zscore", f->soft ? ", softly" : "",
+		     f->max_zscore,
+		     f->soft ? r->config->detect.soft_zscore : r->config->detect.min_zscore,
+		     (unsigned long long)f->max_value, levee_measure_name(f->measure),
+		     (unsigned long long)minimum_of(r->config, f->measure),
+		     (unsigned long long)r->config->detect.bin);
+}
+
+/* The crossing, not every bin past it. */
+static void log_masking(struct levee_run *r, const struct levee_evaluation *e)
+{
+	double z = r->config->detect.min_zscore;
+
+	if (e->masked == r->masked)
+		return;
+	r->masked = e->masked;
+	if (!e->masked) {
+		levee_notice("no masking any more: %llu of %llu values are above %llu packets",
+			     (unsigned long long)e->n_above, (unsigned long long)e->moments.n,
+			     (unsigned long long)r->config->detect.min_packets);
+		return;
+	}
+	levee_warning("masking: %llu of %llu values are above %llu packets, so many that their "
+		      "Z-scores cannot all pass %g, and none if they are equal. %s",
+		      (unsigned long long)e->n_above, (unsigned long long)e->moments.n,
+		      (unsigned long long)r->config->detect.min_packets, z,
+		      r->config->detect.detector == LEVEE_CHOOSE_ZSCORE
+			      ? "Set [detect] detector = both, which then goes by the median; or "
+				"raise min_packets if these are your clients"
+			      : "The median decides meanwhile; raise [detect] min_packets if these "
+				"are your clients");
+}
+
 static void log_findings(const struct levee_run *r, const struct levee_report *report)
 {
 	const struct levee_evaluation *e = report->evaluation;
-	char text[LEVEE_PREFIX_TEXT];
 	uint64_t said = 0;
 
 	for (size_t i = 0; i < e->n_findings; i++) {
@@ -46,12 +91,7 @@ static void log_findings(const struct levee_run *r, const struct levee_report *r
 			continue;
 		if (said++ >= r->config->detect.limit)
 			continue;
-		levee_notice("flagged %s: z = %.2f > %g and %llu packets > %llu in a bin of %llu s",
-			     levee_prefix_format(&e->findings[i].source, text),
-			     e->findings[i].max_zscore, r->config->detect.min_zscore,
-			     (unsigned long long)e->findings[i].max_packets,
-			     (unsigned long long)r->config->detect.min_packets,
-			     (unsigned long long)r->config->detect.bin);
+		log_finding(r, &e->findings[i]);
 	}
 	if (said > r->config->detect.limit)
 		levee_notice("... and %llu more sources flagged ([detect] limit = %llu)",
@@ -59,12 +99,13 @@ static void log_findings(const struct levee_run *r, const struct levee_report *r
 			     (unsigned long long)r->config->detect.limit);
 }
 
-void levee_run_log_report(const struct levee_run *r, const struct levee_report *report)
+void levee_run_log_report(struct levee_run *r, const struct levee_report *report)
 {
 	const struct levee_evaluation *e = report->evaluation;
 	const struct levee_account *a = report->account;
 	char text[32];
 
+	log_masking(r, e);
 	log_findings(r, report);
 	levee_info("bin to %s: %zu sources; received %llu = counted %llu + dropped %llu + allowed "
 		   "%llu + out of scope %llu + unparsed %llu; would drop %llu; window n = %llu, "

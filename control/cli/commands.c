@@ -15,6 +15,7 @@
 
 #include "control/allowlist.h"
 #include "control/config.h"
+#include "control/detect/detector.h"
 #include "control/log.h"
 #include "control/replay.h"
 #include "control/run.h"
@@ -66,6 +67,9 @@ enum {
 	REPLAY_WINDOW,
 	REPLAY_MIN_ZSCORE,
 	REPLAY_MIN_PACKETS,
+	REPLAY_MIN_BYTES,
+	REPLAY_MIN_SYNS,
+	REPLAY_DETECTOR,
 	REPLAY_LIMIT,
 	REPLAY_EVALUATE,
 	REPLAY_AUDIT,
@@ -86,6 +90,12 @@ static const struct levee_option replay_options[] = {
 	[REPLAY_MIN_PACKETS] = { "min-packets", "N",
 				 "flag above so many packets a bin: 0 to 2^48 "
 				 "(default: 12000)" },
+	[REPLAY_MIN_BYTES] = { "min-bytes", "N",
+			       "judge bytes, too, and flag above so many a bin (default: 0, off)" },
+	[REPLAY_MIN_SYNS] = { "min-syns", "N", "the same for TCP SYNs (default: 0, off)" },
+	[REPLAY_DETECTOR] = { "detector", "NAME",
+			      "zscore, robust or both; what JSON then has beside it: median, mad, "
+			      "robust_threshold, masked (default: zscore)" },
 	[REPLAY_LIMIT] = { "limit", "N",
 			   "sources named in one evaluation: 1 to 100000 (default: "
 			   "40); all flagged ones are blocked" },
@@ -144,6 +154,16 @@ static int set_replay_option(void *ctx, int option, const char *value)
 		return levee_parse_double(name, value, 0.1, 1000, &o->min_zscore);
 	case REPLAY_MIN_PACKETS:
 		return levee_parse_uint(name, value, 0, 1ULL << 48, &o->min_packets);
+	case REPLAY_MIN_BYTES:
+		return levee_parse_uint(name, value, 0, 1ULL << 48, &o->min_bytes);
+	case REPLAY_MIN_SYNS:
+		return levee_parse_uint(name, value, 0, 1ULL << 48, &o->min_syns);
+	case REPLAY_DETECTOR:
+		o->detector = value;
+		if (levee_detector_find(value))
+			return 0;
+		fprintf(stderr, "levee: --detector %s: not one of " LEVEE_DETECTORS "\n", value);
+		return -EINVAL;
 	case REPLAY_LIMIT:
 		return levee_parse_uint(name, value, 1, 100000, &o->limit);
 	case REPLAY_EVALUATE:
@@ -188,6 +208,7 @@ static int replay(const struct levee_command *command, int argc, char **argv)
 					     .window_s = 3600,
 					     .min_zscore = 3.0,
 					     .min_packets = 12000,
+					     .detector = "zscore",
 					     .limit = 40,
 					     .max_sources = 1U << 24,
 					     .source6_length = 64,

@@ -25,6 +25,9 @@ struct levee_bin {
 	/* Over all additions. While these do not pass the limit of one source, no source does. */
 	uint64_t all_packets;
 	uint64_t all_bytes;
+	uint64_t fold_bytes;	       /* of values that lost their names in the data path */
+	struct levee_sourcetable syns; /* word: SYNs; no memory while nobody adds any */
+	struct levee_moments folded_syns;
 	size_t n_pending;
 	struct pending pending[PENDING];
 };
@@ -47,7 +50,7 @@ struct levee_bin *levee_bin_new(size_t max_sources)
 	if (!bin)
 		return NULL;
 	bin->max_sources = max_sources;
-	if (levee_sourcetable_init(&bin->table)) {
+	if (levee_sourcetable_init(&bin->table) || levee_sourcetable_init(&bin->syns)) {
 		free(bin);
 		return NULL;
 	}
@@ -59,6 +62,7 @@ void levee_bin_free(struct levee_bin **bin)
 	if (!*bin)
 		return;
 	levee_sourcetable_clear(&(*bin)->table);
+	levee_sourcetable_clear(&(*bin)->syns);
 	free(*bin);
 	*bin = NULL;
 }
@@ -66,8 +70,10 @@ void levee_bin_free(struct levee_bin **bin)
 void levee_bin_reset(struct levee_bin *bin)
 {
 	levee_sourcetable_reset(&bin->table);
-	bin->folded = (struct levee_moments){ 0 };
-	bin->all_packets = bin->all_bytes = 0;
+	bin->folded = bin->folded_syns = (struct levee_moments){ 0 };
+	bin->all_packets = bin->all_bytes = bin->fold_bytes = 0;
+	if (bin->syns.n)
+		levee_sourcetable_reset(&bin->syns);
 	bin->n_pending = 0;
 }
 
@@ -234,6 +240,29 @@ int levee_bin_add_fold(struct levee_bin *bin, const struct levee_fold *fold)
 	if (sum.n > FOLD_N_MAX || sum.sum > FOLD_SUM_MAX || sum.sq > FOLD_SUM_MAX)
 		return -ERANGE;
 	bin->folded = sum;
+	bin->fold_bytes += fold->bytes;
+	return 0;
+}
+
+int levee_bin_add_syns(struct levee_bin *bin, const struct levee_prefix *prefix, uint64_t syns)
+{
+	uint32_t hash = levee_sourcetable_hash(&bin->syns, prefix);
+	struct levee_source *source = levee_sourcetable_find(&bin->syns, prefix, hash);
+	int ret;
+
+	if (!syns)
+		return 0;
+	if (syns > LEVEE_VALUE_MAX - (source ? levee_source_count(source) : 0))
+		return -ERANGE;
+	if (!source && bin->syns.n >= bin->max_sources)
+		return levee_moments_add(&bin->folded_syns, syns);
+	if (!source) {
+		ret = levee_sourcetable_reserve(&bin->syns, 1);
+		if (ret)
+			return ret;
+		source = levee_sourcetable_insert(&bin->syns, prefix, hash);
+	}
+	source->word += syns;
 	return 0;
 }
 
@@ -256,6 +285,64 @@ int levee_bin_moments(const struct levee_bin *bin, struct levee_moments *out)
 	return ret;
 }
 
+/* Bytes are limited as packets are: what is above can be no traffic. */
+static uint64_t bytes_of(const struct levee_source *source)
+{
+	return source->extra < LEVEE_VALUE_MAX ? source->extra : LEVEE_VALUE_MAX;
+}
+
+static int measure_bytes(const struct levee_bin *bin, struct levee_moments *out)
+{
+	struct levee_moments m = { .n = bin->table.n }, nameless = { .n = bin->folded.n };
+	uint64_t named = 0, mean;
+	int ret;
+
+	for (size_t i = 0; i < bin->table.n; i++) {
+		uint64_t bytes = bytes_of(&bin->table.sources[i]);
+
+		named += bin->table.sources[i].extra;
+		m.sum += bytes;
+		m.sq += (levee_u128)bytes * bytes;
+	}
+	if (nameless.n) {
+		nameless.sum = (levee_u128)(bin->all_bytes - named) + bin->fold_bytes;
+		mean = (uint64_t)(nameless.sum / nameless.n);
+		nameless.sq = (levee_u128)mean * mean;
+		if (__builtin_mul_overflow(nameless.sq, (levee_u128)nameless.n, &nameless.sq))
+			return -ERANGE;
+	}
+	ret = levee_moments_merge(&m, &nameless);
+	if (!ret)
+		*out = m;
+	return ret;
+}
+
+static int measure_syns(const struct levee_bin *bin, struct levee_moments *out)
+{
+	struct levee_moments m = { .n = bin->syns.n };
+	int ret;
+
+	for (size_t i = 0; i < bin->syns.n; i++) {
+		uint64_t syns = levee_source_count(&bin->syns.sources[i]);
+
+		m.sum += syns;
+		m.sq += (levee_u128)syns * syns;
+	}
+	ret = levee_moments_merge(&m, &bin->folded_syns);
+	if (!ret)
+		*out = m;
+	return ret;
+}
+
+int levee_bin_measure(const struct levee_bin *bin, enum levee_measure measure,
+		      struct levee_moments *out)
+{
+	settle(bin);
+	return measure == LEVEE_PACKETS ? levee_bin_moments(bin, out)
+	       : measure == LEVEE_BYTES ? measure_bytes(bin, out)
+					: measure_syns(bin, out);
+}
+
 size_t levee_bin_sources(const struct levee_bin *bin)
 {
 	settle(bin);
@@ -268,14 +355,79 @@ uint64_t levee_bin_folded(const struct levee_bin *bin)
 	return bin->folded.n;
 }
 
+static const struct levee_source *find_in(const struct levee_sourcetable *table,
+					  const struct levee_prefix *prefix)
+{
+	return levee_sourcetable_find(table, prefix, levee_sourcetable_hash(table, prefix));
+}
+
 uint64_t levee_bin_get(const struct levee_bin *bin, const struct levee_prefix *prefix)
 {
 	const struct levee_source *source;
 
 	settle(bin);
-	source = levee_sourcetable_find(&bin->table, prefix,
-					levee_sourcetable_hash(&bin->table, prefix));
+	source = find_in(&bin->table, prefix);
 	return source ? levee_source_count(source) : 0;
+}
+
+bool levee_bin_find(const struct levee_bin *bin, const struct levee_prefix *prefix,
+		    struct levee_bin_entry *entry)
+{
+	const struct levee_source *source;
+
+	settle(bin);
+	*entry = (struct levee_bin_entry){ .source = *prefix };
+	source = bin->syns.n ? find_in(&bin->syns, prefix) : NULL;
+	if (source)
+		entry->syns = levee_source_count(source);
+	source = find_in(&bin->table, prefix);
+	if (source) {
+		entry->packets = levee_source_count(source);
+		entry->bytes = bytes_of(source);
+	}
+	return source != NULL;
+}
+
+static void walk_syns(const struct levee_bin *bin, uint64_t above,
+		      void (*fn)(void *ctx, const struct levee_bin_entry *entry), void *ctx)
+{
+	for (size_t i = 0; i < bin->syns.n; i++) {
+		struct levee_prefix prefix = levee_source_prefix(&bin->syns.sources[i]);
+		struct levee_bin_entry entry;
+
+		if (levee_source_count(&bin->syns.sources[i]) <= above)
+			continue;
+		levee_bin_find(bin, &prefix, &entry);
+		fn(ctx, &entry);
+	}
+}
+
+static void walk_bytes(const struct levee_bin *bin, uint64_t above,
+		       void (*fn)(void *ctx, const struct levee_bin_entry *entry), void *ctx)
+{
+	for (size_t i = 0; i < bin->table.n; i++) {
+		const struct levee_source *source = &bin->table.sources[i];
+		struct levee_bin_entry entry;
+
+		if (bytes_of(source) <= above)
+			continue;
+		entry = (struct levee_bin_entry){ .source = levee_source_prefix(source),
+						  .packets = levee_source_count(source),
+						  .bytes = bytes_of(source) };
+		fn(ctx, &entry);
+	}
+}
+
+void levee_bin_walk_measure(const struct levee_bin *bin, enum levee_measure measure, uint64_t above,
+			    void (*fn)(void *ctx, const struct levee_bin_entry *entry), void *ctx)
+{
+	settle(bin);
+	if (measure == LEVEE_PACKETS)
+		levee_bin_walk(bin, above, fn, ctx);
+	else if (measure == LEVEE_BYTES)
+		walk_bytes(bin, above, fn, ctx);
+	else
+		walk_syns(bin, above, fn, ctx);
 }
 
 void levee_bin_walk(const struct levee_bin *bin, uint64_t above_packets,
@@ -291,6 +443,7 @@ void levee_bin_walk(const struct levee_bin *bin, uint64_t above_packets,
 		entry.source = levee_source_prefix(source);
 		entry.packets = levee_source_count(source);
 		entry.bytes = source->extra;
+		entry.syns = 0;
 		fn(ctx, &entry);
 	}
 }
@@ -326,7 +479,19 @@ struct levee_bin *levee_bin_split(const struct levee_bin *bin, unsigned int part
 			return NULL;
 		}
 	}
-	if (last)
+	for (size_t i = 0; i < bin->syns.n; i++) {
+		struct levee_prefix prefix = levee_source_prefix(&bin->syns.sources[i]);
+		uint64_t syns = levee_source_count(&bin->syns.sources[i]), each = syns / parts;
+
+		if (levee_bin_add_syns(share, &prefix, last ? syns - each * (parts - 1) : each)) {
+			levee_bin_free(&share);
+			return NULL;
+		}
+	}
+	if (last) {
 		share->folded = bin->folded;
+		share->folded_syns = bin->folded_syns;
+		share->fold_bytes = bin->fold_bytes;
+	}
 	return share;
 }

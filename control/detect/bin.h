@@ -9,6 +9,7 @@
 #ifndef LEVEE_BIN_H
 #define LEVEE_BIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,14 @@
 #include "dataplane/prefix.h"
 
 struct levee_bin;
+
+/** What is judged of a source in a bin. Stored: numbers stay what they are. */
+enum levee_measure {
+	LEVEE_PACKETS = 0,
+	LEVEE_BYTES = 1,
+	LEVEE_SYNS = 2, /* TCP SYNs without ACK */
+	LEVEE_MEASURES = 3,
+};
 
 /**
  * \param max_sources  1024 to 2^28; a source costs 45 to 60 bytes, and only when it appears
@@ -38,6 +47,13 @@ int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *source, uint
 		  uint64_t bytes);
 
 /**
+ * Add SYNs to a source; its packets are added by levee_bin_add(). Costs a second table, which is
+ * made with the first call. Above max_sources sources further ones lose their names.
+ * \return 0; -ENOMEM; -ERANGE. Unchanged on failure.
+ */
+int levee_bin_add_syns(struct levee_bin *bin, const struct levee_prefix *source, uint64_t syns);
+
+/**
  * Add values that lost their names in the data path.
  * \return 0; -ERANGE, unchanged, if no values can have such moments or the sums become too large
  */
@@ -45,6 +61,13 @@ int levee_bin_add_fold(struct levee_bin *bin, const struct levee_fold *fold);
 
 /** Moments over all values, named and folded. \return 0; -ERANGE */
 int levee_bin_moments(const struct levee_bin *bin, struct levee_moments *out);
+
+/**
+ * The same for any measure. Sources without a name count as their mean: their number and sum are
+ * exact, the sum of squares is the least possible. \return 0; -ERANGE
+ */
+int levee_bin_measure(const struct levee_bin *bin, enum levee_measure measure,
+		      struct levee_moments *out);
 
 /** Named sources now held; values folded for want of room, here or in the data path. */
 size_t levee_bin_sources(const struct levee_bin *bin);
@@ -54,7 +77,20 @@ struct levee_bin_entry {
 	struct levee_prefix source;
 	uint64_t packets;
 	uint64_t bytes;
+	uint64_t syns;
 };
+
+static inline uint64_t levee_bin_entry_value(const struct levee_bin_entry *entry,
+					     enum levee_measure measure)
+{
+	return measure == LEVEE_PACKETS ? entry->packets
+	       : measure == LEVEE_BYTES ? entry->bytes
+					: entry->syns;
+}
+
+/** All of a source. \return false, *entry zero but for its name, if it has none */
+bool levee_bin_find(const struct levee_bin *bin, const struct levee_prefix *source,
+		    struct levee_bin_entry *entry);
 
 /** Packets of a source in this bin, 0 if it has none. */
 uint64_t levee_bin_get(const struct levee_bin *bin, const struct levee_prefix *source);
@@ -62,6 +98,13 @@ uint64_t levee_bin_get(const struct levee_bin *bin, const struct levee_prefix *s
 /** Call fn for every named source with more than above_packets, in no order. */
 void levee_bin_walk(const struct levee_bin *bin, uint64_t above_packets,
 		    void (*fn)(void *ctx, const struct levee_bin_entry *entry), void *ctx);
+
+/**
+ * The same for every source with more than `above` of the measure. entry->syns is given for
+ * LEVEE_SYNS alone.
+ */
+void levee_bin_walk_measure(const struct levee_bin *bin, enum levee_measure measure, uint64_t above,
+			    void (*fn)(void *ctx, const struct levee_bin_entry *entry), void *ctx);
 
 /**
  * Part `part` (0 to parts - 1) of a bin that is to stand for `parts` bins, because nobody closed

@@ -49,6 +49,7 @@ bool levee_trip_decide(const struct levee_trip *trip, const struct levee_prefix 
 		.source = *source,
 		.by = LEVEE_BY_TRIP,
 		.max_zscore = levee_moments_zscore(&trip->moments, packets),
+		.max_value = packets,
 		.max_packets = packets,
 		.last_bin_s = running_s,
 		.last_packets = packets,

@@ -14,13 +14,31 @@
 #include <stdint.h>
 
 #include "control/detect/bin.h"
+#include "control/detect/histogram.h"
 #include "control/detect/moments.h"
 
-/** A source with more packets in one bin than the minimum. */
+/** A source with more of a measure in one bin than its minimum. */
 struct levee_candidate {
 	struct levee_prefix source;
 	uint64_t packets;
 	uint64_t bytes;
+	uint64_t syns; /* in the list of LEVEE_SYNS alone */
+};
+
+static inline uint64_t levee_candidate_value(const struct levee_candidate *candidate,
+					     enum levee_measure measure)
+{
+	return measure == LEVEE_PACKETS ? candidate->packets
+	       : measure == LEVEE_BYTES ? candidate->bytes
+					: candidate->syns;
+}
+
+/** What is kept of a closed bin for a measure beside packets. */
+struct levee_bin_measure {
+	uint64_t minimum; /* candidates have more than this */
+	struct levee_moments moments;
+	size_t n_candidates;
+	struct levee_candidate *candidates; /* owned, sorted by source */
 };
 
 /* levee_bin_record.flags */
@@ -35,11 +53,43 @@ struct levee_bin_record {
 	size_t n_candidates;
 	struct levee_candidate *candidates; /* owned by the record, sorted by source */
 	uint32_t flags;			    /* LEVEE_BIN_* */
+	struct levee_histogram histogram;   /* owned; empty unless a detector wants it */
+	/* Owned; NULL for measures that are not judged, and for LEVEE_PACKETS, which is above. */
+	struct levee_bin_measure *measures[LEVEE_MEASURES];
 };
 
 /** Make a record of a bin. \return 0; -ENOMEM; -ERANGE. levee_bin_record_clear() frees it. */
 int levee_bin_record_make(struct levee_bin_record *record, const struct levee_bin *bin,
 			  int64_t start_s, uint64_t min_packets);
+
+/**
+ * Count all values of a bin. Those without a name are known by number and sum alone: each counts
+ * as their mean. \return 0; -ERANGE
+ */
+int levee_bin_count_values(const struct levee_bin *bin, struct levee_buckets *buckets);
+
+/** Add the histogram to the record of a bin. \return 0; -ENOMEM; -ERANGE */
+int levee_bin_record_add_histogram(struct levee_bin_record *record, const struct levee_bin *bin);
+/** Add a measure to the record of a bin. \return 0; -ENOMEM; -ERANGE */
+int levee_bin_record_add_measure(struct levee_bin_record *record, const struct levee_bin *bin,
+				 enum levee_measure measure, uint64_t minimum);
+
+/** Moments of a measure; NULL if it was not kept. */
+const struct levee_moments *levee_bin_record_moments(const struct levee_bin_record *record,
+						     enum levee_measure measure);
+
+/** Its candidates; none if it was not kept. */
+struct levee_candidates {
+	const struct levee_candidate *list;
+	size_t n;
+};
+
+struct levee_candidates levee_bin_record_candidates(const struct levee_bin_record *record,
+						    enum levee_measure measure);
+
+/** Candidates with more packets than `above`. */
+uint64_t levee_bin_record_above(const struct levee_bin_record *record, uint64_t above);
+
 void levee_bin_record_clear(struct levee_bin_record *record);
 
 struct levee_window;

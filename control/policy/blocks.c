@@ -243,6 +243,9 @@ static int add_finding(struct levee_blocks *blocks, const struct levee_finding *
 		.last_bin_s = finding->last_bin_s,
 		.max_zscore = finding->max_zscore,
 		.max_packets = finding->max_packets,
+		.measure = finding->measure,
+		.max_value = finding->max_value,
+		.kind = finding->soft ? LEVEE_KIND_LIMIT : LEVEE_KIND_DROP,
 		.flagged = true,
 	};
 	int ret;
@@ -308,7 +311,12 @@ static void update_finding(struct levee_blocks *blocks, struct levee_block *bloc
 		move_end(blocks, block, finding->last_bin_s, now);
 	block->max_zscore = finding->max_zscore;
 	block->max_packets = finding->max_packets;
-	if (block->expires_boot_ns != before.expires_boot_ns ||
+	block->max_value = finding->max_value;
+	block->measure = finding->measure;
+	/* Harder at once, softer only with its next block. */
+	if (!finding->soft)
+		block->kind = LEVEE_KIND_DROP;
+	if (block->kind != before.kind || block->expires_boot_ns != before.expires_boot_ns ||
 	    block->last_bin_s != before.last_bin_s || block->max_zscore != before.max_zscore ||
 	    block->max_packets != before.max_packets)
 		tell(to, LEVEE_BLOCK_UPDATED, block);
@@ -346,9 +354,12 @@ static void lift_all(struct levee_blocks *blocks, const struct levee_time *now, 
 }
 
 /* The source of a detected block went on in the bin that was closed last. */
-static void judge_fed(struct levee_blocks *blocks, struct levee_block *block, uint64_t limit,
-		      const struct levee_time *now, const struct listener *to)
+static void judge_fed(struct levee_blocks *blocks, struct levee_block *block,
+		      const struct levee_evaluation *evaluation, const struct levee_time *now,
+		      const struct listener *to)
 {
+	uint64_t limit = block->kind == LEVEE_KIND_LIMIT ? evaluation->soft_packets
+							 : evaluation->limit_packets;
 	uint64_t before_ns = block->expires_boot_ns;
 	int64_t before_s = block->last_bin_s;
 	bool fed = block->fed;
@@ -404,7 +415,7 @@ int levee_blocks_judge(struct levee_blocks *blocks, const struct levee_evaluatio
 	for (size_t i = 0; !ret && i < evaluation->n_findings; i++)
 		ret = carry_out(blocks, &evaluation->findings[i], now, &to);
 	for (size_t i = 0; i < blocks->n && !blocks->params.release_unflagged; i++)
-		judge_fed(blocks, &blocks->blocks[i], evaluation->limit_packets, now, &to);
+		judge_fed(blocks, &blocks->blocks[i], evaluation, now, &to);
 	if (blocks->params.repeat_memory_s)
 		levee_offenders_prune(blocks->offenders, now->boot_ns, memory_ns(blocks));
 	/* Findings that were not reached may be of blocks that are there: release none. */

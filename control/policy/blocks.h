@@ -62,6 +62,8 @@ struct levee_block {
 	double max_zscore;
 	uint64_t max_packets;
 	char note[LEVEE_NOTE_TEXT]; /* why, for manual blocks; may be empty */
+	enum levee_measure measure; /* what was abnormal about it */
+	uint64_t max_value;	    /* its largest bin, in the unit of the measure */
 	uint32_t repeats; /* blocks of this source before, as far as they are remembered */
 	bool flagged;	  /* by the latest evaluation */
 	/* internal */

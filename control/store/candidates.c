@@ -5,33 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/store/blob.h"
+
 #define MAGIC	     "LVC1"
 #define MAGIC_BYTES  4
 #define HEADER_BYTES 12
 #define ENTRY_BYTES  34
-
-static void put_le64(uint8_t *at, uint64_t value)
-{
-	for (int i = 0; i < 8; i++)
-		at[i] = (uint8_t)(value >> (8 * i));
-}
-
-static uint64_t get_le64(const uint8_t *at)
-{
-	uint64_t value = 0;
-
-	for (int i = 0; i < 8; i++)
-		value |= (uint64_t)at[i] << (8 * i);
-	return value;
-}
-
-/* FNV-1a, 64 bits (draft-eastlake-fnv). Against accidents, not against people. */
-static uint64_t fnv(uint64_t sum, const uint8_t *data, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		sum = (sum ^ data[i]) * 0x100000001b3ULL;
-	return sum;
-}
 
 /* Over the record's other columns, then over the entries. */
 static uint64_t checksum(const struct levee_bin_record *record, unsigned int bin_s,
@@ -48,24 +27,24 @@ static uint64_t checksum(const struct levee_bin_record *record, unsigned int bin
 		record->min_packets,
 		record->flags,
 	};
-	uint64_t sum = 0xcbf29ce484222325ULL;
+	uint64_t sum = LEVEE_FNV_BEGIN;
 	uint8_t word[8];
 
 	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
-		put_le64(word, columns[i]);
-		sum = fnv(sum, word, sizeof(word));
+		levee_put_le64(word, columns[i]);
+		sum = levee_fnv(sum, word, sizeof(word));
 	}
-	return fnv(sum, entries, size);
+	return levee_fnv(sum, entries, size);
 }
 
 static void pack_entry(uint8_t *at, const struct levee_candidate *candidate)
 {
 	at[0] = candidate->source.family;
 	at[1] = candidate->source.length;
-	put_le64(at + 2, candidate->source.hi);
-	put_le64(at + 10, candidate->source.lo);
-	put_le64(at + 18, candidate->packets);
-	put_le64(at + 26, candidate->bytes);
+	levee_put_le64(at + 2, candidate->source.hi);
+	levee_put_le64(at + 10, candidate->source.lo);
+	levee_put_le64(at + 18, candidate->packets);
+	levee_put_le64(at + 26, candidate->bytes);
 }
 
 uint8_t *levee_candidates_pack(const struct levee_bin_record *record, unsigned int bin_s,
@@ -79,7 +58,7 @@ uint8_t *levee_candidates_pack(const struct levee_bin_record *record, unsigned i
 	for (size_t i = 0; i < record->n_candidates; i++)
 		pack_entry(blob + HEADER_BYTES + i * ENTRY_BYTES, &record->candidates[i]);
 	memcpy(blob, MAGIC, MAGIC_BYTES);
-	put_le64(blob + MAGIC_BYTES, checksum(record, bin_s, blob + HEADER_BYTES, entries));
+	levee_put_le64(blob + MAGIC_BYTES, checksum(record, bin_s, blob + HEADER_BYTES, entries));
 	*size = HEADER_BYTES + entries;
 	return blob;
 }
@@ -89,16 +68,16 @@ static void unpack_entry(struct levee_candidate *candidate, const uint8_t *at)
 	*candidate = (struct levee_candidate){
 		.source = { .family = at[0],
 			    .length = at[1],
-			    .hi = get_le64(at + 2),
-			    .lo = get_le64(at + 10) },
-		.packets = get_le64(at + 18),
-		.bytes = get_le64(at + 26),
+			    .hi = levee_get_le64(at + 2),
+			    .lo = levee_get_le64(at + 10) },
+		.packets = levee_get_le64(at + 18),
+		.bytes = levee_get_le64(at + 26),
 	};
 }
 
 /* The promises of struct levee_prefix and of a record: the window builds on them. */
-static const char *unfit(const struct levee_candidate *candidate,
-			 const struct levee_candidate *before)
+const char *levee_candidate_unfit(const struct levee_candidate *candidate,
+				  const struct levee_candidate *before)
 {
 	struct levee_prefix canon = candidate->source;
 
@@ -129,7 +108,7 @@ int levee_candidates_unpack(struct levee_bin_record *record, unsigned int bin_s,
 	if (memcmp(at, MAGIC, MAGIC_BYTES) != 0)
 		return -EUCLEAN;
 	*why = "its checksum is wrong";
-	if (get_le64(at + MAGIC_BYTES) !=
+	if (levee_get_le64(at + MAGIC_BYTES) !=
 	    checksum(record, bin_s, at + HEADER_BYTES, size - HEADER_BYTES))
 		return -EUCLEAN;
 	*why = "no values can have its moments";
@@ -144,7 +123,7 @@ int levee_candidates_unpack(struct levee_bin_record *record, unsigned int bin_s,
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		unpack_entry(&candidates[i], at + HEADER_BYTES + i * ENTRY_BYTES);
-		*why = unfit(&candidates[i], i > 0 ? &candidates[i - 1] : NULL);
+		*why = levee_candidate_unfit(&candidates[i], i > 0 ? &candidates[i - 1] : NULL);
 		if (*why) {
 			free(candidates);
 			return -EUCLEAN;

@@ -28,4 +28,12 @@ uint8_t *levee_candidates_pack(const struct levee_bin_record *record, unsigned i
 int levee_candidates_unpack(struct levee_bin_record *record, unsigned int bin_s, const void *blob,
 			    size_t size, const char **why);
 
+/**
+ * What a candidate out of a file breaks of the promises that the window builds on.
+ * \param before  the one before it in its list; NULL for the first
+ * \return a static text; NULL if it is fit
+ */
+const char *levee_candidate_unfit(const struct levee_candidate *candidate,
+				  const struct levee_candidate *before);
+
 #endif

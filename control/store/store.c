@@ -16,6 +16,7 @@
 
 #include "control/log.h"
 #include "control/store/candidates.h"
+#include "control/store/extras.h"
 
 #define APPLICATION_ID 0x4c657665 /* "Leve": tells our file from another program's database */
 #define BUSY_MS	       1000
@@ -110,15 +111,17 @@ static const struct {
 	[COMMIT] = { "commit the transaction", "COMMIT" },
 	[ROLLBACK] = { "roll back the transaction", "ROLLBACK" },
 	[PUT_BIN] = { "store a bin", "INSERT OR REPLACE INTO bin (start_s, bin_s, n, sum_hi,"
-				     " sum_lo, sq_hi, sq_lo, min_packets, flags, candidates)"
-				     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
+				     " sum_lo, sq_hi, sq_lo, min_packets, flags, candidates,"
+				     " histogram, measures)"
+				     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
 	[PRUNE_BINS] = { "remove old bins", "DELETE FROM bin WHERE start_s < ?" },
 	[PRUNE_EVENTS] = { "remove old events", "DELETE FROM event WHERE unix_ns < ?" },
 	[PUT_BLOCK] = { "store a block",
 			"INSERT OR REPLACE INTO block (prefix, reason, created_boot_ns,"
 			" created_unix_ns, expires_boot_ns, expires_unix_ns, last_bin_s,"
-			" max_zscore, max_packets, flagged, boot_id, kind, repeats)"
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
+			" max_zscore, max_packets, flagged, boot_id, kind, repeats,"
+			" measure, max_value)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
 	[DROP_BLOCK] = { "remove a block", "DELETE FROM block WHERE prefix = ?" },
 	[ADD_EVENT] = { "store an event", "INSERT INTO event (unix_ns, kind, subject, detail)"
 					  " VALUES (?, ?, ?, ?)" },
@@ -130,12 +133,14 @@ static const struct {
 			"INSERT OR REPLACE INTO epoch (maps_id, seq) VALUES (?, ?)" },
 	[GET_BINS] = { "read the bins",
 		       "SELECT start_s, n, sum_hi, sum_lo, sq_hi, sq_lo, min_packets, flags,"
-		       " candidates FROM bin WHERE bin_s = ? AND start_s >= ? AND start_s < ?"
+		       " candidates, histogram, measures FROM bin WHERE bin_s = ? AND start_s >= ? "
+		       "AND start_s < ?"
 		       " ORDER BY start_s" },
 	[GET_BLOCKS] = { "read the blocks",
 			 "SELECT prefix, reason, created_boot_ns, created_unix_ns,"
 			 " expires_boot_ns, expires_unix_ns, last_bin_s, max_zscore, max_packets,"
-			 " flagged, boot_id, kind, repeats FROM block ORDER BY prefix" },
+			 " flagged, boot_id, kind, repeats, measure, max_value"
+			 " FROM block ORDER BY prefix" },
 	[PUT_OFFENDER] = { "store an offender",
 			   "INSERT OR REPLACE INTO offender (prefix, blocks, end_boot_ns,"
 			   " end_unix_ns, boot_id) VALUES (?, ?, ?, ?, ?)" },
@@ -696,20 +701,46 @@ void levee_store_rollback(struct levee_store *store)
 
 /* ---- bins --------------------------------------------------------------------------------- */
 
+/** What of a bin is stored as blobs. */
+struct blobs {
+	uint8_t *data[3]; /* candidates, histogram, measures; NULL: none */
+	size_t size[3];
+};
+
+static void free_blobs(struct blobs *blobs)
+{
+	for (int i = 0; i < 3; i++)
+		free(blobs->data[i]);
+}
+
+static int pack(const struct levee_bin_record *record, unsigned int bin_s, struct blobs *blobs)
+{
+	int ret;
+
+	*blobs = (struct blobs){ 0 };
+	blobs->data[0] = levee_candidates_pack(record, bin_s, &blobs->size[0]);
+	ret = blobs->data[0] ? 0 : -ENOMEM;
+	if (ret == 0)
+		ret = levee_histogram_pack(record, &blobs->data[1], &blobs->size[1]);
+	if (ret == 0)
+		ret = levee_measures_pack(record, &blobs->data[2], &blobs->size[2]);
+	return ret;
+}
+
 int levee_store_put_bin(struct levee_store *store, const struct levee_bin_record *record,
 			unsigned int bin_s)
 {
 	sqlite3_stmt *st = store->statement[PUT_BIN];
-	size_t size;
-	uint8_t *blob = levee_candidates_pack(record, bin_s, &size);
-	int ret;
+	struct blobs blobs;
+	int ret = pack(record, bin_s, &blobs);
 
-	if (!blob) {
-		say(store, "%s: cannot store a bin: %s; %s", store->path, strerror(ENOMEM),
-		    remedy(-ENOMEM));
+	if (ret < 0) {
+		free_blobs(&blobs);
+		say(store, "%s: cannot store a bin: %s; %s", store->path, strerror(-ret),
+		    remedy(ret));
 		if (store->began && !store->failed)
-			store->failed = -ENOMEM;
-		return -ENOMEM;
+			store->failed = ret;
+		return ret;
 	}
 	sqlite3_bind_int64(st, 1, record->start_s);
 	sqlite3_bind_int64(st, 2, bin_s);
@@ -720,9 +751,10 @@ int levee_store_put_bin(struct levee_store *store, const struct levee_bin_record
 	bind_u64(st, 7, (uint64_t)record->moments.sq);
 	bind_u64(st, 8, record->min_packets);
 	sqlite3_bind_int64(st, 9, record->flags);
-	sqlite3_bind_blob64(st, 10, blob, size, SQLITE_STATIC);
+	for (int i = 0; i < 3; i++)
+		sqlite3_bind_blob64(st, 10 + i, blobs.data[i], blobs.size[i], SQLITE_STATIC);
 	ret = run_write(store, PUT_BIN);
-	free(blob);
+	free_blobs(&blobs);
 	return ret;
 }
 
@@ -750,6 +782,27 @@ static levee_u128 column_u128(sqlite3_stmt *st, int at)
 	return (levee_u128)column_u64(st, at) << 64 | column_u64(st, at + 1);
 }
 
+/* What is damaged is reported and left out; the bin stands without it. \return 0; -ENOMEM */
+static int read_extras(struct levee_store *store, sqlite3_stmt *st, struct levee_bin_record *record)
+{
+	const void *blob = sqlite3_column_blob(st, 9);
+	int histogram, measures;
+
+	histogram = levee_histogram_unpack(record, blob, (size_t)sqlite3_column_bytes(st, 9));
+	blob = sqlite3_column_blob(st, 10);
+	measures = levee_measures_unpack(record, blob, (size_t)sqlite3_column_bytes(st, 10));
+	if (histogram == -EUCLEAN || measures == -EUCLEAN)
+		say(store,
+		    "%s: the %s of the bin that starts at %" PRId64 " is damaged and left out",
+		    store->path, histogram == -EUCLEAN ? "histogram" : "record of bytes and SYNs",
+		    record->start_s);
+	if (histogram == -ENOMEM || measures == -ENOMEM) {
+		levee_bin_record_clear(record);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 /* \return 0 and *record, which owns its candidates; -EUCLEAN, reported; -ENOMEM */
 static int read_bin(struct levee_store *store, sqlite3_stmt *st, unsigned int bin_s,
 		    struct levee_bin_record *record)
@@ -773,7 +826,7 @@ static int read_bin(struct levee_store *store, sqlite3_stmt *st, unsigned int bi
 	if (ret == -EUCLEAN)
 		say(store, "%s: the bin that starts at %" PRId64 " is damaged (%s) and left out",
 		    store->path, record->start_s, why);
-	return ret;
+	return ret == 0 ? read_extras(store, st, record) : ret;
 }
 
 int levee_store_load_bins(struct levee_store *store, unsigned int bin_s, int64_t begin_s,
@@ -828,6 +881,8 @@ int levee_store_put_block(struct levee_store *store, const struct levee_block *b
 	bind_text(st, 11, boot_id);
 	sqlite3_bind_int(st, 12, (int)block->kind);
 	sqlite3_bind_int64(st, 13, block->repeats);
+	sqlite3_bind_int(st, 14, (int)block->measure);
+	bind_u64(st, 15, block->max_value);
 	return run_write(store, PUT_BLOCK);
 }
 
@@ -856,10 +911,12 @@ static int read_block(struct levee_store *store, sqlite3_stmt *st, struct levee_
 		.flagged = sqlite3_column_int(st, 9) != 0,
 		.kind = (enum levee_block_kind)sqlite3_column_int(st, 11),
 		.repeats = (uint32_t)sqlite3_column_int64(st, 12),
+		.measure = (enum levee_measure)sqlite3_column_int(st, 13),
+		.max_value = column_u64(st, 14),
 	};
 	if (levee_prefix_parse(&block->prefix, prefix, strlen(prefix), NULL) < 0 ||
 	    block->reason < LEVEE_BLOCK_ZSCORE || block->reason > LEVEE_BLOCK_TRIP ||
-	    block->kind > LEVEE_KIND_LIMIT) {
+	    block->kind > LEVEE_KIND_LIMIT || block->measure >= LEVEE_MEASURES) {
 		say(store, "%s: the block of \"%.60s\" is damaged and left out", store->path,
 		    prefix);
 		return -EUCLEAN;

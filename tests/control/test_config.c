@@ -146,6 +146,10 @@ static void every_key_of_a_file_is_taken(void **state)
 	assert_int_equal(c.detect.min_packets, 100);
 	assert_int_equal(c.detect.limit, 18);
 	assert_int_equal(c.detect.max_sources, 1024);
+	assert_string_equal(levee_config_detector(&c), "both");
+	assert_true(c.detect.soft_zscore == 2.25);
+	assert_int_equal(c.detect.min_bytes, 1000000000);
+	assert_int_equal(c.detect.min_syns, 5000);
 	assert_int_equal(c.detect.fast, 0);
 	assert_int_equal(c.detect.warmup_bins, 10);
 	assert_int_equal(c.block.mode, LEVEE_MODE_AUDIT);

@@ -152,8 +152,8 @@ static void a_bin_is_loaded_as_it_was_put(void **state)
 {
 	struct bench *b = *state;
 	struct levee_candidate candidates[] = {
-		{ { .family = 4, .length = 32, .hi = 0xc6336407 }, 1ULL << 48, UINT64_MAX },
-		{ { .family = 6, .length = 64, .hi = 0x20010db8ffffffff }, 12001, 7 },
+		{ { .family = 4, .length = 32, .hi = 0xc6336407 }, 1ULL << 48, UINT64_MAX, 0 },
+		{ { .family = 6, .length = 64, .hi = 0x20010db8ffffffff }, 12001, 7, 0 },
 	};
 	struct levee_bin_record r = {
 		.start_s = 60,
@@ -186,6 +186,91 @@ static void a_bin_is_loaded_as_it_was_put(void **state)
 		assert_int_equal(c->packets, candidates[i].packets);
 		assert_int_equal(c->bytes, candidates[i].bytes);
 	}
+	free_bins(bins);
+}
+
+/* A bin with a histogram, and with bytes and SYNs beside packets. */
+static void make_whole_bin(struct levee_bin_record *r)
+{
+	struct levee_bin *bin = levee_bin_new(1024);
+
+	for (uint32_t i = 1; i <= 300; i++) {
+		struct levee_prefix source = { .family = 4, .length = 32, .hi = i };
+
+		assert_int_equal(levee_bin_add(bin, &source, 100 * i, 6000 * i), 0);
+		assert_int_equal(levee_bin_add_syns(bin, &source, i), 0);
+	}
+	assert_int_equal(levee_bin_record_make(r, bin, 60, 29000), 0);
+	assert_int_equal(levee_bin_record_add_histogram(r, bin), 0);
+	assert_int_equal(levee_bin_record_add_measure(r, bin, LEVEE_BYTES, 6000 * 295), 0);
+	assert_int_equal(levee_bin_record_add_measure(r, bin, LEVEE_SYNS, 298), 0);
+	levee_bin_free(&bin);
+}
+
+static void histogram_and_measures_are_loaded_as_they_were_put(void **state)
+{
+	struct bench *b = *state;
+	struct levee_bin_record r;
+	const struct levee_bin_record *got;
+	struct bins *bins;
+
+	make_whole_bin(&r);
+	assert_int_equal(levee_store_put_bin(b->store, &r, 60), 0);
+	reopen(b);
+	bins = load_bins(b, 60, 0, 1000);
+	assert_int_equal(bins->n, 1);
+	got = &bins->bin[0];
+	assert_int_equal(got->n_candidates, 10);
+	assert_int_equal(got->histogram.n, r.histogram.n);
+	for (size_t i = 0; i < r.histogram.n; i++) {
+		assert_int_equal(got->histogram.cells[i].bucket, r.histogram.cells[i].bucket);
+		assert_int_equal(got->histogram.cells[i].count, r.histogram.cells[i].count);
+	}
+	for (enum levee_measure m = LEVEE_BYTES; m < LEVEE_MEASURES; m++) {
+		const struct levee_bin_measure *a = got->measures[m], *c = r.measures[m];
+
+		assert_non_null(a);
+		assert_int_equal(a->minimum, c->minimum);
+		assert_int_equal(a->moments.n, c->moments.n);
+		assert_true(a->moments.sum == c->moments.sum && a->moments.sq == c->moments.sq);
+		assert_int_equal(a->n_candidates, m == LEVEE_BYTES ? 5 : 2);
+		for (size_t i = 0; i < a->n_candidates; i++) {
+			assert_int_equal(levee_prefix_compare(&a->candidates[i].source,
+							      &c->candidates[i].source),
+					 0);
+			assert_int_equal(a->candidates[i].packets, c->candidates[i].packets);
+			assert_int_equal(a->candidates[i].bytes, c->candidates[i].bytes);
+			assert_int_equal(a->candidates[i].syns, c->candidates[i].syns);
+		}
+	}
+	levee_bin_record_clear(&r);
+	free_bins(bins);
+}
+
+static void a_damaged_histogram_costs_no_bin(void **state)
+{
+	struct bench *b = *state;
+	struct levee_bin_record r;
+	struct bins *bins;
+
+	make_whole_bin(&r);
+	assert_int_equal(levee_store_put_bin(b->store, &r, 60), 0);
+	levee_bin_record_clear(&r);
+	reopen(b);
+	sql(b, "UPDATE bin SET histogram = CAST(substr(histogram, 1, 20) || x'00' AS BLOB)");
+	bins = load_bins(b, 60, 0, 1000);
+	assert_int_equal(bins->n, 1);
+	assert_int_equal(bins->bin[0].histogram.n, 0);
+	assert_non_null(bins->bin[0].measures[LEVEE_BYTES]);
+	assert_int_equal(b->said, 1);
+	assert_non_null(strstr(b->last, "histogram"));
+	free_bins(bins);
+	sql(b, "UPDATE bin SET histogram = NULL, measures = x'4c564d31'");
+	bins = load_bins(b, 60, 0, 1000);
+	assert_int_equal(bins->n, 1);
+	assert_null(bins->bin[0].measures[LEVEE_BYTES]);
+	assert_null(bins->bin[0].measures[LEVEE_SYNS]);
+	assert_int_equal(b->said, 2);
 	free_bins(bins);
 }
 
@@ -1115,6 +1200,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_bin_is_loaded_as_it_was_put),
+		TEST(histogram_and_measures_are_loaded_as_they_were_put),
+		TEST(a_damaged_histogram_costs_no_bin),
 		TEST(bins_come_in_order_and_from_the_asked_range_alone),
 		TEST(a_bin_of_the_same_start_is_replaced),
 		TEST(bins_of_another_length_are_passed_over),
