@@ -308,7 +308,7 @@ else
 			run --live va --namespace "$a" --json --rate 20000 --ramp-up 0 \
 				--set scenario.duration=1 "$work/live.ini"
 			check "${live[3]}" [ "$code" = 0 -a "$(json packets)" -le 20000 \
-				-a "$(json packets)" -ge 5000 ]
+				-a "$(json packets)" -ge 500 ]
 		fi
 	fi
 fi

@@ -17,7 +17,7 @@ static const struct {
 	{ "counting", bench_counting },	  { "verdicts", bench_verdicts },
 	{ "filter", bench_filter },	  { "closing", bench_closing },
 	{ "pressure", bench_pressure },	  { "replay", bench_replay },
-	{ "detection", bench_detection },
+	{ "detection", bench_detection }, { "service", bench_service },
 };
 
 #define SECTIONS (sizeof(section_table) / sizeof(section_table[0]))

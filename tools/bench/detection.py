@@ -322,11 +322,9 @@ def knows_key(args, section_name, key, value):
 
 def ways(args):
     """Configurations to run live: name, and lines of [detect]."""
-    fast = next((k for k in ("fast_path", "fast", "trip") if knows_key(args, "detect", k, "no")),
-                None)
-    if not fast:
+    if not knows_key(args, "detect", "fast", "off"):
         return [("bins", [])]
-    return [("bins", [f"{fast} = no"]), ("bins + fast path", [f"{fast} = yes"])]
+    return [("bins", ["fast = off"]), ("bins + fast path", ["fast = on"])]
 
 
 def live_all(args, scenarios):

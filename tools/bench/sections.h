@@ -38,4 +38,7 @@ int bench_replay(struct bench_run *run);
 /** Every scenario through `levee replay` and live: what was found, when, and at what price. */
 int bench_detection(struct bench_run *run);
 
+/** A TCP service while a flood rises, unprotected, behind nftables and behind Levee. */
+int bench_service(struct bench_run *run);
+
 #endif

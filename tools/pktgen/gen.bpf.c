@@ -20,6 +20,37 @@ struct pktgen_live_population populations[PKTGEN_LIVE_POPULATIONS];
 /* Template of frame n is schedule[n mod PKTGEN_LIVE_SCHEDULE]. */
 __u8 schedule[PKTGEN_LIVE_SCHEDULE];
 __u64 made;
+__u64 limit; /* frames to be made at most */
+
+/*
+ * Pace, in 1/64 ns. A call of the test-run facility costs tens of milliseconds, so a rate cannot
+ * be had by calls: frames that come before their time are dropped, and the facility hands them in
+ * again. 0: no pace. Time that was lost is not made up for, so there are no bursts.
+ */
+__u64 gap;
+__u64 due;
+
+/* What is later than this has lost its turn: less than a receiver's ring of 256 in a burst. */
+#define SLACK_FRAMES 64
+#define SLACK_NS     100000
+
+/* Is it time for a frame? */
+static __always_inline int is_time(void)
+{
+	__u64 now;
+
+	if (made >= limit)
+		return 0;
+	if (!gap)
+		return 1;
+	now = bpf_ktime_get_ns() << 6;
+	if (now < due)
+		return 0;
+	if (now - due > SLACK_FRAMES * gap + ((__u64)SLACK_NS << 6))
+		due = now;
+	due += gap;
+	return 1;
+}
 
 static __always_inline __u64 take_source(struct pktgen_live_population *p)
 {
@@ -35,22 +66,29 @@ static __always_inline __u64 take_source(struct pktgen_live_population *p)
 SEC("xdp")
 int make_frame(struct xdp_md *ctx)
 {
-	__u64 n = made++;
-	__u32 which = schedule[n & (PKTGEN_LIVE_SCHEDULE - 1)];
-	struct pktgen_template *t = &templates[which];
-	struct pktgen_live_population *p =
-		&populations[population_of[which] & (PKTGEN_LIVE_POPULATIONS - 1)];
-	struct pktgen_number address = pktgen_address(&p->plan, take_source(p));
+	struct pktgen_live_population *p;
+	struct pktgen_number address;
+	struct pktgen_template *t;
+	struct pktgen_fields f;
+	__u32 which, mixed;
+	__u64 n;
+	__u32 copy = frame_length < PKTGEN_HEAD_MAX ? frame_length : PKTGEN_HEAD_MAX;
+
+	if (!is_time())
+		return XDP_DROP;
+	n = made++;
+	which = schedule[n & (PKTGEN_LIVE_SCHEDULE - 1)];
+	t = &templates[which];
+	p = &populations[population_of[which] & (PKTGEN_LIVE_POPULATIONS - 1)];
+	address = pktgen_address(&p->plan, take_source(p));
 	/* Knuth's multiplicative hash: neighbours differ in the upper bits, too. */
-	__u32 mixed = (__u32)n * 2654435761U;
-	struct pktgen_fields f = {
+	mixed = (__u32)n * 2654435761U;
+	f = (struct pktgen_fields){
 		.hi = address.hi,
 		.lo = address.lo,
 		.sequence = mixed,
 		.id = (__u16)n,
 	};
-	__u32 copy = frame_length < PKTGEN_HEAD_MAX ? frame_length : PKTGEN_HEAD_MAX;
-
 	if (p->random_port)
 		f.source_port = (__u16)(mixed >> 16) | 1024;
 	pktgen_frame_patch(t, t->head, frame_length, &f);

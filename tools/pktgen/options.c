@@ -33,8 +33,7 @@ const struct pktgen_option pktgen_options[PKTGEN_OPTIONS] = {
 	{ OPT_FLOOD, "flood", NULL,
 	  "interface, kernel: as fast as it goes, whatever the scenario's times" },
 	{ OPT_RATE, "rate", "PPS",
-	  "packets a second of all; live: in bursts of 50 ms (default: no limit); kernel: "
-	  "(default: the scenario's)" },
+	  "packets a second of all (default: live: no limit; kernel: the scenario's)" },
 	{ OPT_RAMP, "ramp-up", "S",
 	  "seconds until full speed (default 1 with --flood, --live or --kernel, else 0)" },
 	{ OPT_PACKETS, "packets", "N", "stop after N packets" },

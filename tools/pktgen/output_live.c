@@ -11,6 +11,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <math.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -29,7 +30,6 @@
 
 #define SECOND_NS  1000000000U
 #define WATCH_NS   5000000U   /* a signal is seen that late */
-#define SLICE_NS   50000000U  /* with --rate: a burst each */
 #define SETTLE_NS  200000000U /* for the receiver to take what is in its ring */
 #define RAMP_STEPS 10	      /* each sends twice as much as the one before */
 #define RAMP_FIRST 1000
@@ -70,6 +70,7 @@ static void sleep_until(uint64_t monotonic_ns)
 struct watcher {
 	pthread_t thread, sender;
 	const volatile sig_atomic_t *stop;
+	const __u64 *made, *limit;    /* of the program: when all is made, it must end, too */
 	_Atomic uint64_t deadline_ns; /* monotonic: when the call under way must end */
 	atomic_bool done;
 	bool started;
@@ -78,6 +79,11 @@ struct watcher {
 static void on_alarm(int number)
 {
 	(void)number; /* it only interrupts */
+}
+
+static bool is_all_made(const struct watcher *w)
+{
+	return levee_read_once(*w->made) >= levee_read_once(*w->limit);
 }
 
 static void *watch(void *context)
@@ -89,7 +95,7 @@ static void *watch(void *context)
 		uint64_t deadline_ns = atomic_load(&w->deadline_ns);
 
 		/* Again and again: the first may come just before the call. */
-		if (*w->stop || now_ns >= deadline_ns)
+		if (*w->stop || now_ns >= deadline_ns || is_all_made(w))
 			pthread_kill(w->sender, SIGALRM);
 		if (deadline_ns > now_ns && deadline_ns < now_ns + WATCH_NS)
 			sleep_until(deadline_ns);
@@ -99,14 +105,16 @@ static void *watch(void *context)
 	return NULL;
 }
 
-static int start_watcher(struct watcher *w, const volatile sig_atomic_t *stop)
+static int start_watcher(struct watcher *w, const struct live *l)
 {
 	struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
 	int ret;
 
 	sigaction(SIGALRM, &action, NULL);
 	w->sender = pthread_self();
-	w->stop = stop;
+	w->stop = l->run->stop;
+	w->made = &l->skel->bss->made;
+	w->limit = &l->skel->bss->limit;
 	atomic_store(&w->deadline_ns, UINT64_MAX);
 	ret = pthread_create(&w->thread, NULL, watch, w);
 	w->started = ret == 0;
@@ -274,6 +282,7 @@ static int open_program(struct live *l)
 	ret = fill_program(l);
 	if (ret < 0)
 		return ret;
+	l->skel->bss->limit = UINT64_MAX;
 	l->skel->rodata->to_ifindex = (uint32_t)l->before.index;
 	l->skel->rodata->frame_length = l->length;
 	l->frame = calloc(1, l->length);
@@ -337,33 +346,32 @@ static uint64_t bin_end(const struct live *l)
 	return clock_ns(CLOCK_MONOTONIC) + bin_ns - clock_ns(CLOCK_REALTIME) % bin_ns;
 }
 
-/* How many frames the next call makes, and when it may begin. */
-static uint64_t plan_call(const struct live *l, unsigned int call, uint64_t *begin_ns)
+/*
+ * How many frames the next call makes, when it may begin, and when it must end: a ramp has steps,
+ * of frames if there is no rate, else of time at a part of the rate.
+ */
+static uint64_t plan_call(struct live *l, unsigned int call, uint64_t *begin_ns, uint64_t *end_ns)
 {
 	const struct pktgen_run *run = l->run;
 	uint64_t left = run->max_packets < l->limit ? run->max_packets : l->limit;
-	double ramp_ns = run->ramp_s * 1e9;
-	uint64_t n = NO_BOUND, want;
+	uint64_t step_ns = (uint64_t)(run->ramp_s * 1e9 / RAMP_STEPS), n = NO_BOUND;
+	bool ramp = step_ns > 0 && call < RAMP_STEPS;
+	double rate = ramp ? ldexp(run->rate, (int)call - RAMP_STEPS) : run->rate;
 
-	left -= run->packets;
-	*begin_ns = l->start_ns;
-	if (ramp_ns > 0 && call < RAMP_STEPS) {
-		*begin_ns += (uint64_t)(ramp_ns / RAMP_STEPS * call);
+	*begin_ns = l->start_ns + (ramp ? step_ns * call : 0);
+	*end_ns = bin_end(l);
+	if (*end_ns > l->end_ns)
+		*end_ns = l->end_ns;
+	l->skel->bss->limit = left;
+	if (rate > 0) {
+		l->skel->bss->gap = (uint64_t)(64e9 / rate);
+		if (ramp && *end_ns > *begin_ns + step_ns)
+			*end_ns = *begin_ns + step_ns;
+		return n;
+	}
+	if (ramp)
 		n = RAMP_FIRST << call;
-	}
-	if (run->rate > 0) {
-		uint64_t passed_ns = clock_ns(CLOCK_MONOTONIC) - l->start_ns;
-		uint64_t slice = passed_ns / SLICE_NS + 1;
-
-		want = (uint64_t)(run->rate * (double)SLICE_NS * 1e-9 * (double)slice);
-		if (want <= run->packets) {
-			n = 0;
-			*begin_ns = l->start_ns + slice * SLICE_NS;
-		} else if (want - run->packets < n) {
-			n = want - run->packets;
-		}
-	}
-	return n < left ? n : left;
+	return n < left - run->packets ? n : left - run->packets;
 }
 
 static bool is_over(const struct live *l)
@@ -410,21 +418,23 @@ static int check_taken(struct live *l)
 
 static int send_all(struct live *l, struct watcher *w)
 {
+	bool checked = false;
 	int ret = 0;
 
 	for (unsigned int call = 0; ret == 0 && !is_over(l); call++) {
-		uint64_t begin_ns, n = plan_call(l, call, &begin_ns), end_ns;
+		uint64_t begin_ns, end_ns, n = plan_call(l, call, &begin_ns, &end_ns);
 
 		/* The alarm must not disturb naps, and a call ends with its bin. */
 		atomic_store(&w->deadline_ns, UINT64_MAX);
 		nap_until(l, begin_ns);
 		if (n == 0 || is_over(l))
 			continue;
-		end_ns = bin_end(l);
-		atomic_store(&w->deadline_ns, end_ns < l->end_ns ? end_ns : l->end_ns);
+		atomic_store(&w->deadline_ns, end_ns);
 		ret = make_frames(l, n);
-		if (ret == 0 && call == 0)
+		if (ret == 0 && !checked && l->run->packets > 0) {
+			checked = true;
 			ret = check_taken(l);
+		}
 	}
 	return ret;
 }
@@ -438,7 +448,7 @@ int pktgen_output_live(struct pktgen_run *run, const char *name)
 
 	if (ret < 0)
 		goto cleanup;
-	ret = start_watcher(&w, run->stop);
+	ret = start_watcher(&w, &l);
 	if (ret < 0) {
 		pktgen_fail(run, ret, "cannot start a thread: %s", strerror(-ret));
 		goto cleanup;
