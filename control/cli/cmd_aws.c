@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/aws/dashboard.h"
+#include "control/aws/discovery.h"
 #include "control/aws/remedy.h"
 #include "control/aws/session.h"
 #include "control/cli/config_args.h"
@@ -211,6 +213,155 @@ int levee_cmd_whoami(const struct levee_command *command, int argc, char **argv)
 		print_who_json(&who);
 	else if (ret == 0)
 		print_who_text(&who);
+	disconnect(&c);
+	return ret;
+}
+
+/* ---- dashboard --------------------------------------------------------------------------- */
+
+enum {
+	DASHBOARD_NAME = LEVEE_CONFIG_N_OPTIONS,
+	DASHBOARD_PRINT,
+};
+
+const struct levee_option levee_dashboard_options[] = {
+	LEVEE_CONFIG_OPTIONS,
+	[DASHBOARD_NAME] = { "name", "NAME", "name of the dashboard (default: Levee)" },
+	[DASHBOARD_PRINT] = { "print", NULL, "print its body as JSON, and put nothing" },
+	{ 0 },
+};
+
+struct dashboard_args {
+	struct levee_config_args from;
+	const char *name;
+	bool print;
+};
+
+/* As PutDashboard takes it: letters, digits, - and _, up to 255. */
+static bool is_dashboard_name(const char *name)
+{
+	size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_");
+
+	return n > 0 && n <= 255 && !name[n];
+}
+
+static int set_dashboard_option(void *ctx, int option, const char *value)
+{
+	struct dashboard_args *args = ctx;
+
+	if (option < LEVEE_CONFIG_N_OPTIONS)
+		return levee_config_args_set(&args->from, option, value);
+	if (option == DASHBOARD_PRINT) {
+		args->print = true;
+		return 0;
+	}
+	args->name = value;
+	if (is_dashboard_name(value))
+		return 0;
+	fprintf(stderr, "levee: --name %s: not 1 to 255 letters, digits, - and _\n", value);
+	return -EINVAL;
+}
+
+static const char *first_of(const char *a, const char *b, const char *c)
+{
+	return *a ? a : *b ? b : c;
+}
+
+static int make_dashboard(struct connection *c, struct levee_aws_text *body,
+			  struct levee_aws_error *error)
+{
+	const struct levee_config *config = &c->config;
+	struct levee_aws_place place;
+	struct levee_dashboard dashboard = {
+		.name_space = first_of(config->aws.metrics, "AutoNACL", ""),
+		.metrics_log_group = first_of(config->aws.metrics_log_group, config->aws.log_group,
+					      "levee"),
+		.log_group = config->aws.log_group,
+		.min_zscore = config->detect.min_zscore,
+		.bin_s = (unsigned int)config->detect.bin,
+	};
+	int ret = levee_aws_discover(c->session, config, &place, error);
+
+	if (ret == 0 && !*place.vpc && !*config->nacl.vpc)
+		ret = levee_aws_error_set(error, -ENOENT, "NoVpc",
+					  "no VPC is known here; set [aws] vpc = vpc-...");
+	dashboard.region = place.region;
+	dashboard.vpc = first_of(config->nacl.vpc, place.vpc, "");
+	if (ret == 0) {
+		levee_dashboard_body(body, &dashboard);
+		ret = body->error ? levee_aws_error_memory(error) : 0;
+	}
+	levee_aws_place_clear(&place);
+	return ret;
+}
+
+/* What CloudWatch minds, it may still have taken. */
+static void print_validation(const struct levee_xml *xml)
+{
+	const struct levee_xml_node *item = levee_xml_find(
+		levee_xml_root(xml), "PutDashboardResult/DashboardValidationMessages/member");
+
+	for (; item; item = levee_xml_next(item)) {
+		char text[512];
+
+		snprintf(text, sizeof(text), "%s: %s", levee_xml_text(item, "DataPath"),
+			 levee_xml_text(item, "Message"));
+		levee_log_clean(text);
+		fprintf(stderr, "levee: CloudWatch says of %s\n", text);
+	}
+}
+
+static int put_dashboard(struct connection *c, const char *name, const struct levee_aws_text *body,
+			 struct levee_aws_error *error)
+{
+	struct levee_aws_text form;
+	struct levee_aws_call call = { .service = LEVEE_AWS_CLOUDWATCH,
+				       .operation = "PutDashboard",
+				       .form = &form };
+	struct levee_aws_reply reply;
+	int ret;
+
+	levee_aws_text_init(&form, LEVEE_AWS_FORM_BYTES);
+	levee_aws_form_add(&form, name, "DashboardName");
+	levee_aws_form_add(&form, levee_aws_text_string(body), "DashboardBody");
+	ret = levee_aws_call(c->session->client, &call, &reply);
+	*error = reply.error;
+	if (ret == 0)
+		print_validation(reply.xml);
+	levee_aws_reply_free(&reply);
+	levee_aws_text_free(&form);
+	return ret;
+}
+
+int levee_cmd_dashboard(const struct levee_command *command, int argc, char **argv)
+{
+	struct dashboard_args args = { .name = "Levee" };
+	struct levee_aws_error error;
+	struct levee_aws_text body;
+	struct connection c;
+	int first, ret;
+
+	ret = levee_command_parse(command, argc, argv, set_dashboard_option, &args, &first);
+	if (ret)
+		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
+	if (first < argc)
+		return levee_command_usage(command, "unexpected argument %s", argv[first]);
+	levee_aws_text_init(&body, LEVEE_DASHBOARD_BYTES);
+	ret = connect_aws(&c, &args.from);
+	if (ret == 0 && make_dashboard(&c, &body, &error) < 0)
+		ret = fail(&error);
+	if (ret == 0 && args.print)
+		puts(levee_aws_text_string(&body));
+	else if (ret == 0 && put_dashboard(&c, args.name, &body, &error) < 0)
+		ret = fail(&error);
+	else if (ret == 0)
+		printf("dashboard %s is in region %s: six graphs%s\n", args.name,
+		       c.session->config.region,
+		       c.config.aws.log_group[0]
+			       ? " and the grid of blocked sources"
+			       : "; [aws] log_group would add the grid of blocked "
+				 "sources");
+	levee_aws_text_free(&body);
 	disconnect(&c);
 	return ret;
 }

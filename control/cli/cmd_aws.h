@@ -8,4 +8,7 @@
 extern const struct levee_option levee_whoami_options[];
 int levee_cmd_whoami(const struct levee_command *command, int argc, char **argv);
 
+extern const struct levee_option levee_dashboard_options[];
+int levee_cmd_dashboard(const struct levee_command *command, int argc, char **argv);
+
 #endif

@@ -431,6 +431,14 @@ const struct levee_command levee_commands[] = {
 	  "Looks for credentials in the order of the AWS CLI, asks STS whose they are, and prints\n"
 	  "account, role, the provider that answered, region and endpoint. Never a secret.",
 	  levee_whoami_options, levee_cmd_whoami },
+	{ "aws dashboard", "",
+	  "put the CloudWatch dashboard: six graphs and the grid of blocked sources",
+	  "Makes or replaces a dashboard of the metrics and records that [aws] metrics and "
+	  "log_group\n"
+	  "send: traffic allowed and rejected, sources, anomalous networks and sources blocked and "
+	  "not\n"
+	  "blocked, statistics with the threshold, and the blocked sources of each hour.",
+	  levee_dashboard_options, levee_cmd_dashboard },
 	{ "version", "", "version, and what is built in",
 	  "Prints the version, the data paths that are "
 	  "built in, and the libraries in use.",
