@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/aws/ec2_nacl.h"
+
 #define ITEM_BYTES 4096
 
 void levee_aws_place_clear(struct levee_aws_place *place)
@@ -103,70 +105,15 @@ static int ask_metadata(struct levee_aws_session *s, struct levee_aws_place *out
 
 /* ---- EC2 ---- */
 
-static int add_cidr(struct levee_allowlist *out, const char *text, struct levee_aws_error *error)
+static int ask_ec2(struct levee_aws_session *s, struct levee_aws_place *out,
+		   struct levee_aws_error *error)
 {
-	struct levee_prefix prefix;
-	struct levee_allowlist one = { .n = 1, .list = &prefix };
+	struct levee_allowlist found = { 0 };
+	int ret = levee_ec2_vpc_cidrs(s->client, out->vpc, &found.list, &found.n, error);
 
-	if (!text || levee_prefix_parse(&prefix, text, strlen(text), NULL) < 0)
-		return levee_aws_error_set(error, -EPROTO, "UnreadableReply",
-					   "ec2 DescribeVpcs: \"%.60s\" is no CIDR",
-					   text ? text : "");
-	return levee_allowlist_merge(out, out, &one) < 0 ? levee_aws_error_memory(error) : 0;
-}
-
-static int add_family(struct levee_allowlist *out, const struct levee_xml_node *vpc,
-		      const char *set, const char *block, const char *state,
-		      struct levee_aws_error *error)
-{
-	const struct levee_xml_node *item = levee_xml_find(vpc, set);
-	int ret = 0;
-
-	for (; item && ret == 0; item = levee_xml_next(item)) {
-		const char *now = levee_xml_text(item, state);
-
-		if (!now || strcmp(now, "associated") == 0 || strcmp(now, "associating") == 0)
-			ret = add_cidr(out, levee_xml_text(item, block), error);
-	}
-	return ret;
-}
-
-int levee_aws_vpc_cidrs(struct levee_aws_client *client, const char *vpc,
-			struct levee_allowlist *out, struct levee_aws_error *error)
-{
-	struct levee_aws_text form;
-	struct levee_aws_call call = { .service = LEVEE_AWS_EC2,
-				       .operation = "DescribeVpcs",
-				       .form = &form };
-	struct levee_allowlist fresh = { 0 };
-	const struct levee_xml_node *item;
-	struct levee_aws_reply reply;
-	int ret;
-
-	levee_aws_text_init(&form, 1024);
-	levee_aws_form_add(&form, vpc, "VpcId.1");
-	ret = levee_aws_call(client, &call, &reply);
-	levee_aws_text_free(&form);
-	*error = reply.error;
-	item = levee_xml_find(levee_xml_root(reply.xml), "vpcSet/item");
-	if (ret == 0 && !item)
-		ret = levee_aws_error_set(error, -ENOENT, "InvalidVpcID.NotFound",
-					  "there is no VPC %s in this region", vpc);
-	if (ret == 0)
-		ret = add_family(&fresh, item, "cidrBlockAssociationSet/item", "cidrBlock",
-				 "cidrBlockState/state", error);
-	if (ret == 0)
-		ret = add_family(&fresh, item, "ipv6CidrBlockAssociationSet/item", "ipv6CidrBlock",
-				 "ipv6CidrBlockState/state", error);
-	if (ret == 0 && !fresh.n)
-		ret = add_cidr(&fresh, levee_xml_text(item, "cidrBlock"), error);
-	levee_aws_reply_free(&reply);
-	if (ret == 0) {
-		levee_allowlist_clear(out);
-		*out = fresh;
-	} else {
-		levee_allowlist_clear(&fresh);
-	}
+	if (ret == 0 && levee_allowlist_merge(&out->cidrs, &out->cidrs, &found) < 0)
+		ret = levee_aws_error_memory(error);
+	free(found.list);
 	return ret;
 }
 
@@ -199,6 +146,6 @@ int levee_aws_discover(struct levee_aws_session *session, const struct levee_con
 	if (!*out->instance_id || !*out->vpc || !out->cidrs_by_hand)
 		ret = ask_metadata(session, out, !out->cidrs_by_hand, error);
 	if (ret == 0 && *out->vpc && !out->cidrs.n)
-		ret = levee_aws_vpc_cidrs(session->client, out->vpc, &out->cidrs, error);
+		ret = ask_ec2(session, out, error);
 	return ret;
 }

@@ -30,8 +30,4 @@ int levee_aws_discover(struct levee_aws_session *session, const struct levee_con
 		       struct levee_aws_place *out, struct levee_aws_error *error);
 void levee_aws_place_clear(struct levee_aws_place *place);
 
-/** CIDRs of a VPC from EC2 (ec2:DescribeVpcs), those that are being taken off left out. */
-int levee_aws_vpc_cidrs(struct levee_aws_client *client, const char *vpc,
-			struct levee_allowlist *out, struct levee_aws_error *error);
-
 #endif

@@ -2,6 +2,7 @@
 /* The commands themselves: each reads its options and calls what does the work. */
 #include "control/cli/cmd_aws.h"
 #include "control/cli/cmd_list.h"
+#include "control/cli/cmd_doctor.h"
 #include "control/cli/command.h"
 #include "control/cli/config_args.h"
 
@@ -439,6 +440,17 @@ const struct levee_command levee_commands[] = {
 	  "not\n"
 	  "blocked, statistics with the threshold, and the blocked sources of each hour.",
 	  levee_dashboard_options, levee_cmd_dashboard },
+	{ "doctor", "", "check everything that has to be right, and say what to do where it is not",
+	  "Looks at kernel, capabilities, BPF file system, memory, clock, interfaces (driver, "
+	  "MTU,\n"
+	  "channels, other programs, allowances), the addresses that traffic comes from, and, "
+	  "with\n"
+	  "[aws] enabled, at credentials, permissions (DryRun), network ACLs, subnets, topic, log "
+	  "group,\n"
+	  "allow list and target groups. Changes nothing; needs neither a daemon nor AWS. Exit "
+	  "code 1 if\n"
+	  "anything fails.",
+	  levee_doctor_options, levee_cmd_doctor },
 	{ "version", "", "version, and what is built in",
 	  "Prints the version, the data paths that are "
 	  "built in, and the libraries in use.",
