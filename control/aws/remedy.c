@@ -10,9 +10,9 @@
 #define UNKNOWN                                                                                \
 	"these keys are unknown to AWS: deleted, or of another partition; `levee aws whoami` " \
 	"says where they are from"
-#define PERMISSION                                                                             \
-	"the role lacks the permission; tools/deploy/levee.yaml has a policy that is enough, " \
-	"`levee doctor` tests it"
+#define PERMISSION                                                                           \
+	"give the role this permission; the policy in tools/deploy/levee.yaml has all that " \
+	"Levee needs"
 #define NETWORK "check route, security group and the VPC endpoint of the service, or [aws] endpoint"
 #define SLOW	"AWS asks for fewer calls; it will be tried again"
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/cli/config_args.h"
 #include "control/doctor/doctor.h"
@@ -84,9 +85,14 @@ static void check_all(struct levee_checkup *c, const struct doctor_args *args,
 {
 	struct levee_host_facts host;
 	struct levee_traffic_facts traffic;
+	const char *path = levee_config_args_path(&args->from);
 
-	levee_checkup_add(c, "configuration", LEVEE_CHECK_OK, NULL, "%s",
-			  levee_config_args_path(&args->from));
+	if (access(path, F_OK) == 0)
+		levee_checkup_add(c, "configuration", LEVEE_CHECK_OK, NULL, "%s", path);
+	else
+		levee_checkup_add(c, "configuration", LEVEE_CHECK_WARN,
+				  "levee config dump --defaults writes one to start from",
+				  "there is no %s: everything is at its default", path);
 	levee_doctor_gather_host(&host, config);
 	levee_doctor_judge_host(c, &host);
 	levee_doctor_state(c, config);

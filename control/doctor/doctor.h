@@ -79,7 +79,7 @@ enum levee_nic_program {
 };
 
 struct levee_nic_facts {
-	char name[32];
+	char name[16];
 	bool exists, up, running;
 	char driver[32]; /* "": unknown */
 	char driver_version[32];

@@ -27,7 +27,7 @@ static int ask_ethtool(int fd, const char *name, void *command)
 {
 	struct ifreq request = { .ifr_data = command };
 
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%.15s", name);
 	return ioctl(fd, SIOCETHTOOL, &request);
 }
 
@@ -125,7 +125,7 @@ void levee_doctor_gather_nic(struct levee_nic_facts *facts, const char *name,
 	fd = index ? socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0) : -1;
 	if (fd < 0)
 		return;
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%.15s", name);
 	if (ioctl(fd, SIOCGIFFLAGS, &request) == 0) {
 		facts->up = request.ifr_flags & IFF_UP;
 		facts->running = request.ifr_flags & IFF_RUNNING;
@@ -171,7 +171,7 @@ static bool is_at_least(const struct levee_nic_facts *f, unsigned int major, uns
 /* A check's name: "ens5 MTU". */
 static const char *call(const struct levee_nic_facts *f, const char *what, char out[static 64])
 {
-	snprintf(out, 64, "%.31s %.30s", f->name, what);
+	snprintf(out, 64, "%s %.30s", f->name, what);
 	return out;
 }
 

@@ -18,6 +18,10 @@ QUERY_SERVICES = {
     "2010-05-08": ("iam", "https://iam.amazonaws.com/doc/2010-05-08/"),
     "2010-08-01": ("monitoring", "http://monitoring.amazonaws.com/doc/2010-08-01/"),
     "2011-06-15": ("sts", "https://sts.amazonaws.com/doc/2011-06-15/"),
+    "2015-12-01": (
+        "elasticloadbalancing",
+        "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
+    ),
     "2012-11-05": ("sqs", "http://queue.amazonaws.com/doc/2012-11-05/"),
 }
 
