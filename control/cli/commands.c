@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The commands themselves: each reads its options and calls what does the work. */
 #include "control/cli/cmd_aws.h"
-#include "control/cli/cmd_list.h"
 #include "control/cli/cmd_doctor.h"
+#include "control/cli/cmd_list.h"
 #include "control/cli/command.h"
 #include "control/cli/config_args.h"
 
