@@ -1061,10 +1061,11 @@ static const struct levee_config_key keys[] = {
 		.kind = &integer, AT(allow.s3_every), .min = 5, .max = 86400,
 	},
 	{
-		"allow", "s3_copy", "path", "", "/var/lib/levee/allow-s3.list",
-		"an absolute path",
-		"Where the last good list of `s3` is kept, so that a start without S3 has it.",
-		.kind = &path, AT(allow.s3_copy), .min = 1,
+		"allow", "s3_copy", "path", "", "",
+		"an absolute path, or nothing",
+		"Where the last good list of `s3` is kept, so that a start without S3 has it. Empty: "
+		"beside [state] file, with .s3 at its end.",
+		.kind = &path, AT(allow.s3_copy),
 	},
 	{
 		"aws", "enabled", "choice", "", "no",

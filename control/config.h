@@ -69,7 +69,7 @@ struct levee_config {
 		struct levee_prefix *parsed; /* of prefixes; prefixes.n of them */
 		char *s3;		     /* "s3://BUCKET/KEY"; "": none */
 		uint64_t s3_every;	     /* [s] */
-		char *s3_copy;		     /* where its last good list is kept */
+		char *s3_copy; /* where its last good list is kept; "": beside the state file */
 	} allow;
 	struct {	     /* [aws]; texts are "" for: find out, or: not wanted */
 		int enabled; /* 0 or 1 */

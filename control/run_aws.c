@@ -38,9 +38,10 @@ static int begin_hold(struct levee_run *r)
 		return -ENOENT;
 	}
 	r->aws.hold = true;
-	levee_warning("the allow list %s was never read and has no copy in %s: nothing is dropped "
-		      "until it is here, as with mode = audit",
-		      r->config->allow.s3, r->config->allow.s3_copy);
+	levee_warning(
+		"the allow list %s was never read and has no copy on disk: nothing is dropped "
+		"until it is here, as with mode = audit",
+		r->config->allow.s3);
 	levee_board_health(
 		r->board, "allow-list-s3", true,
 		"The allow list in S3 was never read, so nothing is dropped until it is; "

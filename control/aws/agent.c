@@ -11,13 +11,12 @@
 #include "control/aws/agent_internal.h"
 #include "control/log.h"
 
-#define IDENTITY_MS    300000 /* credentials are looked at this often */
-#define IDENTITY_WAIT  5000   /* STS gets so long; a VPC without an endpoint of it is no error */
-#define DISCOVERY_MS   300000
-#define LOOK_MS	       1000 /* the board is looked at this often */
-#define RETRY_MS       5000
-#define RETRY_MAX_MS   60000
-#define VPC_COPY_BYTES 256
+#define IDENTITY_MS   300000 /* credentials are looked at this often */
+#define IDENTITY_WAIT 5000   /* STS gets so long; a VPC without an endpoint of it is no error */
+#define DISCOVERY_MS  300000
+#define LOOK_MS	      1000 /* the board is looked at this often */
+#define RETRY_MS      5000
+#define RETRY_MAX_MS  60000
 
 static void say_warning(void *ctx, const char *message)
 {
@@ -28,12 +27,23 @@ static void say_warning(void *ctx, const char *message)
 /* ---- last good copies -------------------------------------------------------------------- */
 
 /* Beside the state file: what is kept there goes together. false: nothing is kept. */
-static bool vpc_copy_path(const struct levee_config *config, char out[static VPC_COPY_BYTES])
+static bool vpc_copy_path(const struct levee_config *config, char out[static LEVEE_AWS_COPY_BYTES])
 {
 	if (!config->state.file[0])
 		return false;
-	snprintf(out, VPC_COPY_BYTES, "%s.vpc", config->state.file);
+	snprintf(out, LEVEE_AWS_COPY_BYTES, "%s.vpc", config->state.file);
 	return true;
+}
+
+const char *levee_aws_s3_copy(const struct levee_config *config,
+			      char out[static LEVEE_AWS_COPY_BYTES])
+{
+	out[0] = '\0';
+	if (config->allow.s3_copy[0])
+		snprintf(out, LEVEE_AWS_COPY_BYTES, "%s", config->allow.s3_copy);
+	else if (config->state.file[0])
+		snprintf(out, LEVEE_AWS_COPY_BYTES, "%s.s3", config->state.file);
+	return out;
 }
 
 static void load_vpc_copy(const struct levee_config *config, struct levee_allow_inbox *inbox)
@@ -41,7 +51,7 @@ static void load_vpc_copy(const struct levee_config *config, struct levee_allow_
 	struct levee_allowlist given = { .n = config->aws.vpc_cidrs.n,
 					 .list = config->aws.vpc_prefixes };
 	struct levee_allowlist list = { 0 };
-	char path[VPC_COPY_BYTES];
+	char path[LEVEE_AWS_COPY_BYTES];
 	int ret = 0;
 
 	if (given.n)
@@ -57,7 +67,9 @@ static void load_vpc_copy(const struct levee_config *config, struct levee_allow_
 
 static void load_s3_copy(const struct levee_config *config, struct levee_allow_inbox *inbox)
 {
-	struct levee_s3_list s3 = { .url = config->allow.s3, .copy = config->allow.s3_copy };
+	char copy[LEVEE_AWS_COPY_BYTES];
+	struct levee_s3_list s3 = { .url = config->allow.s3,
+				    .copy = levee_aws_s3_copy(config, copy) };
 	struct levee_allowlist list = { 0 };
 
 	if (!config->allow.s3[0] || levee_s3_list_load(&s3, &list, say_warning, NULL) < 0)
@@ -168,7 +180,7 @@ static bool same_list(const struct levee_allowlist *a, const struct levee_allowl
 
 static void keep_cidrs(const struct levee_aws_agent *s, const struct levee_allowlist *cidrs)
 {
-	char path[VPC_COPY_BYTES];
+	char path[LEVEE_AWS_COPY_BYTES];
 	int ret;
 
 	if (s->place.cidrs_by_hand || !vpc_copy_path(s->options.config, path))
@@ -394,7 +406,7 @@ static void take_etag(struct levee_aws_agent *s)
 	struct levee_allowlist list = { 0 };
 
 	s->s3 = (struct levee_s3_list){ .url = s->options.config->allow.s3,
-					.copy = s->options.config->allow.s3_copy };
+					.copy = levee_aws_s3_copy(s->options.config, s->s3_copy) };
 	if (s->s3.url[0] && levee_s3_list_load(&s->s3, &list, NULL, NULL) == 0)
 		s->s3_prefixes = list.n;
 	levee_allowlist_clear(&list);

@@ -31,6 +31,15 @@ struct levee_aws_agent_options {
 
 struct levee_aws_agent;
 
+#define LEVEE_AWS_COPY_BYTES 256
+
+/**
+ * Where the last good copy of the list in S3 is kept: [allow] s3_copy, else beside [state] file.
+ * \return out; "" if nothing is kept
+ */
+const char *levee_aws_s3_copy(const struct levee_config *config,
+			      char out[static LEVEE_AWS_COPY_BYTES]);
+
 /**
  * Put the last good copies of lists into the inbox: the CIDRs of the VPC, the object in S3. Reads
  * files and nothing else, so that the first allow list in force has them already; also without

@@ -51,6 +51,7 @@ struct levee_aws_agent {
 	struct levee_aws_place place;
 	bool placed; /* place is known */
 	struct levee_s3_list s3;
+	char s3_copy[LEVEE_AWS_COPY_BYTES];
 	struct levee_aws_told told;
 	struct levee_aws_logged logged;
 	struct levee_aws_look sns_look, logs_look;

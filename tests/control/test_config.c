@@ -101,7 +101,7 @@ static void defaults_are_as_documented(void **state)
 	assert_int_equal(c.allow.prefixes.n, 0);
 	assert_string_equal(c.allow.s3, "");
 	assert_int_equal(c.allow.s3_every, 60);
-	assert_string_equal(c.allow.s3_copy, "/var/lib/levee/allow-s3.list");
+	assert_string_equal(c.allow.s3_copy, "");
 	assert_int_equal(c.aws.enabled, 0);
 	assert_string_equal(c.aws.region, "");
 	assert_int_equal(c.aws.subnets.n, 0);
