@@ -34,7 +34,7 @@
 #include "dataplane/prefix.h"
 
 #define LEVEE_COVER_RULES_MAX 40 /* of each family */
-#define LEVEE_COVER_WIDEST4   16 /* no rule is wider than these, however quiet it is there */
+#define LEVEE_COVER_WIDEST4   20 /* no rule is wider than these, however quiet it is there */
 #define LEVEE_COVER_WIDEST6   48
 
 /** Packets of a source. */

@@ -2,6 +2,7 @@
 #include "control/policy/nacl_plan.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,7 +36,10 @@ struct work {
 	struct member *members; /* one a source */
 	struct candidate *candidates;
 	size_t n_candidates;
-	size_t *became; /* candidate id -> id of the candidate that stands for it */
+	struct levee_cover_source *good; /* sorted */
+	size_t n_good;
+	struct levee_cover cover; /* strategy cover */
+	size_t *became;		  /* candidate id -> id of the candidate that stands for it */
 	uint8_t use[LEVEE_NACL_NUMBER_MAX + 1];
 };
 
@@ -180,6 +184,105 @@ static enum levee_nacl_fit judge(const struct work *work, const struct levee_pre
 	return LEVEE_NACL_RULE;
 }
 
+static uint64_t packets_of(const struct levee_nacl_source *source)
+{
+	return source->flood_packets ? source->flood_packets : source->max_packets;
+}
+
+static int sort_good(struct work *work)
+{
+	const struct levee_nacl_plan_input *input = work->input;
+
+	work->good = calloc(input->n_good + 1, sizeof(*work->good));
+	if (!work->good)
+		return -ENOMEM;
+	if (input->n_good)
+		memcpy(work->good, input->good, input->n_good * sizeof(*work->good));
+	work->n_good = levee_cover_sort(work->good, input->n_good);
+	return 0;
+}
+
+static bool may_have(const void *ctx, const struct levee_prefix *prefix)
+{
+	return judge(ctx, prefix) == LEVEE_NACL_RULE;
+}
+
+/* An operator's block comes before all floods that are measured. */
+#define OPERATORS_PACKETS (1ULL << 56)
+
+static struct levee_cover_source *list_flood(const struct work *work)
+{
+	const struct levee_nacl_plan_input *input = work->input;
+	struct levee_cover_source *flood = calloc(input->n_sources + 1, sizeof(*flood));
+
+	for (size_t i = 0; flood && i < input->n_sources; i++) {
+		const struct levee_nacl_source *source = &input->sources[i];
+
+		flood[i].prefix = source->prefix;
+		flood[i].packets = isinf(source->max_zscore) ? OPERATORS_PACKETS
+							     : packets_of(source);
+	}
+	return flood;
+}
+
+static unsigned int usable_numbers(const struct work *work);
+
+static unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
+static int find_cover(struct work *work)
+{
+	const struct levee_nacl_params *params = work->params;
+	const struct levee_nacl_plan_input *input = work->input;
+	unsigned int numbers = usable_numbers(work);
+	struct levee_cover_input in = {
+		.good = input->good,
+		.n_good = input->n_good,
+		.n_flood = input->n_sources,
+		.max_collateral = params->max_collateral,
+		.widest4 = input->good_known ? LEVEE_COVER_WIDEST4 : 32,
+		.widest6 = input->good_known ? LEVEE_COVER_WIDEST6 : 128,
+		.may = may_have,
+		.ctx = work,
+	};
+	struct levee_cover_source *flood;
+	int ret;
+
+	if (params->strategy != LEVEE_NACL_COVER)
+		return 0;
+	in.rules4 = least(numbers, levee_nacl_room(params, work->operators, work->n_operators, 4));
+	in.rules6 = least(numbers, levee_nacl_room(params, work->operators, work->n_operators, 6));
+	in.rules = params->together ? in.rules4 : least(numbers, in.rules4 + in.rules6);
+	flood = list_flood(work);
+	if (!flood)
+		return -ENOMEM;
+	in.flood = flood;
+	ret = levee_cover_find(&work->cover, &in);
+	free(flood);
+	return ret;
+}
+
+/* The chosen prefix that the source lies in; NULL. They are in order, none inside another. */
+static const struct levee_prefix *chosen_for(const struct work *work,
+					     const struct levee_prefix *source)
+{
+	size_t low = 0, high = work->cover.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (levee_prefix_compare(&work->cover.rules[middle].prefix, source) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low && levee_prefix_covers(&work->cover.rules[low - 1].prefix, source))
+		return &work->cover.rules[low - 1].prefix;
+	return NULL;
+}
+
 /* The source's group; the source itself where a rule for the whole group may not be. */
 static struct levee_prefix target_prefix(const struct work *work, const struct levee_prefix *source)
 {
@@ -187,6 +290,11 @@ static struct levee_prefix target_prefix(const struct work *work, const struct l
 	struct levee_prefix own = *source, group;
 
 	levee_prefix_canon(&own);
+	if (work->params->strategy == LEVEE_NACL_COVER) {
+		const struct levee_prefix *chosen = chosen_for(work, &own);
+
+		return chosen ? *chosen : own;
+	}
 	if (own.length <= mask)
 		return own;
 	group = own;
@@ -212,8 +320,17 @@ static int find_members(struct work *work)
 	return 0;
 }
 
-static void take_in(struct levee_nacl_target *target, double zscore, uint64_t packets, size_t n)
+static uint64_t add_or_most(uint64_t a, uint64_t b)
 {
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+static void take_in(struct levee_nacl_target *target, double zscore, uint64_t packets,
+		    uint64_t flood_packets, size_t n)
+{
+	target->flood_packets = add_or_most(target->flood_packets, flood_packets);
 	if (!target->n_sources || zscore > target->max_zscore)
 		target->max_zscore = zscore;
 	if (packets > target->max_packets)
@@ -226,7 +343,7 @@ static void take_source(struct levee_nacl_target *target, const struct levee_nac
 	/* What is not a number has no place in an order: last. */
 	double zscore = source->max_zscore == source->max_zscore ? source->max_zscore : 0;
 
-	take_in(target, zscore, source->max_packets, 1);
+	take_in(target, zscore, source->max_packets, packets_of(source), 1);
 }
 
 /* One candidate for each prefix, in the order of the prefixes. */
@@ -262,7 +379,7 @@ static void fold_covered(struct work *work)
 		    levee_prefix_covers(&cover->target.prefix, &next->target.prefix)) {
 			work->became[next->id] = cover->id;
 			take_in(&cover->target, next->target.max_zscore, next->target.max_packets,
-				next->target.n_sources);
+				next->target.flood_packets, next->target.n_sources);
 			continue;
 		}
 		work->candidates[n] = *next;
@@ -271,6 +388,18 @@ static void fold_covered(struct work *work)
 		n++;
 	}
 	work->n_candidates = n;
+}
+
+/* What a rule costs. */
+static void measure_good(struct work *work)
+{
+	for (size_t i = 0; i < work->n_candidates; i++) {
+		struct levee_nacl_target *target = &work->candidates[i].target;
+		levee_u128 sum = levee_cover_sum(work->good, work->n_good, &target->prefix,
+						 &target->n_good);
+
+		target->good_packets = sum > UINT64_MAX ? UINT64_MAX : (uint64_t)sum;
+	}
 }
 
 static unsigned int subtract(unsigned int from, unsigned int what)
@@ -311,6 +440,17 @@ static bool may_have_rule(const struct levee_nacl_target *target)
 	       target->fit == LEVEE_NACL_NUMBERS_OUT;
 }
 
+/* Under strategy cover the set is chosen already. */
+static bool is_chosen(const struct work *work, const struct levee_prefix *prefix)
+{
+	const struct levee_prefix *chosen;
+
+	if (work->params->strategy != LEVEE_NACL_COVER)
+		return true;
+	chosen = chosen_for(work, prefix);
+	return chosen && !levee_prefix_compare(chosen, prefix);
+}
+
 /* Give budget and numbers to the first that a rule is possible for; which numbers comes later. */
 static void choose(struct work *work)
 {
@@ -327,6 +467,10 @@ static void choose(struct work *work)
 		target->number = 0;
 		if (!may_have_rule(target))
 			continue;
+		if (!is_chosen(work, &target->prefix)) {
+			target->fit = LEVEE_NACL_BUDGET_OUT;
+			continue;
+		}
 		target->fit = !*left	 ? LEVEE_NACL_BUDGET_OUT
 			      : !numbers ? LEVEE_NACL_NUMBERS_OUT
 					 : LEVEE_NACL_RULE;
@@ -448,6 +592,11 @@ static void write_target(struct work *work, struct levee_nacl_plan *plan, size_t
 	const struct levee_nacl_target *target = &work->candidates[place].target;
 
 	plan->targets[place] = *target;
+	plan->flood_packets = add_or_most(plan->flood_packets, target->flood_packets);
+	if (target->number) {
+		plan->blocked_packets = add_or_most(plan->blocked_packets, target->flood_packets);
+		plan->good_packets = add_or_most(plan->good_packets, target->good_packets);
+	}
 	if (!target->number) {
 		plan->unblocked_sources += target->n_sources;
 		return;
@@ -474,6 +623,41 @@ static void write_plan(struct work *work, struct levee_nacl_plan *plan)
 		write_target(work, plan, i);
 }
 
+static int heaviest_first(const void *a, const void *b)
+{
+	const struct levee_cover_source *left = a, *right = b;
+
+	return (left->packets < right->packets) - (left->packets > right->packets);
+}
+
+/* What the same budget could do with single sources, the heaviest of them. */
+static int measure_singles(const struct work *work, struct levee_nacl_plan *plan)
+{
+	struct levee_cover_source *flood = list_flood(work);
+	unsigned int room[2] = {
+		levee_nacl_room(work->params, work->operators, work->n_operators, 4),
+		levee_nacl_room(work->params, work->operators, work->n_operators, 6),
+	};
+	unsigned int numbers = usable_numbers(work);
+
+	if (!flood)
+		return -ENOMEM;
+	for (size_t i = 0; i < plan->n_sources; i++)
+		flood[i].packets = packets_of(&work->input->sources[i]);
+	qsort(flood, plan->n_sources, sizeof(*flood), heaviest_first);
+	for (size_t i = 0; i < plan->n_sources && numbers; i++) {
+		unsigned int *left = &room[!work->params->together && flood[i].prefix.family == 6];
+
+		if (!*left || judge(work, &flood[i].prefix) != LEVEE_NACL_RULE)
+			continue;
+		plan->single_packets = add_or_most(plan->single_packets, flood[i].packets);
+		(*left)--;
+		numbers--;
+	}
+	free(flood);
+	return 0;
+}
+
 static int make_room(struct levee_nacl_plan *plan, size_t n_sources)
 {
 	plan->targets = calloc(n_sources + 1, sizeof(*plan->targets));
@@ -490,6 +674,8 @@ static void free_work(struct work *work)
 	free(work->members);
 	free(work->candidates);
 	free(work->became);
+	free(work->good);
+	levee_cover_free(&work->cover);
 	free(work);
 }
 
@@ -502,11 +688,19 @@ static int make(struct work *work, struct levee_nacl_plan *plan)
 	if (!ret)
 		ret = sort_operators(work);
 	if (!ret)
+		ret = sort_good(work);
+	if (!ret)
+		ret = find_cover(work);
+	if (!ret)
 		ret = find_members(work);
+	if (!ret)
+		ret = measure_singles(work, plan);
 	if (ret)
 		return ret;
+	plan->exact = work->params->strategy == LEVEE_NACL_COVER && work->cover.exact;
 	merge_members(work, plan);
 	fold_covered(work);
+	measure_good(work);
 	qsort(work->candidates, work->n_candidates, sizeof(*work->candidates), by_zscore);
 	do
 		choose(work);

@@ -22,6 +22,12 @@
  * written again; a new one takes the number of a rule that leaves (one call instead of two), else
  * the lowest free one; a rule that leaves makes a gap.
  *
+ * Strategy: the above is `mask`. `cover` chooses, for the same budget, the prefixes that block the
+ * most flood packets and touch the fewest good ones, within max_collateral (nacl_cover.h). Good
+ * sources are those that the counters of the last bins name and nobody blocks; while these are not
+ * known, no rule is wider than the source that it is about. Under either strategy the plan says
+ * what each rule blocks and what it costs, and what single addresses could block instead.
+ *
  * Allow list: no rule has an address in common with an allowed prefix. Where a group has, its
  * sources stand for themselves, and those that are clear of the list are planned one by one.
  *
@@ -34,6 +40,7 @@
 #define LEVEE_NACL_PLAN_H
 
 #include "control/policy/nacl.h"
+#include "control/policy/nacl_cover.h"
 
 #define LEVEE_NACL_BUDGET     20
 #define LEVEE_NACL_BUDGET_MAX 40
@@ -42,6 +49,11 @@
 #define LEVEE_NACL_MASK4      32
 #define LEVEE_NACL_MASK6      64
 
+enum levee_nacl_strategy {
+	LEVEE_NACL_MASK,
+	LEVEE_NACL_COVER,
+};
+
 struct levee_nacl_params {
 	unsigned int budget; /* ingress rules per family that EC2 grants, 1 to 40 */
 	bool together;	     /* both families share one budget */
@@ -49,6 +61,8 @@ struct levee_nacl_params {
 	uint8_t mask6;	     /* 1 to 128 */
 	enum levee_nacl_action action; /* LEVEE_NACL_ALLOW: audit */
 	struct levee_nacl_range range; /* within 1 to LEVEE_NACL_NUMBER_MAX */
+	enum levee_nacl_strategy strategy;
+	uint64_t max_collateral; /* cover: good packets a bin that all rules together may touch */
 };
 
 /** What is blocked: an address, or a prefix that stays as wide as it is. */
@@ -56,6 +70,7 @@ struct levee_nacl_source {
 	struct levee_prefix prefix;
 	double max_zscore; /* INFINITY for an operator's block: it then comes first */
 	uint64_t max_packets;
+	uint64_t flood_packets; /* what it sends now [packets/bin]; 0: max_packets */
 };
 
 /** All arrays are read during the call only. */
@@ -68,6 +83,9 @@ struct levee_nacl_plan_input {
 	size_t n_operators;
 	const struct levee_nacl_entry *in_place; /* levee_nacl_survey: in_place */
 	size_t n_in_place;
+	const struct levee_cover_source *good; /* packets a bin of those who are not blocked */
+	size_t n_good;
+	bool good_known; /* `good` names everybody that there was */
 };
 
 enum levee_nacl_fit {
@@ -86,7 +104,10 @@ struct levee_nacl_target {
 	double max_zscore;    /* the highest of its sources */
 	uint64_t max_packets; /* the largest of its sources */
 	size_t n_sources;
-	uint16_t number; /* of its rule; 0: it has none and is blocked locally only */
+	uint64_t flood_packets; /* of its sources [packets/bin] */
+	uint64_t good_packets;	/* that a rule costs: of good sources in it */
+	size_t n_good;		/* so many of them */
+	uint16_t number;	/* of its rule; 0: it has none and is blocked locally only */
 	enum levee_nacl_fit fit;
 };
 
@@ -98,6 +119,11 @@ struct levee_nacl_plan {
 	struct levee_nacl_entry *rules; /* the wanted rules, highest Z-score first */
 	size_t n_rules;
 	size_t unblocked_sources; /* sources without a rule */
+	uint64_t flood_packets;	  /* of all sources [packets/bin] */
+	uint64_t blocked_packets; /* of those with a rule */
+	uint64_t good_packets;	  /* that the rules touch */
+	uint64_t single_packets;  /* what as many rules about single sources could block at most */
+	bool exact;		  /* cover: no better set exists (nacl_cover.h) */
 };
 
 /**

@@ -678,10 +678,168 @@ static void one_source_more_is_at_most_one_new_rule(void **state)
 	}
 }
 
+/* ---- strategy cover -------------------------------------------------------------------------- */
+
+static void set_cover(struct scene *s)
+{
+	s->params.strategy = LEVEE_NACL_COVER;
+}
+
+static void make_with_good(struct scene *s, const struct levee_cover_source *good, size_t n,
+			   bool known)
+{
+	struct levee_nacl_plan_input input = input_of(s);
+
+	input.good = good;
+	input.n_good = n;
+	input.good_known = known;
+	levee_nacl_plan_free(&s->plan);
+	assert_int_equal(levee_nacl_plan_make(&s->plan, &s->params, &input), 0);
+}
+
+/* Thirty sources in one net and ten elsewhere, for two rules. */
+static void add_net_and_others(struct scene *s)
+{
+	char text[32];
+
+	s->params.budget = 4; /* the default deny, the operator's allow, and two */
+	for (int i = 0; i < 30; i++) {
+		snprintf(text, sizeof(text), "203.0.113.%d", 8 * i);
+		add_source(s, text, 10);
+	}
+	for (int i = 0; i < 10; i++) {
+		snprintf(text, sizeof(text), "198.51.%d.7", 100 + i);
+		add_source(s, text, 20 + i);
+	}
+}
+
+static void cover_blocks_a_net_and_the_heaviest_source_beside_it(void **state)
+{
+	struct scene *s = *state;
+
+	add_net_and_others(s);
+	set_cover(s);
+	make_with_good(s, NULL, 0, true);
+	assert_int_equal(s->plan.n_rules, 2);
+	assert_non_null(target(s, "203.0.113.0/24"));
+	assert_int_not_equal(target(s, "203.0.113.0/24")->number, 0);
+	assert_int_equal(target(s, "203.0.113.0/24")->n_sources, 30);
+	assert_int_equal(target(s, "203.0.113.0/24")->flood_packets, 30 * 10000);
+	/* The ten lie in one /16, with nobody else in it. */
+	assert_non_null(target(s, "198.51.96.0/20"));
+	assert_int_equal(s->plan.unblocked_sources, 0);
+	assert_true(s->plan.exact);
+	assert_int_equal(s->plan.blocked_packets, 30 * 10000 + 245 * 1000);
+	assert_int_equal(s->plan.flood_packets, s->plan.blocked_packets);
+	assert_int_equal(s->plan.single_packets, 29000 + 28000);
+}
+
+static void cover_touches_no_good_source_unless_it_is_told_to(void **state)
+{
+	struct scene *s = *state;
+	const struct levee_cover_source good[] = { { prefix("203.0.113.9"), 500 },
+						   { prefix("198.51.105.8"), 40 } };
+
+	add_net_and_others(s);
+	set_cover(s);
+	make_with_good(s, good, 2, true);
+	for (size_t i = 0; i < s->plan.n_rules; i++)
+		for (size_t j = 0; j < 2; j++)
+			assert_false(levee_prefix_covers(&s->plan.rules[i].cidr, &good[j].prefix));
+	assert_int_equal(s->plan.good_packets, 0);
+	s->params.max_collateral = 500;
+	make_with_good(s, good, 2, true);
+	assert_int_not_equal(target(s, "203.0.113.0/24")->number, 0);
+	assert_int_equal(target(s, "203.0.113.0/24")->good_packets, 500);
+	assert_int_equal(target(s, "203.0.113.0/24")->n_good, 1);
+	assert_int_equal(s->plan.good_packets, 500);
+	s->params.max_collateral = 540;
+	make_with_good(s, good, 2, true);
+	assert_int_equal(s->plan.good_packets, 540);
+	assert_int_equal(s->plan.unblocked_sources, 0);
+}
+
+static void cover_keeps_off_the_allow_list(void **state)
+{
+	struct scene *s = *state;
+
+	add_net_and_others(s);
+	s->allowed[s->n_allowed++] = prefix("203.0.113.9");
+	set_cover(s);
+	make_with_good(s, NULL, 0, true);
+	for (size_t i = 0; i < s->plan.n_rules; i++)
+		assert_false(levee_prefix_covers(&s->plan.rules[i].cidr, &s->allowed[0]));
+	assert_true(s->plan.n_rules == 2);
+}
+
+static void without_knowing_the_good_ones_rules_are_single_sources(void **state)
+{
+	struct scene *s = *state;
+
+	add_net_and_others(s);
+	set_cover(s);
+	make_with_good(s, NULL, 0, false);
+	assert_int_equal(s->plan.n_rules, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(s->plan.rules[i].cidr.length, 32);
+	assert_int_equal(s->plan.blocked_packets, s->plan.single_packets);
+}
+
+static void an_operators_block_comes_first_in_a_cover_too(void **state)
+{
+	struct scene *s = *state;
+
+	add_net_and_others(s);
+	add_source(s, "192.0.2.77", 1);
+	s->sources[s->n_sources - 1].max_zscore = INFINITY;
+	set_cover(s);
+	make_with_good(s, NULL, 0, true);
+	assert_non_null(target(s, "192.0.2.77"));
+	assert_int_not_equal(target(s, "192.0.2.77")->number, 0);
+}
+
+static void a_cover_that_stays_keeps_its_numbers(void **state)
+{
+	struct scene *s = *state;
+	struct levee_nacl_plan before;
+
+	add_net_and_others(s);
+	set_cover(s);
+	make_with_good(s, NULL, 0, true);
+	put_in_place(s);
+	before = s->plan;
+	s->plan = (struct levee_nacl_plan){ 0 };
+	make_with_good(s, NULL, 0, true);
+	assert_int_equal(s->plan.n_rules, before.n_rules);
+	for (size_t i = 0; i < before.n_rules; i++)
+		assert_true(levee_nacl_equal(&before.rules[i], &s->plan.rules[i]));
+	levee_nacl_plan_free(&before);
+}
+
+static void what_a_masked_group_costs_is_said_too(void **state)
+{
+	struct scene *s = *state;
+	const struct levee_cover_source good[] = { { prefix("203.0.113.9"), 500 } };
+
+	add_source(s, "203.0.113.5", 5);
+	s->params.mask4 = 24;
+	make_with_good(s, good, 1, true);
+	assert_int_equal(target(s, "203.0.113.0/24")->good_packets, 500);
+	assert_int_equal(s->plan.good_packets, 500);
+	assert_false(s->plan.exact);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		TEST(cover_blocks_a_net_and_the_heaviest_source_beside_it),
+		TEST(cover_touches_no_good_source_unless_it_is_told_to),
+		TEST(cover_keeps_off_the_allow_list),
+		TEST(without_knowing_the_good_ones_rules_are_single_sources),
+		TEST(an_operators_block_comes_first_in_a_cover_too),
+		TEST(a_cover_that_stays_keeps_its_numbers),
+		TEST(what_a_masked_group_costs_is_said_too),
 		TEST(of_twenty_sources_eighteen_have_a_rule_and_two_are_local_only),
 		TEST(families_have_a_budget_each_unless_they_share_one),
 		TEST(the_operators_rules_take_from_the_budget),
