@@ -827,6 +827,7 @@ static const char *const detectors[] = {
 	NULL,
 };
 
+static const char *const nacl_strategies[] = { "mask", "cover", NULL };
 static const char *const switches[] = { "off", "on", NULL };
 static const char *const no_or_yes[] = { "no", "yes", NULL };
 
@@ -1033,6 +1034,19 @@ static const struct levee_config_key keys[] = {
 		.kind = &integer, AT(block.max_block), .min = 1, .max = 31536000,
 	},
 	{
+		"block", "limit_rate", "integer", "packets/s", "100",
+		"1 to 1000000000",
+		"What passes of a source that is limited, not dropped: one above [detect] "
+		"soft_zscore and not above `min_zscore`. What passes is counted and judged.",
+		.kind = &integer, AT(block.limit_rate), .min = 1, .max = 1000000000,
+	},
+	{
+		"block", "limit_burst", "integer", "packets", "200",
+		"1 to 4294967295",
+		"So many packets of a limited source pass at once after a pause.",
+		.kind = &integer, AT(block.limit_burst), .min = 1, .max = 4294967295,
+	},
+	{
 		"allow", "file", "path", "", "",
 		"an absolute path, or nothing",
 		"File of prefixes that are never blocked, one a line; # begins a comment.",
@@ -1217,6 +1231,29 @@ static const struct levee_config_key keys[] = {
 		"Rule numbers that are reserved for Levee. They have to lie below those of your "
 		"own allow rules.",
 		.kind = &one_text, AT(nacl.numbers), .word = take_numbers, .min = 1,
+	},
+	{
+		"nacl", "strategy", "choice", "", "mask",
+		"mask or cover",
+		"How rules are chosen for the budget: groups under `mask4` and `mask6`, the highest "
+		"Z-score first (mask), or the set of prefixes that blocks the most flood packets and "
+		"touches the fewest good ones, both as counted, not wider than /20 and /48 (cover).",
+		.kind = &choice, AT(nacl.strategy), .choices = nacl_strategies,
+	},
+	{
+		"nacl", "max_collateral", "integer", "packets/bin", "0",
+		"0 to 281474976710656",
+		"With `strategy = cover`: good packets that all rules together may touch, by each good "
+		"source's largest bin of the window.",
+		.kind = &integer, AT(nacl.max_collateral), .min = 0, .max = 1ULL << 48,
+	},
+	{
+		"nacl", "push_spoofable", "yes/no", "", "no",
+		"yes or no",
+		"Push sources, too, that were never seen with an established TCP flow: anybody may "
+		"have put such an address into packets, and a rule would lock its owner out. They "
+		"are blocked on the instance in any case.",
+		.kind = &boolean, AT(nacl.push_spoofable),
 	},
 	{
 		"nacl", "mask4", "integer", "bits", "32",

@@ -61,7 +61,9 @@ struct levee_config {
 		enum levee_block_mode mode;
 		uint64_t repeat_memory; /* [s]; 0: off */
 		double repeat_factor;
-		uint64_t max_block; /* [s] */
+		uint64_t max_block;   /* [s] */
+		uint64_t limit_rate;  /* [packets/s] */
+		uint64_t limit_burst; /* [packets] */
 	} block;
 	struct {	    /* [allow] */
 		char *file; /* "": none */
@@ -99,6 +101,9 @@ struct levee_config {
 		uint64_t budget; /* ingress rules per family */
 		char *numbers;
 		struct levee_nacl_range range; /* of numbers */
+		int strategy;		       /* enum levee_nacl_strategy */
+		uint64_t max_collateral;
+		bool push_spoofable;
 		uint64_t mask4;
 		uint64_t mask6;
 		enum levee_nacl_action action;

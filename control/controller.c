@@ -19,7 +19,8 @@ int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp
 					      .release_unflagged = options->release_unflagged,
 					      .repeat_memory_s = options->repeat_memory_s,
 					      .repeat_factor = options->repeat_factor,
-					      .max_block_s = options->max_block_s };
+					      .max_block_s = options->max_block_s,
+					      .flows = options->flows };
 
 	*c = (struct levee_controller){ .dp = dp, .store = store, .options = *options };
 	c->options.trip.detect = options->detect;
@@ -116,11 +117,15 @@ static int take_source(void *ctx, const struct levee_prefix *source,
 		       const struct levee_counts *counts)
 {
 	struct levee_controller *c = ctx;
-	int ret = levee_bin_add(c->bin, source, counts->packets, counts->bytes);
+	int ret = counts->answered
+			  ? levee_bin_add_answered(c->bin, source, counts->packets, counts->bytes)
+			  : levee_bin_add(c->bin, source, counts->packets, counts->bytes);
 
+	if (!ret && counts->syns && c->options.detect.min_syns)
+		ret = levee_bin_add_syns(c->bin, source, counts->syns);
 	if (ret && !c->lost++)
 		levee_error("cannot keep the counts of a source: %s; the bin is short of it",
-			    ret == -ERANGE ? "more than 2^48 packets of it, or 2^64 bytes of all, "
+			    ret == -ERANGE ? "more than 2^48 packets of it, or 2^63 bytes of all, "
 					     "in one bin; choose shorter bins"
 					   : "no memory; lower [detect] max_sources or give the "
 					     "process more");
@@ -524,6 +529,17 @@ static int64_t running_bin_s(const struct levee_controller *c, const struct leve
 	return now_s - now_s % (int64_t)c->options.bin_s;
 }
 
+static bool has_answered(const struct levee_controller *c, const struct levee_prefix *source)
+{
+	struct levee_bin_entry entry;
+	struct levee_counts open;
+
+	if (!c->options.flows)
+		return false;
+	c->dp->ops->count(c->dp, source, &open);
+	return levee_bin_find(c->bin, source, &entry), entry.answered || open.answered;
+}
+
 int levee_controller_trip(struct levee_controller *c, const struct levee_prefix *source,
 			  uint64_t packets, const struct levee_time *now)
 {
@@ -538,6 +554,7 @@ int levee_controller_trip(struct levee_controller *c, const struct levee_prefix 
 	if (levee_blocks_get(c->blocks, source) ||
 	    levee_policy_is_allowed(levee_dataplane_policy(c->dp), source) || is_exempt(c, source))
 		return 0;
+	finding.answered = has_answered(c, source);
 	ret = levee_blocks_add(c->blocks, &finding, now, on_change, &ctx);
 	if (ret)
 		levee_error("a source over the threshold is not blocked: %s; it is judged again "

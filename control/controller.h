@@ -35,6 +35,9 @@ struct levee_controller_options {
 	unsigned int repeat_memory_s;
 	double repeat_factor;
 	uint64_t max_block_s;
+	bool flows;		       /* the data path looks at TCP headers */
+	uint64_t limit_pps;	       /* of blocks that only limit [packets/s]; 0: they drop */
+	uint64_t limit_burst;	       /* [packets] */
 	struct levee_trip_params trip; /* its `detect` is taken from above */
 	bool count_distinct;	       /* keep a census: sources in the window, exactly */
 	const char *detector;	       /* name; NULL: zscore */

@@ -190,6 +190,12 @@ static int open_signals(struct levee_run *r)
 	return r->signal_fd < 0 ? -errno : 0;
 }
 
+/* Looking at TCP headers costs each packet a little: only where it decides something. */
+static bool wants_flows(const struct levee_config *config)
+{
+	return config->detect.min_syns || (config->nacl.enabled && !config->nacl.push_spoofable);
+}
+
 static int open_data_path(struct levee_run *r)
 {
 	const struct levee_config *config = r->config;
@@ -206,6 +212,7 @@ static int open_data_path(struct levee_run *r)
 		.sources6 = config->data_path.sources6,
 		.rules = config->data_path.rules,
 		.source6_length = (uint8_t)config->data_path.source6_prefix,
+		.flows = wants_flows(config),
 		.say = levee_run_say_xdp,
 	};
 
@@ -316,6 +323,9 @@ static int open_controller(struct levee_run *r)
 		.repeat_memory_s = (unsigned int)config->block.repeat_memory,
 		.repeat_factor = config->block.repeat_factor,
 		.max_block_s = config->block.max_block,
+		.flows = wants_flows(config),
+		.limit_pps = config->block.limit_rate,
+		.limit_burst = config->block.limit_burst,
 		.trip = { .on = config->detect.fast,
 			  .warmup_bins = (unsigned int)config->detect.warmup_bins,
 			  .cpus = (unsigned int)sysconf(_SC_NPROCESSORS_CONF) },

@@ -16,10 +16,14 @@ struct pending {
 	uint64_t packets;
 	uint64_t bytes;
 	uint32_t hash;
+	bool answered;
 };
 
+/* Uppermost bit of a source's extra; the others are its bytes. */
+#define ANSWERED (1ULL << 63)
+
 struct levee_bin {
-	struct levee_sourcetable table; /* word: packets; extra: bytes */
+	struct levee_sourcetable table; /* word: packets; extra: bytes, and ANSWERED */
 	size_t max_sources;
 	struct levee_moments folded;
 	/* Over all additions. While these do not pass the limit of one source, no source does. */
@@ -42,6 +46,24 @@ struct levee_bin {
 /* The median is found digit by digit, the highest first, with a count of each digit. */
 #define DIGIT_BITS 8U
 #define DIGITS	   (1U << DIGIT_BITS)
+
+static uint64_t all_bytes_of(const struct levee_source *source)
+{
+	return source->extra & ~ANSWERED;
+}
+
+/* Bytes are limited as packets are: what is above can be no traffic. */
+static uint64_t bytes_of(const struct levee_source *source)
+{
+	uint64_t bytes = all_bytes_of(source);
+
+	return bytes < LEVEE_VALUE_MAX ? bytes : LEVEE_VALUE_MAX;
+}
+
+static bool has_answered(const struct levee_source *source)
+{
+	return (source->extra & ANSWERED) != 0;
+}
 
 struct levee_bin *levee_bin_new(size_t max_sources)
 {
@@ -165,6 +187,8 @@ static void add_now(struct levee_bin *bin, const struct pending *add)
 	}
 	source->word += add->packets;
 	source->extra += add->bytes;
+	if (add->answered)
+		source->extra |= ANSWERED;
 }
 
 /*
@@ -192,10 +216,10 @@ static int check_source(const struct levee_bin *bin, const struct pending *add)
 	return 0;
 }
 
-int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *prefix, uint64_t packets,
-		  uint64_t bytes)
+static int add_counts(struct levee_bin *bin, const struct levee_prefix *prefix, uint64_t packets,
+		      uint64_t bytes, bool answered)
 {
-	struct pending add = { *prefix, packets, bytes, 0 };
+	struct pending add = { *prefix, packets, bytes, 0, answered };
 	uint64_t all_packets, all_bytes;
 	int ret;
 
@@ -203,7 +227,7 @@ int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *prefix, uint
 		return 0;
 	if (packets > LEVEE_VALUE_MAX ||
 	    __builtin_add_overflow(bin->all_packets, packets, &all_packets) ||
-	    __builtin_add_overflow(bin->all_bytes, bytes, &all_bytes))
+	    __builtin_add_overflow(bin->all_bytes, bytes, &all_bytes) || all_bytes >= ANSWERED)
 		return -ERANGE;
 	add.hash = levee_sourcetable_hash(&bin->table, prefix);
 	if (all_packets > LEVEE_VALUE_MAX) {
@@ -221,6 +245,18 @@ int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *prefix, uint
 	if (bin->n_pending == PENDING)
 		settle(bin);
 	return 0;
+}
+
+int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *prefix, uint64_t packets,
+		  uint64_t bytes)
+{
+	return add_counts(bin, prefix, packets, bytes, false);
+}
+
+int levee_bin_add_answered(struct levee_bin *bin, const struct levee_prefix *prefix,
+			   uint64_t packets, uint64_t bytes)
+{
+	return add_counts(bin, prefix, packets, bytes, true);
 }
 
 int levee_bin_add_fold(struct levee_bin *bin, const struct levee_fold *fold)
@@ -285,12 +321,6 @@ int levee_bin_moments(const struct levee_bin *bin, struct levee_moments *out)
 	return ret;
 }
 
-/* Bytes are limited as packets are: what is above can be no traffic. */
-static uint64_t bytes_of(const struct levee_source *source)
-{
-	return source->extra < LEVEE_VALUE_MAX ? source->extra : LEVEE_VALUE_MAX;
-}
-
 static int measure_bytes(const struct levee_bin *bin, struct levee_moments *out)
 {
 	struct levee_moments m = { .n = bin->table.n }, nameless = { .n = bin->folded.n };
@@ -300,7 +330,7 @@ static int measure_bytes(const struct levee_bin *bin, struct levee_moments *out)
 	for (size_t i = 0; i < bin->table.n; i++) {
 		uint64_t bytes = bytes_of(&bin->table.sources[i]);
 
-		named += bin->table.sources[i].extra;
+		named += all_bytes_of(&bin->table.sources[i]);
 		m.sum += bytes;
 		m.sq += (levee_u128)bytes * bytes;
 	}
@@ -384,6 +414,7 @@ bool levee_bin_find(const struct levee_bin *bin, const struct levee_prefix *pref
 	if (source) {
 		entry->packets = levee_source_count(source);
 		entry->bytes = bytes_of(source);
+		entry->answered = has_answered(source);
 	}
 	return source != NULL;
 }
@@ -413,7 +444,8 @@ static void walk_bytes(const struct levee_bin *bin, uint64_t above,
 			continue;
 		entry = (struct levee_bin_entry){ .source = levee_source_prefix(source),
 						  .packets = levee_source_count(source),
-						  .bytes = bytes_of(source) };
+						  .bytes = bytes_of(source),
+						  .answered = has_answered(source) };
 		fn(ctx, &entry);
 	}
 }
@@ -442,8 +474,9 @@ void levee_bin_walk(const struct levee_bin *bin, uint64_t above_packets,
 			continue;
 		entry.source = levee_source_prefix(source);
 		entry.packets = levee_source_count(source);
-		entry.bytes = source->extra;
+		entry.bytes = all_bytes_of(source);
 		entry.syns = 0;
+		entry.answered = has_answered(source);
 		fn(ctx, &entry);
 	}
 }
@@ -454,13 +487,13 @@ static int add_share(struct levee_bin *to, const struct levee_source *source, un
 {
 	struct levee_prefix prefix = levee_source_prefix(source);
 	uint64_t count = levee_source_count(source), packets = count / parts;
-	uint64_t bytes = packets ? source->extra / parts : 0;
+	uint64_t all_bytes = all_bytes_of(source), bytes = packets ? all_bytes / parts : 0;
 
 	if (last) {
 		packets = count - packets * (parts - 1);
-		bytes = source->extra - bytes * (parts - 1);
+		bytes = all_bytes - bytes * (parts - 1);
 	}
-	return levee_bin_add(to, &prefix, packets, bytes);
+	return add_counts(to, &prefix, packets, bytes, has_answered(source));
 }
 
 struct levee_bin *levee_bin_split(const struct levee_bin *bin, unsigned int parts,

@@ -40,11 +40,15 @@ void levee_bin_reset(struct levee_bin *bin);
 
 /**
  * Add to a source. \param packets  0 is no value and is ignored
- * \return 0; -ENOMEM; -ERANGE if the source would pass LEVEE_VALUE_MAX, or all packets or bytes
- *         of the bin 2^64. Unchanged on failure.
+ * \return 0; -ENOMEM; -ERANGE if the source would pass LEVEE_VALUE_MAX, or all packets of the bin
+ *         2^64, or its bytes 2^63. Unchanged on failure.
  */
 int levee_bin_add(struct levee_bin *bin, const struct levee_prefix *source, uint64_t packets,
 		  uint64_t bytes);
+
+/** The same, of a source that answered: it is not one whose address somebody made up. */
+int levee_bin_add_answered(struct levee_bin *bin, const struct levee_prefix *source,
+			   uint64_t packets, uint64_t bytes);
 
 /**
  * Add SYNs to a source; its packets are added by levee_bin_add(). Costs a second table, which is
@@ -78,6 +82,7 @@ struct levee_bin_entry {
 	uint64_t packets;
 	uint64_t bytes;
 	uint64_t syns;
+	bool answered;
 };
 
 static inline uint64_t levee_bin_entry_value(const struct levee_bin_entry *entry,

@@ -105,12 +105,13 @@ static void join(struct levee_finding *into, const struct levee_finding *more)
 {
 	int64_t last_s = into->last_bin_s;
 	bool wins = into->soft != more->soft ? into->soft : more->max_zscore > into->max_zscore;
-	bool counts = into->soft == more->soft;
+	bool counts = into->soft == more->soft, answered = into->answered || more->answered;
 
 	if (counts && more->last_bin_s > last_s)
 		last_s = more->last_bin_s;
 	if (wins)
 		*into = *more;
+	into->answered = answered;
 	if (counts)
 		into->last_bin_s = last_s;
 }

@@ -64,6 +64,7 @@ struct levee_finding {
 	enum levee_decider by;
 	enum levee_measure measure;
 	bool soft;	       /* above the soft threshold alone */
+	bool answered;	       /* in an anomalous bin it had an established TCP flow */
 	double max_zscore;     /* of max_value; `robust`: its score */
 	uint64_t max_value;    /* largest bin, in the unit of the measure */
 	uint64_t max_packets;  /* packets in that bin [packets/bin] */

@@ -10,6 +10,7 @@ struct sighting {
 	uint64_t value;	  /* of the measure */
 	uint64_t packets; /* in the same bin */
 	int64_t start_s;
+	bool answered;
 };
 
 struct gathering {
@@ -71,7 +72,7 @@ int levee_judge_moments(const struct levee_judge *judge, enum levee_measure meas
 /* ---- anomalous values ---------------------------------------------------------------------- */
 
 static void note(struct gathering *g, const struct levee_prefix *source, uint64_t value,
-		 uint64_t packets, int64_t start_s)
+		 uint64_t packets, int64_t start_s, bool answered)
 {
 	if (value < g->floor)
 		return;
@@ -86,7 +87,7 @@ static void note(struct gathering *g, const struct levee_prefix *source, uint64_
 		g->sightings = more;
 		g->capacity = capacity;
 	}
-	g->sightings[g->n++] = (struct sighting){ *source, value, packets, start_s };
+	g->sightings[g->n++] = (struct sighting){ *source, value, packets, start_s, answered };
 }
 
 static int by_candidate(const void *key, const void *element)
@@ -113,7 +114,7 @@ static void note_running(void *ctx, const struct levee_bin_entry *entry)
 	if (j->earlier && is_candidate(j->earlier, g->measure, &entry->source))
 		return;
 	note(g, &entry->source, levee_bin_entry_value(entry, g->measure), entry->packets,
-	     j->running_s);
+	     j->running_s, entry->answered);
 }
 
 static void note_record(struct gathering *g, const struct levee_bin_record *record)
@@ -128,7 +129,7 @@ static void note_record(struct gathering *g, const struct levee_bin_record *reco
 		if (record == g->judge->earlier)
 			levee_bin_find(g->judge->running, &c->source, &more);
 		note(g, &c->source, value + levee_bin_entry_value(&more, g->measure),
-		     c->packets + more.packets, record->start_s);
+		     c->packets + more.packets, record->start_s, c->answered || more.answered);
 	}
 }
 
@@ -184,6 +185,7 @@ static size_t group(const struct gathering *g, struct levee_finding *findings)
 			finding->max_value = s->value;
 			finding->max_packets = s->packets;
 		}
+		finding->answered |= s->answered;
 		finding->last_bin_s = s->start_s;
 		finding->last_packets = s->packets;
 	}

@@ -47,6 +47,7 @@ static void gather(void *ctx, const struct levee_bin_entry *entry)
 		.packets = entry->packets,
 		.bytes = entry->bytes,
 		.syns = entry->syns,
+		.answered = entry->answered,
 	};
 }
 
@@ -258,6 +259,7 @@ static size_t position(const struct levee_window *window, int64_t start_s)
 
 static int add_up(struct levee_candidate *sum, const struct levee_candidate *more)
 {
+	sum->answered |= more->answered;
 	return __builtin_add_overflow(sum->packets, more->packets, &sum->packets) ||
 			       __builtin_add_overflow(sum->bytes, more->bytes, &sum->bytes) ||
 			       __builtin_add_overflow(sum->syns, more->syns, &sum->syns)

@@ -23,6 +23,7 @@ struct levee_candidate {
 	uint64_t packets;
 	uint64_t bytes;
 	uint64_t syns; /* in the list of LEVEE_SYNS alone */
+	bool answered; /* seen with an established flow, as far as somebody looked */
 };
 
 static inline uint64_t levee_candidate_value(const struct levee_candidate *candidate,

@@ -245,6 +245,7 @@ static int add_finding(struct levee_blocks *blocks, const struct levee_finding *
 		.max_packets = finding->max_packets,
 		.measure = finding->measure,
 		.max_value = finding->max_value,
+		.spoofable = blocks->params.flows && !finding->answered,
 		.kind = finding->soft ? LEVEE_KIND_LIMIT : LEVEE_KIND_DROP,
 		.flagged = true,
 	};
@@ -316,7 +317,10 @@ static void update_finding(struct levee_blocks *blocks, struct levee_block *bloc
 	/* Harder at once, softer only with its next block. */
 	if (!finding->soft)
 		block->kind = LEVEE_KIND_DROP;
-	if (block->kind != before.kind || block->expires_boot_ns != before.expires_boot_ns ||
+	if (finding->answered)
+		block->spoofable = false;
+	if (block->kind != before.kind || block->spoofable != before.spoofable ||
+	    block->expires_boot_ns != before.expires_boot_ns ||
 	    block->last_bin_s != before.last_bin_s || block->max_zscore != before.max_zscore ||
 	    block->max_packets != before.max_packets)
 		tell(to, LEVEE_BLOCK_UPDATED, block);

@@ -64,6 +64,9 @@ struct levee_block {
 	char note[LEVEE_NOTE_TEXT]; /* why, for manual blocks; may be empty */
 	enum levee_measure measure; /* what was abnormal about it */
 	uint64_t max_value;	    /* its largest bin, in the unit of the measure */
+	/* Never seen with an established flow, only with UDP or TCP SYNs or the like: anybody may
+	 * have put this address into packets. False where nobody looks (levee_blocks_params). */
+	bool spoofable;
 	uint32_t repeats; /* blocks of this source before, as far as they are remembered */
 	bool flagged;	  /* by the latest evaluation */
 	/* internal */
@@ -93,6 +96,8 @@ struct levee_blocks_params {
 	/* Lift a block as soon as an evaluation does not flag its source any more (parity with
 	 * the solution that is taken over), instead of keeping it until it expires. */
 	bool release_unflagged;
+	/* Somebody looks at TCP headers, so that a source that never answered is spoofable. */
+	bool flows;
 	unsigned int repeat_memory_s; /* 0: every block is a first one */
 	double repeat_factor;	      /* 1 to 1000; below 1 is taken as 1 */
 	uint64_t max_block_s;	      /* longest length; less than window_s is taken as window_s */

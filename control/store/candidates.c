@@ -11,6 +11,7 @@
 #define MAGIC_BYTES  4
 #define HEADER_BYTES 12
 #define ENTRY_BYTES  34
+#define ANSWERED     0x80U /* beside the family */
 
 /* Over the record's other columns, then over the entries. */
 static uint64_t checksum(const struct levee_bin_record *record, unsigned int bin_s,
@@ -39,7 +40,7 @@ static uint64_t checksum(const struct levee_bin_record *record, unsigned int bin
 
 static void pack_entry(uint8_t *at, const struct levee_candidate *candidate)
 {
-	at[0] = candidate->source.family;
+	at[0] = (uint8_t)(candidate->source.family | (candidate->answered ? ANSWERED : 0));
 	at[1] = candidate->source.length;
 	levee_put_le64(at + 2, candidate->source.hi);
 	levee_put_le64(at + 10, candidate->source.lo);
@@ -66,12 +67,13 @@ uint8_t *levee_candidates_pack(const struct levee_bin_record *record, unsigned i
 static void unpack_entry(struct levee_candidate *candidate, const uint8_t *at)
 {
 	*candidate = (struct levee_candidate){
-		.source = { .family = at[0],
+		.source = { .family = (uint8_t)(at[0] & ~ANSWERED),
 			    .length = at[1],
 			    .hi = levee_get_le64(at + 2),
 			    .lo = levee_get_le64(at + 10) },
 		.packets = levee_get_le64(at + 18),
 		.bytes = levee_get_le64(at + 26),
+		.answered = at[0] & ANSWERED,
 	};
 }
 

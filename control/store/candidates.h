@@ -6,7 +6,7 @@
  *	4	8	FNV-1a of the bin's other columns and of all that follows
  *	12	34 each	family (1), length (1), hi (8), lo (8), packets (8), bytes (8)
  *
- * Entries are sorted by source. The sum finds what SQLite's page structure does not: a bit that
+ * The uppermost bit of family says that the source answered. Entries are sorted by source. The sum finds what SQLite's page structure does not: a bit that
  * turned within a row.
  */
 #ifndef LEVEE_STORE_CANDIDATES_H

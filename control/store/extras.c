@@ -11,6 +11,7 @@
 #define HEADER_BYTES 12
 #define HEAD_BYTES   53 /* of a measure */
 #define ENTRY_BYTES  42
+#define ANSWERED     0x80U /* beside the family */
 
 static uint64_t checksum(const struct levee_bin_record *record, const uint8_t *data, size_t size)
 {
@@ -97,7 +98,7 @@ static uint8_t *put_measure(uint8_t *at, enum levee_measure which,
 	for (size_t i = 0; i < m->n_candidates; i++, at += ENTRY_BYTES) {
 		const struct levee_candidate *c = &m->candidates[i];
 
-		at[0] = c->source.family;
+		at[0] = (uint8_t)(c->source.family | (c->answered ? ANSWERED : 0));
 		at[1] = c->source.length;
 		levee_put_le64(at + 2, c->source.hi);
 		levee_put_le64(at + 10, c->source.lo);
@@ -138,13 +139,14 @@ static bool read_entries(struct levee_bin_measure *m, const uint8_t *at)
 		struct levee_candidate *c = &m->candidates[i];
 
 		*c = (struct levee_candidate){
-			.source = { .family = at[0],
+			.source = { .family = (uint8_t)(at[0] & ~ANSWERED),
 				    .length = at[1],
 				    .hi = levee_get_le64(at + 2),
 				    .lo = levee_get_le64(at + 10) },
 			.packets = levee_get_le64(at + 18),
 			.bytes = levee_get_le64(at + 26),
 			.syns = levee_get_le64(at + 34),
+			.answered = at[0] & ANSWERED,
 		};
 		if (c->bytes > LEVEE_VALUE_MAX || c->syns > LEVEE_VALUE_MAX ||
 		    levee_candidate_unfit(c, i ? c - 1 : NULL))

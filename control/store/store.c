@@ -120,8 +120,8 @@ static const struct {
 			"INSERT OR REPLACE INTO block (prefix, reason, created_boot_ns,"
 			" created_unix_ns, expires_boot_ns, expires_unix_ns, last_bin_s,"
 			" max_zscore, max_packets, flagged, boot_id, kind, repeats,"
-			" measure, max_value)"
-			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
+			" measure, max_value, spoofable)"
+			" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
 	[DROP_BLOCK] = { "remove a block", "DELETE FROM block WHERE prefix = ?" },
 	[ADD_EVENT] = { "store an event", "INSERT INTO event (unix_ns, kind, subject, detail)"
 					  " VALUES (?, ?, ?, ?)" },
@@ -139,7 +139,7 @@ static const struct {
 	[GET_BLOCKS] = { "read the blocks",
 			 "SELECT prefix, reason, created_boot_ns, created_unix_ns,"
 			 " expires_boot_ns, expires_unix_ns, last_bin_s, max_zscore, max_packets,"
-			 " flagged, boot_id, kind, repeats, measure, max_value"
+			 " flagged, boot_id, kind, repeats, measure, max_value, spoofable"
 			 " FROM block ORDER BY prefix" },
 	[PUT_OFFENDER] = { "store an offender",
 			   "INSERT OR REPLACE INTO offender (prefix, blocks, end_boot_ns,"
@@ -883,6 +883,7 @@ int levee_store_put_block(struct levee_store *store, const struct levee_block *b
 	sqlite3_bind_int64(st, 13, block->repeats);
 	sqlite3_bind_int(st, 14, (int)block->measure);
 	bind_u64(st, 15, block->max_value);
+	sqlite3_bind_int(st, 16, block->spoofable);
 	return run_write(store, PUT_BLOCK);
 }
 
@@ -913,6 +914,7 @@ static int read_block(struct levee_store *store, sqlite3_stmt *st, struct levee_
 		.repeats = (uint32_t)sqlite3_column_int64(st, 12),
 		.measure = (enum levee_measure)sqlite3_column_int(st, 13),
 		.max_value = column_u64(st, 14),
+		.spoofable = sqlite3_column_int(st, 15) != 0,
 	};
 	if (levee_prefix_parse(&block->prefix, prefix, strlen(prefix), NULL) < 0 ||
 	    block->reason < LEVEE_BLOCK_ZSCORE || block->reason > LEVEE_BLOCK_TRIP ||

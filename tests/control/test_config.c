@@ -156,6 +156,11 @@ static void every_key_of_a_file_is_taken(void **state)
 	assert_int_equal(c.block.repeat_memory, 0);
 	assert_true(c.block.repeat_factor == 1.5);
 	assert_int_equal(c.block.max_block, 604800);
+	assert_int_equal(c.block.limit_rate, 50);
+	assert_int_equal(c.block.limit_burst, 75);
+	assert_int_equal(c.nacl.strategy, LEVEE_NACL_COVER);
+	assert_int_equal(c.nacl.max_collateral, 500);
+	assert_true(c.nacl.push_spoofable);
 	assert_string_equal(c.allow.file, "/etc/levee/allow.list");
 	assert_int_equal(c.allow.prefixes.n, 2);
 	assert_int_equal(c.allow.parsed[0].hi, 0x0a000000);

@@ -154,7 +154,7 @@ static void the_limit_counts_additions_that_are_still_pending(void **state)
 
 static void bytes_that_would_wrap_are_refused(void **state)
 {
-	assert_int_equal(add(*state, ipv4(1), 1, UINT64_MAX), 0);
+	assert_int_equal(add(*state, ipv4(1), 1, INT64_MAX), 0);
 	assert_int_equal(add(*state, ipv4(1), 1, 1), -ERANGE);
 	assert_int_equal(get(*state, ipv4(1)), 1);
 	assert_int_equal(add(*state, ipv4(1), 1, 0), 0);
@@ -306,7 +306,7 @@ static void reset_forgets_everything(void **state)
 	assert_int_equal(add(*state, ipv4(5), LEVEE_VALUE_MAX, 0), 0);
 	levee_bin_reset(*state);
 	an_empty_bin_holds_nothing(state);
-	assert_int_equal(add(*state, ipv4(5), LEVEE_VALUE_MAX, UINT64_MAX), 0);
+	assert_int_equal(add(*state, ipv4(5), LEVEE_VALUE_MAX, INT64_MAX), 0);
 }
 
 static void additions_pending_at_a_reset_are_forgotten_too(void **state)

@@ -462,6 +462,37 @@ static void parts_of_a_bin_add_up_in_every_measure(void **state)
 	assert_true(levee_window_memory(f->window) > sizeof(struct levee_bin_measure));
 }
 
+static void who_answered_is_known_in_closed_and_running_bins(void **state)
+{
+	struct fixture *f = *state;
+	struct levee_prefix honest = ipv4(ATTACKER), other = ipv4(ATTACKER + 1);
+	struct levee_bin_entry entry;
+	struct levee_bin *share;
+
+	for (uint32_t i = 0; i < 100; i++)
+		send(f, 100 + i, 10);
+	assert_int_equal(levee_bin_add_answered(f->bin, &honest, 20000, 1200000), 0);
+	send(f, ATTACKER, 10000);
+	send(f, ATTACKER + 1, 30000);
+	assert_true(levee_bin_find(f->bin, &honest, &entry));
+	assert_true(entry.answered);
+	assert_int_equal(entry.bytes, 1200000 + 600000);
+	assert_true(levee_bin_find(f->bin, &other, &entry));
+	assert_false(entry.answered);
+	share = levee_bin_split(f->bin, 2, 0);
+	assert_true(levee_bin_find(share, &honest, &entry) && entry.answered);
+	assert_int_equal(entry.bytes, 900000);
+	levee_bin_free(&share);
+	for (int closed = 0; closed < 2; closed++) {
+		judge(f, "zscore", closed ? 60 : 50);
+		assert_int_equal(f->e.n_findings, 2);
+		for (size_t i = 0; i < 2; i++)
+			assert_int_equal(f->e.findings[i].answered,
+					 f->e.findings[i].source.hi == ATTACKER);
+		close_bin(f, 0);
+	}
+}
+
 static void a_late_bin_is_divided_in_every_measure(void **state)
 {
 	struct fixture *f = *state;
@@ -513,6 +544,7 @@ int main(void)
 		T(a_flood_of_syns_is_flagged_by_them_in_closed_and_running_bins),
 		T(a_source_that_two_measures_flag_is_one_finding),
 		T(parts_of_a_bin_add_up_in_every_measure),
+		T(who_answered_is_known_in_closed_and_running_bins),
 		T(a_late_bin_is_divided_in_every_measure),
 		T(names_are_known_and_no_others),
 	};

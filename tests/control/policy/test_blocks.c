@@ -639,6 +639,74 @@ static void a_block_that_was_lifted_by_hand_is_no_offence(void **state)
 	assert_int_equal(offend(f, 2010000), 3600);
 }
 
+/* ---- limits, and addresses that may be made up ----------------------------------------------- */
+
+static int setup_flows(void **state)
+{
+	return setup_params(state, (struct levee_blocks_params){
+					   .bin_s = 60, .window_s = 3600, .flows = true });
+}
+
+static void a_source_that_never_answered_is_spoofable_until_it_does(void **state)
+{
+	struct fixture *f = *state;
+
+	flag(f, 7, 2000040, 4.5);
+	flag(f, 8, 2000040, 4.5);
+	f->findings[1].answered = true;
+	judge(f, 2000130);
+	assert_true(get(f, 7)->spoofable);
+	assert_false(get(f, 8)->spoofable);
+	flag(f, 7, 2000040, 4.5);
+	f->findings[0].answered = true;
+	judge(f, 2000160);
+	assert_false(get(f, 7)->spoofable);
+	assert_int_equal(f->told[LEVEE_BLOCK_UPDATED], 1);
+}
+
+static void where_nobody_looks_nobody_is_called_spoofable(void **state)
+{
+	struct fixture *f = *state;
+
+	flag(f, 7, 2000040, 4.5);
+	judge(f, 2000130);
+	assert_false(get(f, 7)->spoofable);
+}
+
+static void a_soft_finding_limits_and_a_hard_one_drops(void **state)
+{
+	struct fixture *f = *state;
+
+	flag(f, 7, 2000040, 2.5);
+	f->findings[0].soft = true;
+	judge(f, 2000130);
+	assert_int_equal(get(f, 7)->kind, LEVEE_KIND_LIMIT);
+	flag(f, 7, 2000040, 4.5);
+	f->findings[0].soft = false;
+	judge(f, 2000160);
+	assert_int_equal(get(f, 7)->kind, LEVEE_KIND_DROP);
+	assert_int_equal(f->told[LEVEE_BLOCK_UPDATED], 1);
+	/* Softer again only with its next block. */
+	flag(f, 7, 2000040, 2.5);
+	f->findings[0].soft = true;
+	judge(f, 2000190);
+	assert_int_equal(get(f, 7)->kind, LEVEE_KIND_DROP);
+}
+
+static void a_limit_goes_on_above_the_soft_threshold(void **state)
+{
+	struct fixture *f = *state;
+
+	f->evaluation.soft_packets = 5000;
+	flag(f, 7, 1999980, 2.5);
+	f->findings[0].soft = true;
+	judge(f, 2000040);
+	feed(f, 2000100, 3000, 2000);
+	assert_int_equal(end_s(f, 7), 2000040 + 3600);
+	feed(f, 2000160, 3000, 4001);
+	assert_int_equal(end_s(f, 7), 2000160 + 3600);
+}
+
 static void a_manual_block_is_no_offence(void **state)
 {
 	struct fixture *f = *state;
@@ -783,6 +851,12 @@ int main(void)
 		REMEMBERING(an_offence_is_forgotten_after_the_memory),
 		REMEMBERING(each_further_bin_of_a_repeat_offender_counts_with_its_length),
 		REMEMBERING(a_block_that_was_lifted_by_hand_is_no_offence),
+		cmocka_unit_test_setup_teardown(
+			a_source_that_never_answered_is_spoofable_until_it_does, setup_flows,
+			teardown),
+		TEST(where_nobody_looks_nobody_is_called_spoofable),
+		TEST(a_soft_finding_limits_and_a_hard_one_drops),
+		TEST(a_limit_goes_on_above_the_soft_threshold),
 		REMEMBERING(a_manual_block_is_no_offence),
 		REMEMBERING(a_block_from_the_store_is_remembered),
 		REMEMBERING(one_finding_is_added_at_once_and_releases_nobody),

@@ -13,9 +13,9 @@
 #define ENTRY  34
 
 static struct levee_candidate candidates[] = {
-	{ { .family = 4, .length = 32, .hi = 0xc6336407 }, 15000, 900000, 0 },
-	{ { .family = 4, .length = 32, .hi = 0xc6336408 }, LEVEE_VALUE_MAX, 1, 0 },
-	{ { .family = 6, .length = 64, .hi = 0x20010db800000001 }, 1, UINT64_MAX, 0 },
+	{ { .family = 4, .length = 32, .hi = 0xc6336407 }, 15000, 900000, 0, false },
+	{ { .family = 4, .length = 32, .hi = 0xc6336408 }, LEVEE_VALUE_MAX, 1, 0, false },
+	{ { .family = 6, .length = 64, .hi = 0x20010db800000001 }, 1, UINT64_MAX, 0, false },
 };
 
 static struct levee_bin_record record(void)
@@ -191,12 +191,18 @@ static void assert_refused(struct levee_candidate *list, size_t n, const char *r
 
 static void impossible_candidates_are_refused(void **state)
 {
-	struct levee_candidate family = { { .family = 5, .length = 32 }, 1, 1, 0 };
-	struct levee_candidate length = { { .family = 4, .length = 33 }, 1, 1, 0 };
-	struct levee_candidate host = { { .family = 4, .length = 24, .hi = 0xc6336407 }, 1, 1, 0 };
-	struct levee_candidate wide = { { .family = 4, .length = 32, .hi = 1ULL << 32 }, 1, 1, 0 };
-	struct levee_candidate zero = { { .family = 4, .length = 32 }, 0, 0, 0 };
-	struct levee_candidate huge = { { .family = 4, .length = 32 }, LEVEE_VALUE_MAX + 1, 0, 0 };
+	struct levee_candidate family = { { .family = 5, .length = 32 }, 1, 1, 0, false };
+	struct levee_candidate length = { { .family = 4, .length = 33 }, 1, 1, 0, false };
+	struct levee_candidate host = {
+		{ .family = 4, .length = 24, .hi = 0xc6336407 }, 1, 1, 0, false
+	};
+	struct levee_candidate wide = {
+		{ .family = 4, .length = 32, .hi = 1ULL << 32 }, 1, 1, 0, false
+	};
+	struct levee_candidate zero = { { .family = 4, .length = 32 }, 0, 0, 0, false };
+	struct levee_candidate huge = {
+		{ .family = 4, .length = 32 }, LEVEE_VALUE_MAX + 1, 0, 0, false
+	};
 	struct levee_candidate twice[] = { candidates[0], candidates[0] };
 	struct levee_candidate order[] = { candidates[1], candidates[0] };
 

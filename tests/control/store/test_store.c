@@ -152,8 +152,12 @@ static void a_bin_is_loaded_as_it_was_put(void **state)
 {
 	struct bench *b = *state;
 	struct levee_candidate candidates[] = {
-		{ { .family = 4, .length = 32, .hi = 0xc6336407 }, 1ULL << 48, UINT64_MAX, 0 },
-		{ { .family = 6, .length = 64, .hi = 0x20010db8ffffffff }, 12001, 7, 0 },
+		{ { .family = 4, .length = 32, .hi = 0xc6336407 },
+		  1ULL << 48,
+		  UINT64_MAX,
+		  0,
+		  false },
+		{ { .family = 6, .length = 64, .hi = 0x20010db8ffffffff }, 12001, 7, 0, false },
 	};
 	struct levee_bin_record r = {
 		.start_s = 60,
