@@ -466,6 +466,7 @@ static void make_trip(struct levee_controller *c, int64_t now_s)
 		ret = levee_trip_make(&c->trip, &c->options.trip, c->window, running_s);
 	if (ret)
 		levee_error("no threshold for the fast path: %s", strerror(-ret));
+	c->dp->ops->set_trip(c->dp, c->trip.armed ? c->trip.share : 0);
 }
 
 static void prune(struct levee_controller *c, const struct levee_time *now)

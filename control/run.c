@@ -101,6 +101,30 @@ static void evaluate_early(struct levee_run *r, const struct levee_time *now)
 	r->next_evaluation_ns += every_ns;
 }
 
+/*
+ * A source has a further share of packets on one CPU: is it over the threshold by now? The block
+ * is in force when this returns. It is stored when all that tripped have been looked at, because a
+ * transaction takes as long as the disk does; until then the kernel's own table remembers it.
+ */
+static void on_trip(struct levee_run *r, const struct levee_prefix *source)
+{
+	struct levee_counts counts;
+	struct levee_time now;
+
+	levee_dataplane_now(r->dp, &now);
+	now.unix_ns = bin_time_ns(r, &now);
+	r->dp->ops->count(r->dp, source, &counts);
+	if (levee_controller_trip(&r->controller, source, counts.packets, &now) > 0)
+		r->tripped = true;
+}
+
+static void save_tripped(struct levee_run *r)
+{
+	if (r->tripped)
+		levee_controller_save(&r->controller);
+	r->tripped = false;
+}
+
 static void schedule_evaluation(struct levee_run *r)
 {
 	uint64_t every_ns = r->config->detect.evaluate_every * LEVEE_NS_PER_S;
@@ -158,9 +182,16 @@ static int turn(struct levee_run *r)
 	until_ns = min_ns(until_ns, r->next_evaluation_ns);
 	until_ns = min_ns(until_ns, r->notify.next_ns);
 	until_ns = min_ns(until_ns, levee_blocks_next_expiry(r->controller.blocks));
+	if (r->tripped)
+		until_ns = now.boot_ns;
 	ret = levee_dataplane_wait(r->dp, until_ns, &event);
 	if (ret)
 		return ret;
+	if (event.type == LEVEE_DP_TRIP) {
+		on_trip(r, &event.source);
+		return 0;
+	}
+	save_tripped(r);
 	if (event.type == LEVEE_DP_PRESSURE)
 		drain_early(r, &now);
 	else if (event.type == LEVEE_DP_SIGNAL && event.fd == r->signal_fd)

@@ -81,6 +81,7 @@ struct levee_run {
 	struct levee_notify notify; /* the service manager */
 	struct levee_log_limit drain_limit;
 	bool drain_failed; /* the last one */
+	bool tripped;	   /* blocks of the fast path that are not stored yet */
 	int state_lock_fd; /* closed after the store: a close drops SQLite's own locks */
 	int signal_fd;
 	bool stop;

@@ -154,8 +154,8 @@ struct levee_dataplane_ops {
 		      struct levee_counts *sum);
 
 	/**
-	 * Have LEVEE_DP_TRIP raised whenever the packets of a source on one CPU pass a further
-	 * `share` of the open epoch, which is rounded down to a power of two. 0: never.
+	 * Have LEVEE_DP_TRIP raised before the packets of a source that one CPU has received in
+	 * the open epoch, and no event has told of, are more than `share`. 0: never.
 	 */
 	void (*set_trip)(struct levee_dataplane *dp, uint64_t share);
 

@@ -12,6 +12,8 @@ struct wanted {
 	struct levee_prefix prefix;
 	uint64_t expires_ns;
 	uint64_t created_ns;
+	uint64_t interval_ns; /* a limit: between two packets at the rate that passes; 0: a block */
+	uint64_t slack_ns;
 	uint32_t rule;
 };
 
@@ -386,8 +388,10 @@ static bool is_sound(const struct levee_rule *rule)
 	if (rule->length > (rule->family == 4 ? 32 : 128))
 		return false;
 	levee_prefix_canon(&canon);
-	return canon.hi == p.hi && canon.lo == p.lo &&
-	       (rule->verdict == LEVEE_VERDICT_ALLOW || rule->verdict == LEVEE_VERDICT_BLOCK);
+	if (rule->verdict == LEVEE_VERDICT_LIMIT && !rule->interval_ns)
+		return false;
+	return canon.hi == p.hi && canon.lo == p.lo && rule->verdict >= LEVEE_VERDICT_ALLOW &&
+	       rule->verdict <= LEVEE_VERDICT_LIMIT;
 }
 
 /* Is this the slot by which its rule is found? Another one only leads readers astray. */
@@ -450,6 +454,11 @@ static int adopt_rules(struct levee_policy *policy)
 			ret = levee_prefixmap_set(&policy->allowed, &p, i);
 		} else {
 			ret = want(policy, &p, i, rule->expires_ns, rule->created_ns);
+			if (!ret && rule->verdict == LEVEE_VERDICT_LIMIT) {
+				policy->wanted[policy->n_wanted - 1].interval_ns =
+					rule->interval_ns;
+				policy->wanted[policy->n_wanted - 1].slack_ns = rule->slack_ns;
+			}
 		}
 	}
 	sweep_slots(policy); /* of the rules that were taken back */
@@ -560,6 +569,32 @@ static int add_allowed(struct levee_policy *policy, const struct levee_prefix *l
 	return 0;
 }
 
+/* A rule is a block first, so that what is to be limited never passes as a whole. */
+static void apply_rate(struct levee_policy *policy, const struct wanted *w)
+{
+	struct levee_rule *rule = &policy->m.rules[w->rule];
+
+	if (!w->rule)
+		return;
+	if (!w->interval_ns) {
+		levee_write_once(rule->verdict, LEVEE_VERDICT_BLOCK);
+		return;
+	}
+	levee_write_once(rule->interval_ns, w->interval_ns);
+	levee_write_once(rule->slack_ns, w->slack_ns);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	levee_write_once(rule->verdict, LEVEE_VERDICT_LIMIT);
+}
+
+static int put_in_table(struct levee_policy *policy, struct wanted *w)
+{
+	int ret = add_rule(policy, &w->prefix, LEVEE_VERDICT_BLOCK, w->expires_ns, w->created_ns,
+			   &w->rule);
+
+	apply_rate(policy, w);
+	return ret;
+}
+
 /*
  * Blocks enter and leave the table as the allow list covers them or not. One for which the table
  * has no room stays out, and enters when it is asked for again.
@@ -572,8 +607,7 @@ static void apply_shadows(struct levee_policy *policy)
 		if (levee_policy_is_allowed(policy, &w->prefix))
 			shadow(policy, w);
 		else if (!w->rule)
-			add_rule(policy, &w->prefix, LEVEE_VERDICT_BLOCK, w->expires_ns,
-				 w->created_ns, &w->rule);
+			put_in_table(policy, w);
 	}
 }
 
@@ -635,8 +669,7 @@ int levee_policy_block(struct levee_policy *policy, const struct levee_prefix *p
 		if (w->rule)
 			levee_write_once(policy->m.rules[w->rule].expires_ns, expires_ns);
 		else if (!levee_policy_is_allowed(policy, prefix))
-			return add_rule(policy, prefix, LEVEE_VERDICT_BLOCK, expires_ns, now_ns,
-					&w->rule);
+			return put_in_table(policy, w);
 		return 0;
 	}
 	if (!levee_policy_is_allowed(policy, prefix)) {
@@ -648,6 +681,24 @@ int levee_policy_block(struct levee_policy *policy, const struct levee_prefix *p
 	if (ret && rule)
 		remove_rule(policy, rule);
 	return ret;
+}
+
+int levee_policy_set_rate(struct levee_policy *policy, const struct levee_prefix *prefix,
+			  uint64_t pps, uint64_t burst)
+{
+	const uint64_t second_ns = 1000000000;
+	uint32_t *at = levee_prefixmap_get(&policy->blocked, prefix);
+	struct wanted *w;
+
+	if (!at)
+		return -ENOENT;
+	if (pps > second_ns || (pps && (!burst || burst > UINT32_MAX)))
+		return -EINVAL;
+	w = &policy->wanted[*at];
+	w->interval_ns = pps ? second_ns / pps : 0;
+	w->slack_ns = pps ? (burst - 1) * w->interval_ns : 0;
+	apply_rate(policy, w);
+	return 0;
 }
 
 int levee_policy_unblock(struct levee_policy *policy, const struct levee_prefix *prefix)
@@ -697,6 +748,10 @@ static void describe(const struct levee_policy *policy, const struct wanted *w,
 					    .expires_ns = w->expires_ns,
 					    .created_ns = w->created_ns,
 					    .shadowed = !w->rule };
+	if (w->interval_ns) {
+		info->rate_pps = 1000000000 / w->interval_ns;
+		info->burst = w->slack_ns / w->interval_ns + 1;
+	}
 	if (w->rule)
 		add_hits(policy, w->rule, info);
 }
@@ -759,16 +814,37 @@ static bool may_match(const struct levee_policy_memory *m, uint8_t family, uint6
 	return code && levee_bit(m->far6, levee_far6_bit(&m->key, hi));
 }
 
+/* As the kernel does it, for records of several packets: all of them pass, or none. */
+static bool is_within_rate(struct levee_rule *rule, uint64_t packets, uint64_t now_ns)
+{
+	__u64 next_ns = __atomic_load_n(&rule->next_ns, __ATOMIC_RELAXED), from_ns, need_ns;
+
+	do {
+		from_ns = next_ns > now_ns ? next_ns : now_ns;
+		if (__builtin_mul_overflow(packets ? packets - 1 : 0, rule->interval_ns,
+					   &need_ns) ||
+		    need_ns > rule->slack_ns || from_ns - now_ns > rule->slack_ns - need_ns)
+			return false;
+	} while (!__atomic_compare_exchange_n(&rule->next_ns, &next_ns,
+					      from_ns + need_ns + rule->interval_ns, false,
+					      __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+	return true;
+}
+
 static enum levee_verdict apply(const struct levee_policy_memory *m, uint32_t index,
 				uint64_t packets, uint64_t bytes, uint64_t now_ns, uint32_t cpu)
 {
-	const struct levee_rule *rule = &m->rules[index];
+	struct levee_rule *rule = &m->rules[index];
 	struct levee_hits *h = &m->hits[(size_t)cpu * m->rule_count + index];
 
 	if (levee_read_once(rule->expires_ns) <= now_ns)
 		return LEVEE_VERDICT_NONE;
-	if (rule->verdict != LEVEE_VERDICT_BLOCK)
+	if (rule->verdict == LEVEE_VERDICT_LIMIT) {
+		if (is_within_rate(rule, packets, now_ns))
+			return LEVEE_VERDICT_LIMIT;
+	} else if (rule->verdict != LEVEE_VERDICT_BLOCK) {
 		return (enum levee_verdict)rule->verdict;
+	}
 	if (!h->packets)
 		h->first_ns = now_ns;
 	h->packets += packets;

@@ -86,6 +86,16 @@ bool levee_policy_is_allowed(const struct levee_policy *policy, const struct lev
 int levee_policy_block(struct levee_policy *policy, const struct levee_prefix *prefix,
 		       uint64_t expires_ns, uint64_t now_ns);
 
+/**
+ * Make a block a limit: so many packets a second pass and are counted, a burst of them at once,
+ * and what is above is dropped. Over all CPUs together.
+ * \param pps    up to 10^9; 0: a block again
+ * \param burst  1 to 2^32 - 1 packets
+ * \return 0; -ENOENT if there is no block of the prefix; -EINVAL
+ */
+int levee_policy_set_rate(struct levee_policy *policy, const struct levee_prefix *prefix,
+			  uint64_t pps, uint64_t burst);
+
 /** Lift a block. \return 0; -ENOENT if there was none */
 int levee_policy_unblock(struct levee_policy *policy, const struct levee_prefix *prefix);
 
@@ -97,6 +107,8 @@ struct levee_policy_info {
 	struct levee_prefix prefix;
 	uint64_t expires_ns; /* CLOCK_BOOTTIME */
 	uint64_t created_ns; /* CLOCK_BOOTTIME */
+	uint64_t rate_pps;   /* of a limit: what passes [packets/s]; 0: a block */
+	uint64_t burst;	     /* of a limit [packets] */
 	bool shadowed;	     /* not in the table: covered by the allow list, or no room since */
 	/* summed over CPUs since the rule was made */
 	uint64_t packets;
@@ -123,7 +135,8 @@ size_t levee_policy_allowed(const struct levee_policy *policy);
 
 /**
  * The verdict on one address: what the data paths in user space ask, and what XDP must agree with.
- * Counts a hit of so many packets and bytes, on `cpu`, if it is a block.
+ * Counts a hit of so many packets and bytes, on `cpu`, if it is a block, or above a limit, which
+ * is a block as well. LEVEE_VERDICT_LIMIT: within it.
  * \param hi, lo  as in struct levee_packet, not masked
  */
 enum levee_verdict levee_policy_lookup(const struct levee_policy_memory *memory, uint8_t family,

@@ -266,17 +266,20 @@ struct levee_counts levee_rows_count(const struct levee_rows *t, uint32_t epoch,
 	return sum;
 }
 
-/* A burst is at most a share, so that events do not lag behind what was received. */
+/* What waits lags behind what was received: a burst takes its length, less one, off the step. */
 void levee_rows_set_share(const struct levee_rows *t, uint64_t share)
 {
-	uint32_t power = 1;
+	uint64_t burst = share / 2 < LEVEE_BURST ? share / 2 : LEVEE_BURST;
+	uint64_t step = 1;
 
-	while (power < LEVEE_SHARE_OFF / 2 && power * 2 <= share)
-		power *= 2;
+	if (!burst)
+		burst = share ? 1 : LEVEE_BURST;
+	while (step < LEVEE_SHARE_OFF / 2 && step * 2 + burst - 1 <= share)
+		step *= 2;
 	if (!share)
-		power = LEVEE_SHARE_OFF;
-	levee_write_once(t->control->burst, power < LEVEE_BURST ? power : LEVEE_BURST);
-	levee_write_once(t->control->share, power);
+		step = LEVEE_SHARE_OFF;
+	levee_write_once(t->control->burst, (__u32)burst);
+	levee_write_once(t->control->share, (__u32)step);
 }
 
 /* ---- between epochs ---------------------------------------------------------------------- */

@@ -58,7 +58,11 @@ struct levee_counts levee_rows_count(const struct levee_rows *rows, uint32_t epo
 
 #define LEVEE_LOG_SEARCHED 65536
 
-/** Have an event raised at each share of packets, and let no more wait than leave it exact. */
+/**
+ * Have an event raised before the packets of a source on one CPU that no event has told of are
+ * more than share, those that still wait for their burst included. The step between events is a
+ * power of two, between a quarter of the share and all of it. 0: no events.
+ */
 void levee_rows_set_share(const struct levee_rows *rows, uint64_t share);
 
 /** Size the epoch that is about to open by what the running one has seen. */

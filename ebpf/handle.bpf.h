@@ -131,15 +131,40 @@ __noinline __u32 levee_match6(__u64 hi, __u64 lo, __u64 now_ns)
 	return 0;
 }
 
+#define RATE_TRIES 4 /* CPUs that meet at one limited source; a packet that loses is dropped */
+
+/* Is there a token for a packet of a limited source? All CPUs take them from the same bucket. */
+__noinline int levee_has_token(__u32 index)
+{
+	struct levee_rule *rule = bpf_map_lookup_elem(&rules, &index);
+	__u64 now_ns = bpf_ktime_get_boot_ns(), next_ns, from_ns;
+
+	if (!rule)
+		return 1;
+	for (int i = 0; i < RATE_TRIES; i++) {
+		next_ns = levee_read_once(rule->next_ns);
+		from_ns = next_ns > now_ns ? next_ns : now_ns;
+		if (from_ns - now_ns > rule->slack_ns)
+			return 0;
+		if (__sync_val_compare_and_swap(&rule->next_ns, next_ns,
+						from_ns + rule->interval_ns) == next_ns)
+			return 1;
+	}
+	return 0;
+}
+
 /* The verdict of a match. A block is counted here, with its rule. */
 static __always_inline __u32 apply_match(const struct levee_where *w, __u32 match, __u64 bytes,
 					 __u64 now_ns)
 {
 	__u32 cell = w->cpu * geo.rules + MATCH_INDEX(match);
+	__u32 verdict = MATCH_VERDICT(match);
 	struct levee_hits *hit;
 
-	if (MATCH_VERDICT(match) != LEVEE_VERDICT_BLOCK)
-		return MATCH_VERDICT(match);
+	if (verdict == LEVEE_VERDICT_LIMIT && levee_has_token(MATCH_INDEX(match)))
+		return LEVEE_VERDICT_LIMIT;
+	if (verdict != LEVEE_VERDICT_BLOCK && verdict != LEVEE_VERDICT_LIMIT)
+		return verdict;
 	hit = bpf_map_lookup_elem(&hits, &cell);
 	if (hit) {
 		if (levee_unlikely(!hit->packets))

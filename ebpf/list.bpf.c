@@ -181,6 +181,8 @@ int list_rules(struct bpf_iter__bpf_map_elem *ctx)
 		PRINT(seq, "%s", (__u64)(long)"allow ");
 	else if (levee.control.audit)
 		PRINT(seq, "%s", (__u64)(long)"audit ");
+	else if (rule->verdict == LEVEE_VERDICT_LIMIT)
+		PRINT(seq, "%s", (__u64)(long)"limit ");
 	else
 		PRINT(seq, "%s", (__u64)(long)"block ");
 	if (rule->family == 4)

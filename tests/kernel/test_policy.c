@@ -280,6 +280,63 @@ static void a_block_that_is_extended_goes_on_and_one_that_is_shortened_ends(void
 	assert_int_equal(ask_kernel_for("198.51.100.7"), LEVEE_VERDICT_NONE);
 }
 
+/* Packets of 198.51.100.7 that pass out of n, one right after the other; *ns is how long it took. */
+static uint64_t passed_of(uint64_t n, uint64_t *ns)
+{
+	uint64_t passed = 0, begin_ns = levee_xdp_now_ns();
+
+	for (uint64_t i = 0; i < n; i++)
+		passed += ask_kernel_for("198.51.100.7") == LEVEE_VERDICT_NONE;
+	*ns = levee_xdp_now_ns() - begin_ns;
+	return passed;
+}
+
+static void a_limit_passes_its_burst_and_then_its_rate(void **state)
+{
+	static const uint64_t limits[][2] = { { 1000, 10 }, { 50, 1 }, { 1, 30 }, { 20000, 100 } };
+	struct levee_prefix p = prefix_of("198.51.100.7");
+	uint64_t ns, passed;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		uint64_t pps = limits[i][0], burst = limits[i][1];
+
+		open_fixture();
+		block("198.51.100.7", LEVEE_NEVER);
+		assert_int_equal(levee_policy_set_rate(policy(), &p, pps, burst), 0);
+		assert_int_equal(info_of("198.51.100.7").rate_pps, pps);
+		assert_int_equal(info_of("198.51.100.7").burst, burst);
+		passed = passed_of(400, &ns);
+		print_message("# %llu pps, burst %llu: %llu of 400 passed in %.1f ms\n",
+			      (unsigned long long)pps, (unsigned long long)burst,
+			      (unsigned long long)passed, (double)ns / 1e6);
+		assert_true(passed >= (burst < 400 ? burst : 400));
+		assert_true(passed <= burst + ns * pps / 1000000000 + 1);
+		assert_int_equal(info_of("198.51.100.7").packets, 400 - passed);
+		assert_int_equal(ask_kernel_for("198.51.100.8"), LEVEE_VERDICT_NONE);
+
+		levee_xdp_adopt_policy(&fixture); /* the next process keeps the limit */
+		assert_int_equal(info_of("198.51.100.7").rate_pps, pps);
+		assert_int_equal(info_of("198.51.100.7").burst, burst);
+		assert_int_equal(levee_policy_set_rate(policy(), &p, 0, 0), 0);
+		assert_int_equal(passed_of(20, &ns), 0);
+	}
+}
+
+static void a_rate_that_is_none_is_refused(void **state)
+{
+	struct levee_prefix p = prefix_of("198.51.100.7");
+
+	(void)state;
+	open_fixture();
+	assert_int_equal(levee_policy_set_rate(policy(), &p, 10, 10), -ENOENT);
+	block("198.51.100.7", LEVEE_NEVER);
+	assert_int_equal(levee_policy_set_rate(policy(), &p, 10, 0), -EINVAL);
+	assert_int_equal(levee_policy_set_rate(policy(), &p, 1000000001, 1), -EINVAL);
+	assert_int_equal(levee_policy_set_rate(policy(), &p, 10, 1ULL << 32), -EINVAL);
+	assert_int_equal(ask_kernel_for("198.51.100.7"), LEVEE_VERDICT_BLOCK);
+}
+
 static void audit_drops_nothing_and_counts_all_the_same(void **state)
 {
 	struct levee_account account;
@@ -485,6 +542,8 @@ int main(void)
 		cmocka_unit_test(a_block_ends_on_time_with_nobody_touching_anything),
 		cmocka_unit_test(a_shorter_block_goes_on_when_a_longer_one_ends),
 		cmocka_unit_test(a_block_that_is_extended_goes_on_and_one_that_is_shortened_ends),
+		cmocka_unit_test(a_limit_passes_its_burst_and_then_its_rate),
+		cmocka_unit_test(a_rate_that_is_none_is_refused),
 		cmocka_unit_test(audit_drops_nothing_and_counts_all_the_same),
 		cmocka_unit_test(a_table_that_is_taken_over_decides_as_before),
 		cmocka_unit_test(a_damaged_table_does_no_harm_and_is_consistent_once_taken_over),
