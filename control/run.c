@@ -70,6 +70,7 @@ static void close_bin(struct levee_run *r, struct levee_time *now)
 		complain_of_drain(r, ret, now->boot_ns);
 	levee_controller_evaluate(&r->controller, &bin_now);
 	levee_controller_save(&r->controller);
+	levee_watch_clear(&r->watch);
 }
 
 /* The time of the bin clock, which may run ahead of the wall: what bins and blocks go by. */
@@ -110,12 +111,31 @@ static void on_trip(struct levee_run *r, const struct levee_prefix *source)
 {
 	struct levee_counts counts;
 	struct levee_time now;
+	int ret;
 
 	levee_dataplane_now(r->dp, &now);
 	now.unix_ns = bin_time_ns(r, &now);
 	r->dp->ops->count(r->dp, source, &counts);
-	if (levee_controller_trip(&r->controller, source, counts.packets, &now) > 0)
+	ret = levee_controller_trip(&r->controller, source, counts.packets, &now);
+	if (ret > 0)
 		r->tripped = true;
+	if (!ret && r->controller.trip.armed)
+		levee_watch_note(&r->watch, source,
+				 counts.packets + levee_bin_get(r->controller.bin, source),
+				 r->controller.trip.threshold, now.boot_ns);
+	else
+		levee_watch_forget(&r->watch, source);
+}
+
+/* Sources that an event has told of, at the time when they should have crossed. */
+static void look_again(struct levee_run *r)
+{
+	struct levee_prefix source;
+	struct levee_time now;
+
+	levee_dataplane_now(r->dp, &now);
+	while (levee_watch_due(&r->watch, now.boot_ns, &source))
+		on_trip(r, &source);
 }
 
 static void save_tripped(struct levee_run *r)
@@ -182,15 +202,17 @@ static int turn(struct levee_run *r)
 	until_ns = min_ns(until_ns, r->next_evaluation_ns);
 	until_ns = min_ns(until_ns, r->notify.next_ns);
 	until_ns = min_ns(until_ns, levee_blocks_next_expiry(r->controller.blocks));
+	until_ns = min_ns(until_ns, levee_watch_next(&r->watch));
 	if (r->tripped)
 		until_ns = now.boot_ns;
 	ret = levee_dataplane_wait(r->dp, until_ns, &event);
 	if (ret)
 		return ret;
-	if (event.type == LEVEE_DP_TRIP) {
+	if (event.type == LEVEE_DP_TRIP)
 		on_trip(r, &event.source);
+	look_again(r);
+	if (event.type == LEVEE_DP_TRIP)
 		return 0;
-	}
 	save_tripped(r);
 	if (event.type == LEVEE_DP_PRESSURE)
 		drain_early(r, &now);

@@ -13,6 +13,7 @@
 #include "control/board.h"
 #include "control/controller.h"
 #include "control/detect/binclock.h"
+#include "control/detect/watch.h"
 #include "control/log.h"
 #include "control/policy/operator.h"
 #include "control/run.h"
@@ -80,9 +81,10 @@ struct levee_run {
 
 	struct levee_notify notify; /* the service manager */
 	struct levee_log_limit drain_limit;
-	bool drain_failed; /* the last one */
-	bool tripped;	   /* blocks of the fast path that are not stored yet */
-	int state_lock_fd; /* closed after the store: a close drops SQLite's own locks */
+	bool drain_failed;	  /* the last one */
+	struct levee_watch watch; /* sources on their way to the threshold */
+	bool tripped;		  /* blocks of the fast path that are not stored yet */
+	int state_lock_fd;	  /* closed after the store: a close drops SQLite's own locks */
 	int signal_fd;
 	bool stop;
 };

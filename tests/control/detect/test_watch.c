@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "control/detect/watch.h"
+
+#define MS_NS 1000000ULL
+#define START (1000 * MS_NS)
+
+static struct levee_watch watch;
+
+static struct levee_prefix source_nr(uint32_t nr)
+{
+	return (struct levee_prefix){ .hi = 0xc6336400 + nr, .family = 4, .length = 32 };
+}
+
+static int clear(void **state)
+{
+	(void)state;
+	memset(&watch, 0, sizeof(watch));
+	return 0;
+}
+
+/* Packets beyond the threshold when a look finds the crossing, at a constant rate. */
+static uint64_t lag_of(uint64_t per_ms, uint64_t first, uint64_t threshold, uint64_t *looks)
+{
+	struct levee_prefix p = source_nr(1);
+	uint64_t now_ns = START, packets = first;
+
+	*looks = 0;
+	levee_watch_clear(&watch);
+	while (packets <= threshold) {
+		levee_watch_note(&watch, &p, packets, threshold, now_ns);
+		now_ns = levee_watch_next(&watch);
+		if (now_ns == UINT64_MAX)
+			return UINT64_MAX;
+		assert_true(levee_watch_due(&watch, now_ns, &p));
+		packets = first + (now_ns - START) * per_ms / MS_NS;
+		(*looks)++;
+	}
+	return packets - threshold;
+}
+
+static void a_steady_source_is_caught_within_two_looks_of_its_crossing(void **state)
+{
+	uint64_t looks, lag;
+
+	(void)state;
+	for (uint64_t per_ms = 8; per_ms <= 5000; per_ms = per_ms * 3 + 1)
+		for (uint64_t first = 0; first < 12000; first += 997) {
+			lag = lag_of(per_ms, first, 12000, &looks);
+			if (lag == UINT64_MAX) {
+				assert_true((12000 - first) > per_ms * 500);
+				continue;
+			}
+			assert_true(lag <= 2 * LEVEE_WATCH_LOOK_NS * per_ms / MS_NS + 2);
+			assert_true(looks < 40);
+		}
+}
+
+static void who_stops_or_is_slow_is_left_to_the_events(void **state)
+{
+	struct levee_prefix p = source_nr(1);
+
+	(void)state;
+	levee_watch_note(&watch, &p, 6000, 12000, START);
+	assert_int_equal(levee_watch_next(&watch), START + LEVEE_WATCH_LOOK_NS);
+	levee_watch_note(&watch, &p, 6000, 12000, START + MS_NS);
+	assert_int_equal(levee_watch_next(&watch), UINT64_MAX);
+	levee_watch_note(&watch, &p, 6000, 12000, START);
+	levee_watch_note(&watch, &p, 6001, 12000, START + MS_NS); /* 6 s to go */
+	assert_int_equal(levee_watch_next(&watch), UINT64_MAX);
+}
+
+static void a_clock_that_stands_still_divides_nothing_by_zero(void **state)
+{
+	struct levee_prefix p = source_nr(1);
+
+	(void)state;
+	levee_watch_note(&watch, &p, 6000, 12000, START);
+	levee_watch_note(&watch, &p, 7000, 12000, START);
+	assert_int_equal(levee_watch_next(&watch), UINT64_MAX);
+}
+
+static void there_is_room_for_some_and_the_rest_is_no_harm(void **state)
+{
+	struct levee_prefix p;
+	unsigned int n = 0;
+
+	(void)state;
+	for (uint32_t nr = 0; nr < LEVEE_WATCH_MAX + 10; nr++) {
+		p = source_nr(nr);
+		levee_watch_note(&watch, &p, 100, 12000, START + nr);
+	}
+	while (levee_watch_due(&watch, START + MS_NS, &p))
+		n++;
+	assert_int_equal(n, LEVEE_WATCH_MAX);
+	assert_int_equal(levee_watch_next(&watch), UINT64_MAX);
+	for (uint32_t nr = 0; nr < LEVEE_WATCH_MAX; nr++) {
+		p = source_nr(nr);
+		levee_watch_forget(&watch, &p);
+		levee_watch_forget(&watch, &p);
+	}
+	assert_int_equal(watch.n, 0);
+}
+
+int main(void)
+{
+#define T(test) cmocka_unit_test_setup(test, clear)
+	const struct CMUnitTest tests[] = {
+		T(a_steady_source_is_caught_within_two_looks_of_its_crossing),
+		T(who_stops_or_is_slow_is_left_to_the_events),
+		T(a_clock_that_stands_still_divides_nothing_by_zero),
+		T(there_is_room_for_some_and_the_rest_is_no_harm),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
