@@ -38,7 +38,11 @@ ARCH    := $(shell uname -m)
 WARN     := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
             -Wformat=2 -Wundef -Wvla -Werror
 CFLAGS   ?= -O2 -g
-CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -isystem $(B) -DLEVEE_VERSION='"$(VERSION)"'
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -I. -isystem $(B)
+# A header, so that another commit rebuilds the few files that print the version, and no others.
+VERSION_LINE := \#define LEVEE_VERSION "$(VERSION)"
+$(shell mkdir -p $(B) && printf '%s\n' '$(VERSION_LINE)' | cmp -s - $(B)/levee_version.h || \
+	printf '%s\n' '$(VERSION_LINE)' >$(B)/levee_version.h)
 ALL_CFLAGS := -std=c17 $(WARN) -fno-strict-aliasing -fstack-protector-strong $(CFLAGS)
 ALL_LDFLAGS := -Wl,--as-needed $(LDFLAGS)
 ifeq ($(SAN),1)

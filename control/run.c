@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "levee_version.h"
+
 /* Both clocks are looked at this often, so that a step of the wall clock is seen early. */
 #define LOOK_NS LEVEE_NS_PER_S
 
@@ -111,6 +113,7 @@ static void on_trip(struct levee_run *r, const struct levee_prefix *source)
 {
 	struct levee_counts counts;
 	struct levee_time now;
+	uint64_t packets;
 	int ret;
 
 	levee_dataplane_now(r->dp, &now);
@@ -119,10 +122,11 @@ static void on_trip(struct levee_run *r, const struct levee_prefix *source)
 	ret = levee_controller_trip(&r->controller, source, counts.packets, &now);
 	if (ret > 0)
 		r->tripped = true;
-	if (!ret && r->controller.trip.armed)
-		levee_watch_note(&r->watch, source,
-				 counts.packets + levee_bin_get(r->controller.bin, source),
-				 r->controller.trip.threshold, now.boot_ns);
+	packets = counts.packets + levee_bin_get(r->controller.bin, source);
+	/* One above it that is not blocked, an operator wants so. */
+	if (!ret && r->controller.trip.armed && packets <= r->controller.trip.threshold)
+		levee_watch_note(&r->watch, source, packets, r->controller.trip.threshold,
+				 now.boot_ns);
 	else
 		levee_watch_forget(&r->watch, source);
 }

@@ -14,6 +14,8 @@
 #include <curl/curl.h>
 #include <openssl/crypto.h>
 
+#include "levee_version.h"
+
 #define HEAD_BYTES	(64 * 1024)
 #define MAX_CONNECTIONS 8L
 

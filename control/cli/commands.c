@@ -23,6 +23,8 @@
 #include "dataplane/dpdk/dpdk.h"
 #include "dataplane/xdp/xdp.h"
 
+#include "levee_version.h"
+
 /* ---- configuration, as several commands read it ------------------------------------------ */
 
 static int set_config_option(void *ctx, int option, const char *value)

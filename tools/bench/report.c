@@ -9,6 +9,8 @@
 
 #include "control/json.h"
 
+#include "levee_version.h"
+
 /* ---- collecting -------------------------------------------------------------------------- */
 
 void bench_report_init(struct bench_report *report, FILE *out)
