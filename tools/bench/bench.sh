@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # bench.sh BUILD [OPTION...]: measure on this machine what is in BUILD; see `bench --help` for the
-# options. The table goes to standard output, the same and every sample to .build/bench.json.
+# options. The table goes to standard output, the same and every sample to .build/bench.json, and
+# drawings to .build/bench/.
 set -u
 build=${1:?usage: bench.sh BUILD [OPTION...]}
 shift
@@ -35,6 +36,7 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 mkdir -p .build
+rm -f .build/bench.json # of a run before
 # In the background, because a shell acts on a signal only between commands; `wait` it interrupts.
 "$build"/tools/bench/bench --levee "$build"/levee --pktgen "$build"/tools/pktgen/pktgen \
 	--scenario tools/scenarios/blog-waves.ini --dir "$dir" --json .build/bench.json "$@" &
@@ -42,5 +44,10 @@ pid=$!
 wait "$pid"
 ret=$?
 pid=''
-[ "$ret" -ne 0 ] || printf '\nbench: every sample is in .build/bench.json\n'
+case " $* " in *' --help '*) exit "$ret" ;; esac
+if [ -s .build/bench.json ]; then
+	printf '\nbench: every sample is in .build/bench.json\n'
+	rm -f .build/bench/*.svg
+	tools/bench/plot.sh .build/bench.json .build/bench || ret=1
+fi
 exit "$ret"

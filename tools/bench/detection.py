@@ -332,7 +332,7 @@ def live_all(args, scenarios):
         "detection.live", "Detection: every scenario live, through XDP and levee run",
         f"{SPEED} times as fast at {SCALE} of the rate, bins of 1 s, "
         f"{MIN_PACKETS * SCALE:.0f} packets; drops as the kernel counted them, times in real "
-        "seconds, a bin being one; two trials at a time")
+        "seconds, a bin being one; three trials at a time")
     table_head("detection.live.head", "way", "drop")
     rows = {}
     trials = [Trial(args, scenario, way, detect,
@@ -340,7 +340,7 @@ def live_all(args, scenarios):
                     min_packets=int(MIN_PACKETS * SCALE))
               for scenario in sorted(scenarios, key=lambda s: -s.duration)
               for way, detect in ways(args)]
-    run_trials(trials, 2, lambda t, s: rows.update({(t.scenario.name, t.way): s}))
+    run_trials(trials, 3, lambda t, s: rows.update({(t.scenario.name, t.way): s}))
     for (name, way), s in sorted(rows.items()):
         key = f"detection.live.{name}.{way.replace(' ', '').replace('+', '-')}"
         table_row(key, name, way, s)
