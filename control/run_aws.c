@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "control/aws/nacl_service.h"
+
 static bool wants_s3(const struct levee_run *r)
 {
 	return r->config->allow.s3[0] != '\0';
@@ -85,15 +87,47 @@ int levee_run_open_aws(struct levee_run *r)
 	return 0;
 }
 
+/* For the metrics of the agent. */
+static bool count_acl(void *ctx, struct levee_aws_acl_counts *out)
+{
+	struct levee_run_aws *aws = ctx;
+	struct levee_nacl_status status;
+
+	if (!aws->nacl)
+		return false;
+	levee_nacl_service_status(aws->nacl, &status);
+	*out = (struct levee_aws_acl_counts){ .blocked_networks = status.blocked_networks,
+					      .unblocked_networks = status.unblocked_networks,
+					      .blocked_ips = status.blocked_sources,
+					      .unblocked_ips = status.unblocked_sources };
+	return true;
+}
+
+static void start_nacl(struct levee_run *r)
+{
+	int ret;
+
+	if (!r->config->nacl.enabled)
+		return;
+	ret = levee_nacl_service_start(&r->aws.nacl, r->config, r->board);
+	if (ret)
+		levee_error("network ACLs: the thread cannot be started: %s; they are not "
+			    "written, and the instance is protected all the same",
+			    strerror(-ret));
+}
+
 int levee_run_start_aws(struct levee_run *r)
 {
 	const struct levee_aws_agent_options options = { .config = r->config,
 							 .board = r->board,
-							 .inbox = r->aws.inbox };
+							 .inbox = r->aws.inbox,
+							 .acl = count_acl,
+							 .ctx = &r->aws };
 	int ret;
 
 	if (!r->config->aws.enabled)
 		return 0;
+	start_nacl(r);
 	ret = levee_aws_agent_start(&r->aws.agent, &options);
 	if (ret)
 		levee_error("aws: its thread cannot be started: %s; nothing is reported, and the "
@@ -115,6 +149,7 @@ void levee_run_tend_aws(struct levee_run *r)
 void levee_run_stop_aws(struct levee_run *r)
 {
 	levee_aws_agent_stop(&r->aws.agent);
+	levee_nacl_service_stop(&r->aws.nacl);
 }
 
 void levee_run_close_aws(struct levee_run *r)

@@ -49,7 +49,8 @@ struct levee_run_view {
 
 /* What run_aws.c keeps. */
 struct levee_run_aws {
-	struct levee_aws_agent *agent; /* NULL: [aws] is not enabled */
+	struct levee_aws_agent *agent;	 /* NULL: [aws] is not enabled */
+	struct levee_nacl_service *nacl; /* NULL: [nacl] is not enabled */
 	struct levee_allow_inbox *inbox;
 	struct levee_allowlist from_vpc; /* CIDRs of the VPC; last good state */
 	struct levee_allowlist from_s3;	 /* last good state */

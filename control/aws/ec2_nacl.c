@@ -473,7 +473,7 @@ static void add_entry(struct levee_aws_text *form, const struct levee_nacl_step 
 	add_number(form, "Protocol", entry->protocol);
 	levee_aws_form_add(form, entry->action == LEVEE_NACL_ALLOW ? "allow" : "deny",
 			   "RuleAction");
-	levee_aws_form_add(form, levee_prefix_format(&entry->cidr, cidr),
+	levee_aws_form_add(form, levee_nacl_cidr(&entry->cidr, cidr),
 			   entry->cidr.family == 6 ? "Ipv6CidrBlock" : "CidrBlock");
 	if (entry->protocol == TCP || entry->protocol == UDP) {
 		add_number(form, "PortRange.From", entry->port_first);
@@ -627,4 +627,15 @@ int levee_ec2_nacl_probe(struct levee_aws_client *client, const struct levee_nac
 	levee_aws_reply_free(&reply);
 	levee_aws_text_free(&form);
 	return ret;
+}
+
+const char *levee_nacl_cidr(const struct levee_prefix *prefix, char text[static LEVEE_PREFIX_TEXT])
+{
+	size_t n;
+
+	levee_prefix_format(prefix, text);
+	n = strlen(text);
+	if (!strchr(text, '/'))
+		snprintf(text + n, LEVEE_PREFIX_TEXT - n, "/%u", prefix->length);
+	return text;
 }

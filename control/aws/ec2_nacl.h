@@ -88,6 +88,9 @@ enum levee_ec2_answer levee_ec2_nacl_do(struct levee_aws_client *client,
 int levee_ec2_nacl_probe(struct levee_aws_client *client, const struct levee_nacl_step *step,
 			 struct levee_aws_error *error);
 
+/** "198.51.100.7/32": with its length, always, as EC2 has it. \return text */
+const char *levee_nacl_cidr(const struct levee_prefix *prefix, char text[static LEVEE_PREFIX_TEXT]);
+
 /** Name of the operation that carries out a step: "CreateNetworkAclEntry". */
 const char *levee_ec2_operation(enum levee_nacl_step_type type);
 

@@ -3,6 +3,7 @@
 #include "control/cli/cmd_aws.h"
 #include "control/cli/cmd_doctor.h"
 #include "control/cli/cmd_list.h"
+#include "control/cli/cmd_nacl.h"
 #include "control/cli/command.h"
 #include "control/cli/config_args.h"
 
@@ -413,6 +414,24 @@ const struct levee_command levee_commands[] = {
 	  "source is not counted until it is no longer flagged, unless --audit is given.\n"
 	  "Exit code 1 if the file had defects: each is said, and all else was worked.",
 	  replay_options, replay },
+	{ "nacl plan", "", "what would be written to the network ACLs, as a diff",
+	  "Reads the network ACLs and prints which rules would come and go, what stays without a\n"
+	  "rule and why, and each call that would be made, in order. Nothing is changed. Blocks "
+	  "are\n"
+	  "those of the state file, which a running daemon keeps up to date.",
+	  levee_nacl_plan_options, levee_cmd_nacl_plan },
+	{ "nacl apply", "", "write the blocks to the network ACLs, once, and read them back",
+	  "Does what `levee nacl plan` shows, one call at a time, and prints each. A failure at "
+	  "any\n"
+	  "call leaves a working network ACL on every subnet; the next run goes on from there. "
+	  "While\n"
+	  "`levee run` does this by itself the command is refused.",
+	  levee_nacl_apply_options, levee_cmd_nacl_apply },
+	{ "nacl status", "", "what the network ACLs hold, read back, against what is wanted",
+	  "Reads the network ACLs and prints for each protected subnet and each rule whether it "
+	  "is\n"
+	  "in force there. Nothing is changed.",
+	  levee_nacl_status_options, levee_cmd_nacl_status },
 	{ "config check", "[FILE]", "read a configuration and say what is wrong with it",
 	  "Prints every defect with file, line and the accepted values.", check_options,
 	  config_check },

@@ -162,6 +162,7 @@ struct levee_store {
 	levee_store_report *report;
 	void *ctx;
 	bool moved; /* said already */
+	bool reads_only;
 	bool began; /* by levee_store_begin(), and neither committed nor rolled back */
 	int failed; /* first failure since then: the transaction cannot be committed any more */
 };
@@ -434,6 +435,23 @@ static int open_database(struct levee_store *store)
 	return execute(store, settings);
 }
 
+static int open_to_read(struct levee_store *store)
+{
+	const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+	sqlite3_int64 tables = 0;
+	int ret;
+
+	errno = 0;
+	if (sqlite3_open_v2(store->path, &store->db, flags, NULL) != SQLITE_OK)
+		return last_error(store);
+	sqlite3_extended_result_codes(store->db, 1);
+	sqlite3_busy_timeout(store->db, BUSY_MS);
+	ret = ask(store, "SELECT count(*) FROM sqlite_master", &tables, NULL, 0);
+	if (ret == 0 && tables == 0)
+		ret = -EUCLEAN; /* nothing of ours, and nothing is made here */
+	return ret;
+}
+
 /* \return 0; -EUCLEAN, reported, if a page of the file is not as it should be; -errno */
 static int check_database(struct levee_store *store)
 {
@@ -501,6 +519,10 @@ static int check_schema(struct levee_store *store)
 		    store->path);
 		return -EEXIST;
 	}
+	if (version > 0 && version < SCHEMA_VERSION && store->reads_only) {
+		say(store, "%s: of an older levee; `levee run` brings it up to date", store->path);
+		return -ENOTSUP;
+	}
 	if (version > 0 && version < SCHEMA_VERSION) {
 		/* An older levee's tables that are not there cannot be added to: as good as damaged. */
 		ret = make_schema(store);
@@ -539,22 +561,32 @@ static void close_database(struct levee_store *store)
 }
 
 /* \return 0; -EUCLEAN if the file is damaged; -errno. Reported, all but -EUCLEAN. */
-static int open_and_check(struct levee_store *store)
+static int open_any(struct levee_store *store)
 {
-	int ret = make_file(store);
+	int ret;
 
-	if (ret < 0)
-		return ret;
-	ret = open_database(store);
+	if (store->reads_only)
+		return open_to_read(store);
+	ret = make_file(store);
+	if (ret == 0)
+		ret = open_database(store);
 	if (ret == 0)
 		ret = check_database(store);
+	return ret;
+}
+
+static int open_and_check(struct levee_store *store)
+{
+	int ret = open_any(store);
+
 	if (ret == 0)
 		ret = check_schema(store);
 	if (ret == 0)
 		ret = prepare(store);
-	if (ret < 0 && ret != -EUCLEAN && ret != -ENOTSUP && ret != -EEXIST)
-		say(store, "%s: cannot open: %s; %s", store->path,
-		    store->db ? sqlite3_errmsg(store->db) : strerror(-ret), remedy(ret));
+	/* What failed before SQLite has been said. */
+	if (ret < 0 && store->db && ret != -EUCLEAN && ret != -ENOTSUP && ret != -EEXIST)
+		say(store, "%s: cannot open: %s; %s", store->path, sqlite3_errmsg(store->db),
+		    remedy(ret));
 	if (ret < 0)
 		close_database(store);
 	return ret;
@@ -630,6 +662,28 @@ int levee_store_open(struct levee_store **out, const char *path, levee_store_rep
 struct sqlite3 *levee_store_database(const struct levee_store *store)
 {
 	return store->db;
+}
+
+int levee_store_open_to_read(struct levee_store **out, const char *path, levee_store_report *report,
+			     void *ctx)
+{
+	struct levee_store *store = calloc(1, sizeof(*store));
+	int ret;
+
+	*out = NULL;
+	if (!store)
+		return -ENOMEM;
+	store->report = report;
+	store->ctx = ctx;
+	store->reads_only = true;
+	store->path = strdup(path);
+	ret = store->path ? open_and_check(store) : -ENOMEM;
+	if (ret == -EUCLEAN)
+		say(store, "%s: it is damaged, or no state file of levee", path);
+	if (ret < 0)
+		levee_store_close(&store);
+	*out = store;
+	return ret;
 }
 
 void levee_store_close(struct levee_store **store)

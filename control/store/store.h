@@ -42,6 +42,14 @@ void levee_store_close(struct levee_store **store);
 struct sqlite3 *levee_store_database(const struct levee_store *store);
 
 /**
+ * Open a file that is there to look at it, also while a daemon writes to it. Nothing is made,
+ * moved or repaired.
+ * \return 0; -errno, reported
+ */
+int levee_store_open_to_read(struct levee_store **out, const char *path, levee_store_report *report,
+			     void *ctx);
+
+/**
  * All writes until commit are one transaction. Once one of them has failed, the others and the
  * commit fail with the same error, unreported, and nothing of the transaction is kept. A write
  * outside of one is a transaction by itself.

@@ -51,6 +51,8 @@ class Wrong(Exception):
 def canonical(cidr):
     """The CIDR as EC2 gives it back: host bits cleared, IPv6 in its shortest form."""
     try:
+        if "/" not in cidr:
+            raise ValueError("an address is no CIDR block")
         return str(ipaddress.ip_network(cidr, strict=False))
     except ValueError:
         raise Wrong(

@@ -5,6 +5,7 @@
     POST   reset                  an empty account, an empty script, an empty log
     POST   world       {...}      make an account (world.py): its ids. Implies reset
     GET    world                  the ids again
+    POST   pair                   another empty pair, the subnets back on the operators' ACLs: the ids
     POST   script      {...}      replace the script (script.py);  PATCH changes single keys
     GET    script                 settings, and how often each fault struck
     POST   release                let those go on that a fault holds
@@ -97,6 +98,11 @@ class Control:
         self.world = worlds.make(self.proxy.backend, wishes)
         self.proxy.journal.reset()
         self.metadata.world = self.world
+        return self.world
+
+    def _post_pair(self, _query, _body):
+        worlds.new_pair(self.proxy.backend, self._made())
+        self.proxy.journal.reset()
         return self.world
 
     def _get_world(self, _query, _body):

@@ -98,6 +98,24 @@ def _acls(ec2, world, wishes):
         world["green"] = _acl(ec2, world, "levee-green", [])
 
 
+def new_pair(backend, world):
+    """As if new: another empty pair, and every subnet back on its operator's ACL."""
+    ec2 = backend.client("ec2")
+    found = ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [world["vpc"]]}])
+    on = {
+        a["SubnetId"]: a["NetworkAclAssociationId"]
+        for acl in found["NetworkAcls"]
+        for a in acl["Associations"]
+    }
+    for i, subnet in enumerate(world["subnets"]):
+        ec2.replace_network_acl_association(
+            AssociationId=on[subnet],
+            NetworkAclId=world["operator_acls"][i % len(world["operator_acls"])],
+        )
+    world["blue"] = _acl(ec2, world, "levee-blue", [])
+    world["green"] = _acl(ec2, world, "levee-green", [])
+
+
 def entry(rule):
     """A rule in boto3's words."""
     words = {

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What is blocked and what is allowed, for `levee nacl` without a daemon. */
+#ifndef LEVEE_CLI_NACL_INPUT_H
+#define LEVEE_CLI_NACL_INPUT_H
+
+#include "control/allowlist.h"
+#include "control/aws/nacl_push.h"
+#include "control/config.h"
+
+struct levee_nacl_given {
+	struct levee_nacl_source *sources;
+	size_t n_sources;
+	struct levee_allowlist allowed;
+	char origin[320]; /* where the sources are from: "the state file /var/lib/levee/state.db" */
+};
+
+/**
+ * \param file  lines "PREFIX [ZSCORE [PACKETS]]", # comments, in the place of the state file;
+ *              NULL: the state file
+ * \return 0; -errno, said on standard error. levee_nacl_given_clear() in both cases
+ */
+int levee_nacl_given_read(struct levee_nacl_given *given, const struct levee_config *config,
+			  const char *file);
+
+void levee_nacl_given_clear(struct levee_nacl_given *given);
+
+#endif
