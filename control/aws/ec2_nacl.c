@@ -312,45 +312,59 @@ void levee_ec2_nacls_free(struct levee_ec2_nacls *acls)
 
 /* ---- subnets and VPC ---- */
 
-static int compare_vpcs(const struct levee_xml_node *item, char vpc[static LEVEE_NACL_ID],
-			struct levee_aws_error *error)
+static const struct levee_xml_node *find_subnet(const struct levee_xml_node *item, const char *id)
 {
-	char id[LEVEE_NACL_ID], subnet[LEVEE_NACL_ID], first[LEVEE_NACL_ID] = "";
+	for (; item; item = levee_xml_next(item)) {
+		const char *text = levee_xml_text(item, "subnetId");
+
+		if (text && !strcmp(text, id))
+			return item;
+	}
+	return NULL;
+}
+
+static int compare_vpcs(const struct levee_xml_node *items, const char (*subnets)[LEVEE_NACL_ID],
+			size_t n, char vpc[static LEVEE_NACL_ID], struct levee_aws_error *error)
+{
+	char id[LEVEE_NACL_ID];
 
 	*vpc = '\0';
-	for (; item; item = levee_xml_next(item)) {
-		if (take_id(id, item, "vpcId") || take_id(subnet, item, "subnetId"))
-			return -EPROTO;
+	for (size_t i = 0; i < n; i++) {
+		const struct levee_xml_node *item = find_subnet(items, subnets[i]);
+
+		if (!item)
+			return levee_aws_error_set(error, -ENOENT, "InvalidSubnetID.NotFound",
+						   "%s does not exist in this region", subnets[i]);
+		if (take_id(id, item, "vpcId"))
+			return unreadable(error, "DescribeSubnets", "a subnet without a VPC");
 		if (*vpc && strcmp(vpc, id) != 0)
 			return levee_aws_error_set(error, -EINVAL, "SubnetsDiffer",
 						   "%s is in %s and %s is in %s: all protected "
 						   "subnets must be in one VPC",
-						   first, vpc, subnet, id);
+						   subnets[0], vpc, subnets[i], id);
 		levee_nacl_put_id(vpc, id);
-		levee_nacl_put_id(first, subnet);
 	}
-	return *vpc ? 0 : -EPROTO;
+	return 0;
 }
 
 int levee_ec2_vpc_of_subnets(struct levee_aws_client *client, const char (*subnets)[LEVEE_NACL_ID],
 			     size_t n, char vpc[static LEVEE_NACL_ID],
 			     struct levee_aws_error *error)
 {
-	static const char operation[] = "DescribeSubnets";
 	struct levee_aws_text form;
 	struct levee_aws_reply reply;
 	int ret;
 
+	/* By a filter: what does not exist is left out, and can be named. */
 	levee_aws_text_init(&form, FORM_BYTES);
+	levee_aws_form_add(&form, "subnet-id", "Filter.1.Name");
 	for (size_t i = 0; i < n; i++)
-		levee_aws_form_add(&form, subnets[i], "SubnetId.%zu", i + 1);
-	ret = call_ec2(client, operation, &form, 0, &reply);
+		levee_aws_form_add(&form, subnets[i], "Filter.1.Value.%zu", i + 1);
+	ret = call_ec2(client, "DescribeSubnets", &form, 0, &reply);
 	*error = reply.error;
 	if (!ret)
-		ret = compare_vpcs(levee_xml_find(levee_xml_root(reply.xml), "subnetSet/item"), vpc,
-				   error);
-	if (ret == -EPROTO && !*error->code)
-		unreadable(error, operation, "the reply has no subnet, or one without a VPC");
+		ret = compare_vpcs(levee_xml_find(levee_xml_root(reply.xml), "subnetSet/item"),
+				   subnets, n, vpc, error);
 	levee_aws_reply_free(&reply);
 	levee_aws_text_free(&form);
 	return ret;

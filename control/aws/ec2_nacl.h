@@ -46,7 +46,8 @@ void levee_ec2_nacls_free(struct levee_ec2_nacls *acls);
 
 /**
  * DescribeSubnets: the VPC that all of these are in.
- * \return 0; as levee_aws_call(); -EINVAL (SubnetsDiffer) if they are of several VPCs
+ * \return 0; as levee_aws_call(); -EINVAL (SubnetsDiffer) if they are of several VPCs; -ENOENT
+ *         (InvalidSubnetID.NotFound) if one is not there
  */
 int levee_ec2_vpc_of_subnets(struct levee_aws_client *client, const char (*subnets)[LEVEE_NACL_ID],
 			     size_t n, char vpc[static LEVEE_NACL_ID],

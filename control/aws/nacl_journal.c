@@ -14,6 +14,8 @@
 
 #include <jansson.h>
 
+#include "control/log.h"
+
 #define FILE_BYTES (8 * 1024 * 1024) /* far above what a push writes */
 #define TRIM_BYTES (256 * 1024)
 /* A call that was sent by a process that died is over by then, one way or the other. */
@@ -342,6 +344,22 @@ static void trim(struct levee_nacl_journal *j)
 	put_line(j, outcome_line("whole"));
 }
 
+/* Made by root for a daemon that is not: it belongs to whom its directory belongs to. */
+static void give_away(const struct levee_nacl_journal *j, int fd)
+{
+	char *slash, *directory = geteuid() ? NULL : strdup(j->path);
+	struct stat st;
+
+	slash = directory ? strrchr(directory, '/') : NULL;
+	if (slash) {
+		slash[slash == directory] = '\0';
+		/* If that fails it stays root's, which the daemon will say. */
+		if (!stat(directory, &st) && fchown(fd, st.st_uid, st.st_gid) < 0)
+			levee_debug("%s: %s", j->path, strerror(errno));
+	}
+	free(directory);
+}
+
 static int open_file(struct levee_nacl_journal *j)
 {
 	int flags = j->read_only ? O_RDONLY : O_RDWR | O_CREAT | O_APPEND;
@@ -349,6 +367,8 @@ static int open_file(struct levee_nacl_journal *j)
 
 	if (fd < 0)
 		return j->read_only && errno == ENOENT ? 0 : -errno;
+	if (!j->read_only)
+		give_away(j, fd);
 	if (!j->read_only && flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		ret = errno == EWOULDBLOCK ? -EWOULDBLOCK : -errno;
 		close(fd);

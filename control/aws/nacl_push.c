@@ -330,7 +330,6 @@ static void fail_read(struct levee_nacl_push *push, int ret, const char *what,
 
 static bool find_vpc(struct levee_nacl_push *push, struct levee_nacl_turn *turn)
 {
-	char what[128];
 	int ret;
 
 	if (push->vpc[0])
@@ -346,9 +345,7 @@ static bool find_vpc(struct levee_nacl_push *push, struct levee_nacl_turn *turn)
 	if (!ret)
 		return true;
 	push->vpc[0] = '\0';
-	snprintf(what, sizeof(what), "DescribeSubnets of %s%s", push->subnets[0],
-		 push->setup.n_subnets > 1 ? " and others" : "");
-	fail_read(push, ret, what, turn);
+	fail_read(push, ret, "DescribeSubnets", turn);
 	return false;
 }
 

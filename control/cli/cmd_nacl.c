@@ -269,6 +269,15 @@ int levee_cmd_nacl_status(const struct levee_command *command, int argc, char **
 
 /* ---- apply ------------------------------------------------------------------------------- */
 
+/* What is waited for is said once, and only if it takes time. */
+static void say_wait(const struct levee_nacl_turn *turn, char said[static LEVEE_PUSH_TEXT])
+{
+	if (!turn->wait_ms || !strcmp(turn->text, said))
+		return;
+	printf("%s\n", turn->text);
+	snprintf(said, LEVEE_PUSH_TEXT, "%s", turn->text);
+}
+
 static void say_turn(const struct levee_nacl_turn *turn, char said[static LEVEE_PUSH_TEXT])
 {
 	char text[LEVEE_PUSH_TEXT];
@@ -276,11 +285,10 @@ static void say_turn(const struct levee_nacl_turn *turn, char said[static LEVEE_
 	if (turn->wrote && turn->step.writes)
 		printf("%s %s\n", levee_ec2_operation(turn->step.type),
 		       levee_nacl_step_text(&turn->step, text));
-	else if (turn->verdict == LEVEE_PUSH_WAIT
-			 ? turn->wait_ms && strcmp(turn->text, said)
-			 : turn->verdict == LEVEE_PUSH_AGAIN && *turn->text)
+	else if (turn->verdict == LEVEE_PUSH_WAIT)
+		say_wait(turn, said);
+	else if (turn->verdict == LEVEE_PUSH_AGAIN && *turn->text)
 		printf("%s\n", turn->text);
-	snprintf(said, LEVEE_PUSH_TEXT, "%s", turn->text);
 }
 
 /* Is it in vain to try again? What the client has tried several times, at the very first. */
@@ -300,10 +308,10 @@ static bool push_all(struct work *w, const struct nacl_args *args, struct levee_
 
 	do {
 		levee_nacl_push_turn(w->push, &w->input, turn);
-		if (!args->json)
-			say_turn(turn, said);
 		if (is_hopeless(w, turn))
 			return false;
+		if (!args->json)
+			say_turn(turn, said);
 		if (turn->verdict == LEVEE_PUSH_WAIT && turn->wait_ms) {
 			if (levee_nacl_boot_ms() + turn->wait_ms >= end_ms) {
 				snprintf(text, sizeof(text), "%s", turn->text);

@@ -23,9 +23,7 @@ CODES = [
 ]
 WRITES = {
     **{code: {"do": "error", "error": code} for code in CODES},
-    "ExpiredToken": {"do": "error", "error": "@expired"},
     "cut, not done": {"do": "cut", "where": "reset"},
-    "malformed, done": {"do": "malformed"},
 }
 KINDS = {
     "500, done": {"do": "error", "error": "@internal", "effect": True},
