@@ -109,7 +109,7 @@ static void start_nacl(struct levee_run *r)
 
 	if (!r->config->nacl.enabled)
 		return;
-	ret = levee_nacl_service_start(&r->aws.nacl, r->config, r->board);
+	ret = levee_nacl_service_start(&r->aws.nacl, r->config, r->board, NULL, NULL);
 	if (ret)
 		levee_error("network ACLs: the thread cannot be started: %s; they are not "
 			    "written, and the instance is protected all the same",

@@ -25,6 +25,8 @@ struct levee_nacl_service {
 	struct levee_aws_cancel cancel;
 	struct levee_aws_env env;
 	struct levee_board_service shown;
+	bool (*may_write)(void *ctx);
+	void *may_write_ctx;
 	pthread_t thread;
 	bool started, registered;
 
@@ -49,8 +51,6 @@ struct levee_nacl_service {
 
 	pthread_mutex_t lock; /* of what follows */
 	struct levee_nacl_status status;
-	bool (*may_write)(void *ctx);
-	void *may_write_ctx;
 };
 
 static const char *const state_names[] = {
@@ -361,14 +361,8 @@ static void sleep_ms(struct levee_nacl_service *service, uint32_t ms)
 static bool ask_gate(void *ctx)
 {
 	struct levee_nacl_service *service = ctx;
-	bool (*may_write)(void *ctx);
-	void *gate_ctx;
 
-	pthread_mutex_lock(&service->lock);
-	may_write = service->may_write;
-	gate_ctx = service->may_write_ctx;
-	pthread_mutex_unlock(&service->lock);
-	return !may_write || may_write(gate_ctx);
+	return !service->may_write || service->may_write(service->may_write_ctx);
 }
 
 static int open_journal(struct levee_nacl_service *service, struct levee_aws_error *error)
@@ -580,15 +574,6 @@ static void *run(void *ctx)
 
 /* ---- from outside ------------------------------------------------------------------------ */
 
-void levee_nacl_service_gate(struct levee_nacl_service *service, bool (*may_write)(void *ctx),
-			     void *ctx)
-{
-	pthread_mutex_lock(&service->lock);
-	service->may_write = may_write;
-	service->may_write_ctx = ctx;
-	pthread_mutex_unlock(&service->lock);
-}
-
 /* Signals are the controller's. */
 static int start_thread(struct levee_nacl_service *service)
 {
@@ -604,7 +589,7 @@ static int start_thread(struct levee_nacl_service *service)
 }
 
 int levee_nacl_service_start(struct levee_nacl_service **out, const struct levee_config *config,
-			     struct levee_board *board)
+			     struct levee_board *board, bool (*may_write)(void *ctx), void *ctx)
 {
 	struct levee_nacl_service *service = calloc(1, sizeof(*service));
 	int ret;
@@ -614,6 +599,8 @@ int levee_nacl_service_start(struct levee_nacl_service **out, const struct levee
 		return -ENOMEM;
 	service->config = config;
 	service->board = board;
+	service->may_write = may_write;
+	service->may_write_ctx = ctx;
 	service->status.budget = (unsigned int)config->nacl.budget;
 	service->status.audit = config->block.mode == LEVEE_MODE_AUDIT ||
 				config->nacl.action == LEVEE_NACL_ALLOW;

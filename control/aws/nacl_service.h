@@ -52,25 +52,20 @@ struct levee_nacl_service;
 
 /**
  * Start the thread, and show it on the board as "nacl".
- * \param config  must outlive the service, as `board`
+ * \param config     must outlive the service, as `board`
+ * \param may_write  only while it says so does this process make calls: one writer in a fleet. It
+ *                   is asked before each write, on the service's thread, and must not wait. When
+ *                   it says yes after a no, reads are distrusted for [nacl] settle. NULL: always
  * \return 0; -errno
  */
 int levee_nacl_service_start(struct levee_nacl_service **out, const struct levee_config *config,
-			     struct levee_board *board);
+			     struct levee_board *board, bool (*may_write)(void *ctx), void *ctx);
 
 /** The call on its way is called off; returns within a moment. NULL inside is fine. */
 void levee_nacl_service_stop(struct levee_nacl_service **service);
 
 /** Any thread. */
 void levee_nacl_service_status(struct levee_nacl_service *service, struct levee_nacl_status *out);
-
-/**
- * Only while `may_write` says so does this process write: one writer in a fleet. It is asked
- * before each write, on the service's thread, and must not wait. When it says yes after a no, all
- * reads are distrusted for [nacl] settle. NULL: always.
- */
-void levee_nacl_service_gate(struct levee_nacl_service *service, bool (*may_write)(void *ctx),
-			     void *ctx);
 
 const char *levee_nacl_state_name(enum levee_nacl_state state);
 

@@ -7,6 +7,7 @@
 
 #include "control/aws/nacl_config.h"
 #include "control/aws/nacl_push.h"
+#include "control/aws/retry.h"
 #include "control/aws/session.h"
 #include "control/cli/config_args.h"
 #include "control/cli/nacl_input.h"
@@ -297,6 +298,7 @@ static bool is_hopeless(const struct work *w, const struct levee_nacl_turn *turn
 	const struct levee_nacl_push_counts *counts = levee_nacl_push_counts(w->push);
 
 	return turn->verdict == LEVEE_PUSH_WAIT && *turn->error.code &&
+	       levee_aws_judge(0, &turn->error) != LEVEE_AWS_THROTTLED &&
 	       counts->reads + counts->writes <= counts->failures;
 }
 
