@@ -23,6 +23,8 @@
 #define BINS_MIN 2
 #define BINS_MAX 10080 /* as levee_window_new() accepts */
 
+_Static_assert(sizeof(enum levee_path_type) == sizeof(int), "choices are stored as int");
+_Static_assert(sizeof(enum levee_dpdk_port_mode) == sizeof(int), "choices are stored as int");
 _Static_assert(sizeof(enum levee_attach_mode) == sizeof(int), "choices are stored as int");
 _Static_assert(sizeof(enum levee_block_mode) == sizeof(int), "choices are stored as int");
 _Static_assert(sizeof(enum levee_nacl_action) == sizeof(int), "choices are stored as int");
@@ -393,7 +395,7 @@ static int set_word(struct levee_config *config, const struct levee_config_key *
 	const char *reason = NULL;
 	int ret;
 
-	if (len > VALUE_BYTES / 2) {
+	if (len > VALUE_BYTES) {
 		snprintf(why, WHY_BYTES, "\"%.40s...\" is too long", text);
 		return -EINVAL;
 	}
@@ -402,7 +404,7 @@ static int set_word(struct levee_config *config, const struct levee_config_key *
 		return ret;
 	ret = key->word(config, words->word[words->n - 1], &reason);
 	if (ret < 0) {
-		snprintf(why, WHY_BYTES, "\"%s\": %s", words->word[words->n - 1],
+		snprintf(why, WHY_BYTES, "\"%.90s\": %s", words->word[words->n - 1],
 			 reason ? reason : "not accepted");
 		drop_last_word(words);
 	}
@@ -457,8 +459,6 @@ static const struct levee_config_kind word_list = {
 
 /* ---- [data_path] interfaces --------------------------------------------------------------- */
 
-#define INTERFACES_MAX 64
-
 static void reset_nothing(struct levee_config *config)
 {
 	(void)config;
@@ -476,11 +476,40 @@ static int check_interface(struct levee_config *config, const char *word, const 
 		if (!isgraph((unsigned char)word[i]) || strchr("/:;#=[]", word[i]))
 			return -EINVAL;
 	*why = "more than 64 interfaces";
-	if (names->n > INTERFACES_MAX)
+	if (names->n > LEVEE_CONFIG_INTERFACES_MAX)
 		return -EINVAL;
 	*why = "named twice";
 	for (size_t i = 0; i + 1 < names->n; i++) /* the last one is this one */
 		if (strcmp(names->word[i], word) == 0)
+			return -EINVAL;
+	return 0;
+}
+
+/* ---- [data_path] eal, ports ----------------------------------------------------------------- */
+
+#define EAL_MAX	       64
+#define DPDK_PORTS_MAX 16
+
+static int check_eal(struct levee_config *config, const char *word, const char **why)
+{
+	(void)word;
+	*why = "more than 64 arguments";
+	return config->data_path.eal.n > EAL_MAX ? -EINVAL : 0;
+}
+
+static int check_dpdk_port(struct levee_config *config, const char *word, const char **why)
+{
+	const struct levee_words *ports = &config->data_path.ports;
+
+	*why = "not the name of a DPDK port: a PCI address or a device, then its arguments";
+	if (!isalnum((unsigned char)*word))
+		return -EINVAL;
+	*why = "more than 16 ports";
+	if (ports->n > DPDK_PORTS_MAX)
+		return -EINVAL;
+	*why = "named twice";
+	for (size_t i = 0; i + 1 < ports->n; i++) /* the last one is this one */
+		if (strcmp(ports->word[i], word) == 0)
 			return -EINVAL;
 	return 0;
 }
@@ -831,6 +860,18 @@ static const char *const nacl_strategies[] = { "mask", "cover", NULL };
 static const char *const switches[] = { "off", "on", NULL };
 static const char *const no_or_yes[] = { "no", "yes", NULL };
 
+static const char *const path_types[] = {
+	[LEVEE_PATH_XDP] = "xdp",
+	[LEVEE_PATH_DPDK] = "dpdk",
+	NULL,
+};
+
+static const char *const dpdk_modes[] = {
+	[LEVEE_DPDK_MODE_MONITOR] = "monitor",
+	[LEVEE_DPDK_MODE_WIRE] = "wire",
+	NULL,
+};
+
 static const char *const attach_modes[] = {
 	[LEVEE_ATTACH_AUTO] = "auto",
 	[LEVEE_ATTACH_NATIVE] = "native",
@@ -855,10 +896,19 @@ static const char *const log_levels[] = {
 /* clang-format off */
 static const struct levee_config_key keys[] = {
 	{
+		"data_path", "type", "choice", "", "xdp",
+		"xdp or dpdk",
+		"Where packets are counted and dropped: in the kernel, as they come in from the "
+		"NIC (xdp), or by poll-mode workers in this process, on ports that DPDK drives "
+		"(dpdk), where counting and dropping end with the process.",
+		.kind = &choice, AT(data_path.type), .choices = path_types,
+	},
+	{
 		"data_path", "interfaces", "words", "", "",
 		"names of network interfaces, up to 64",
-		"Interfaces whose incoming packets are counted and judged. `levee run` needs "
-		"one at least.",
+		"Interfaces whose incoming packets are counted and judged. With type = xdp "
+		"`levee run` needs one at least. With type = dpdk: interfaces whose own "
+		"addresses and gateways are always allowed, beside those behind ports.",
 		.kind = &word_list, AT(data_path.interfaces), .word = check_interface, .reset = reset_nothing,
 	},
 	{
@@ -903,6 +953,43 @@ static const struct levee_config_key keys[] = {
 		"Length of the prefix that is one IPv6 source: all addresses in it are counted "
 		"and blocked together.",
 		.kind = &integer, AT(data_path.source6_prefix), .min = 1, .max = 128,
+	},
+	{
+		"data_path", "eal", "words", "", "",
+		"arguments of DPDK's EAL, up to 64, each without blanks",
+		"What DPDK is started with, as `-l 0-2 -a 0000:00:06.0`: the first lcore is the "
+		"controller's, each other one may be a worker. `--no-huge --no-shconf -m 512` "
+		"runs without hugepages, slower.",
+		.kind = &word_list, AT(data_path.eal), .word = check_eal, .reset = reset_nothing,
+	},
+	{
+		"data_path", "ports", "words", "", "",
+		"PCI addresses or DPDK devices with their arguments, up to 16",
+		"Ports that DPDK receives from, as `0000:00:06.0` or "
+		"`net_af_packet0,iface=eth1`. With mode = wire two: the outside first, then what "
+		"is protected.",
+		.kind = &word_list, AT(data_path.ports), .word = check_dpdk_port, .reset = reset_nothing,
+	},
+	{
+		"data_path", "mode", "choice", "", "monitor",
+		"monitor or wire",
+		"With type = dpdk: packets end here after they were counted, as on a mirror or "
+		"tap (monitor), or what is not dropped goes on to the other port, both ways "
+		"(wire). In the wire packets stop when levee does.",
+		.kind = &choice, AT(data_path.mode), .choices = dpdk_modes,
+	},
+	{
+		"data_path", "queues", "integer", "queues", "0",
+		"0 to 1024",
+		"Receive queues of each DPDK port, which the lcores share. 0: one for each lcore.",
+		.kind = &integer, AT(data_path.queues), .min = 0, .max = 1024,
+	},
+	{
+		"data_path", "lcores", "integer", "lcores", "0",
+		"0 to 127",
+		"Workers that poll DPDK ports, each on a CPU of its own. 0: as many as EAL has "
+		"besides the controller's, and the ports have queues for.",
+		.kind = &integer, AT(data_path.lcores), .min = 0, .max = 127,
 	},
 	{
 		"scope", "ports", "words", "", "",
@@ -1845,6 +1932,34 @@ static int check_push(const struct levee_config *config, const struct place *pla
 	return ret;
 }
 
+/* Counts that cannot fit whatever machine it is; what EAL and ports have shows when they start. */
+static int validate_dpdk(const struct levee_config *config, const struct place *place)
+{
+	size_t ports = config->data_path.ports.n;
+	uint64_t queues = config->data_path.queues, lcores = config->data_path.lcores;
+	int ret = 0;
+
+	if (!ports) {
+		complain(place, "[data_path] ports is empty and type = dpdk: name the ports, for "
+				"example `ports = 0000:00:06.0`");
+		ret = -EINVAL;
+	} else if (config->data_path.mode == LEVEE_DPDK_MODE_WIRE && ports != 2) {
+		complain(place,
+			 "[data_path] ports names %zu port%s, mode = wire needs two: the one that "
+			 "faces the outside, then the one that faces what is protected",
+			 ports, ports == 1 ? "" : "s");
+		ret = -EINVAL;
+	}
+	if (queues && queues < lcores) {
+		complain(place,
+			 "[data_path] queues = %" PRIu64 " is less than lcores = %" PRIu64
+			 ": some would have nothing to poll; lower lcores or raise queues",
+			 queues, lcores);
+		ret = -EINVAL;
+	}
+	return ret;
+}
+
 int levee_config_validate(struct levee_config *config, const char *file, FILE *errors)
 {
 	const struct place place = { .name = file, .errors = errors };
@@ -1868,6 +1983,8 @@ int levee_config_validate(struct levee_config *config, const char *file, FILE *e
 			 BINS_MIN * bin, BINS_MAX * bin);
 		ret = -EINVAL;
 	}
+	if (config->data_path.type == LEVEE_PATH_DPDK)
+		ret = validate_dpdk(config, &place) ? -EINVAL : ret;
 	if (config->detect.evaluate_every > bin) {
 		complain(&place,
 			 "[detect] evaluate_every = %" PRIu64

@@ -24,12 +24,17 @@ struct levee_words {
 	char **word;
 };
 
+#define LEVEE_CONFIG_INTERFACES_MAX 64
+
+enum levee_path_type { LEVEE_PATH_XDP, LEVEE_PATH_DPDK };
+enum levee_dpdk_port_mode { LEVEE_DPDK_MODE_MONITOR, LEVEE_DPDK_MODE_WIRE };
 enum levee_attach_mode { LEVEE_ATTACH_AUTO, LEVEE_ATTACH_NATIVE, LEVEE_ATTACH_GENERIC };
 enum levee_detector_choice { LEVEE_CHOOSE_ZSCORE, LEVEE_CHOOSE_ROBUST, LEVEE_CHOOSE_BOTH };
 enum levee_block_mode { LEVEE_MODE_ENFORCE, LEVEE_MODE_AUDIT };
 
 struct levee_config {
 	struct { /* [data_path] */
+		enum levee_path_type type;
 		struct levee_words interfaces;
 		enum levee_attach_mode attach;
 		char *pin;
@@ -37,6 +42,11 @@ struct levee_config {
 		uint64_t sources6; /* IPv6 slots a CPU and epoch */
 		uint64_t rules;	   /* allowed and blocked prefixes together */
 		uint64_t source6_prefix;
+		struct levee_words eal;	  /* dpdk, as all below */
+		struct levee_words ports; /* with their devices' arguments */
+		enum levee_dpdk_port_mode mode;
+		uint64_t queues; /* of each port; 0: one for each lcore */
+		uint64_t lcores; /* 0: as many as EAL has and the ports can feed */
 	} data_path;
 	struct { /* [scope] */
 		struct levee_words ports;

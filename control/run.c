@@ -30,8 +30,8 @@ static void complain_of_drain(struct levee_run *r, int ret, uint64_t now_ns)
 {
 	r->drain_failed = true;
 	if (levee_log_allowed(&r->drain_limit, LEVEE_LOG_ERROR, now_ns))
-		levee_error("counts could not be read: %s; packets and blocks in the kernel are "
-			    "not affected, and the next try is at the next bin",
+		levee_error("counts could not be read: %s; packets and blocks in force are not "
+			    "affected, and the next try is at the next bin",
 			    strerror(-ret));
 }
 
@@ -39,7 +39,7 @@ static void complain_of_drain(struct levee_run *r, int ret, uint64_t now_ns)
 static void check_links(struct levee_run *r)
 {
 	levee_privilege_raise();
-	levee_xdp_check(r->dp);
+	levee_run_check_path(r);
 	levee_privilege_lower();
 }
 
@@ -247,35 +247,6 @@ static int open_signals(struct levee_run *r)
 	return r->signal_fd < 0 ? -errno : 0;
 }
 
-/* Looking at TCP headers costs each packet a little: only where it decides something. */
-static bool wants_flows(const struct levee_config *config)
-{
-	return config->detect.min_syns || (config->nacl.enabled && !config->nacl.push_spoofable);
-}
-
-static int open_data_path(struct levee_run *r)
-{
-	const struct levee_config *config = r->config;
-	static const enum levee_xdp_attach attach[] = { [LEVEE_ATTACH_AUTO] = LEVEE_XDP_AUTO,
-							[LEVEE_ATTACH_NATIVE] = LEVEE_XDP_NATIVE,
-							[LEVEE_ATTACH_GENERIC] =
-								LEVEE_XDP_GENERIC };
-	struct levee_xdp_options options = {
-		.interfaces = (const char *const *)config->data_path.interfaces.word,
-		.n_interfaces = config->data_path.interfaces.n,
-		.attach = attach[config->data_path.attach],
-		.pin = config->data_path.pin,
-		.sources = config->data_path.sources,
-		.sources6 = config->data_path.sources6,
-		.rules = config->data_path.rules,
-		.source6_length = (uint8_t)config->data_path.source6_prefix,
-		.flows = wants_flows(config),
-		.say = levee_run_say_xdp,
-	};
-
-	return levee_xdp_open(&r->dp, &options);
-}
-
 static int read_boot_id(char *boot_id, size_t size)
 {
 	FILE *f = fopen(BOOT_ID, "re");
@@ -380,7 +351,7 @@ static int open_controller(struct levee_run *r)
 		.repeat_memory_s = (unsigned int)config->block.repeat_memory,
 		.repeat_factor = config->block.repeat_factor,
 		.max_block_s = config->block.max_block,
-		.flows = wants_flows(config),
+		.flows = levee_run_wants_flows(config),
 		.limit_pps = config->block.limit_rate,
 		.limit_burst = config->block.limit_burst,
 		.trip = { .on = config->detect.fast,
@@ -388,7 +359,7 @@ static int open_controller(struct levee_run *r)
 			  .cpus = (unsigned int)sysconf(_SC_NPROCESSORS_CONF) },
 		.max_sources = config->detect.max_sources,
 		.boot_id = r->boot_id,
-		.maps_id = levee_xdp_maps_id(r->dp),
+		.maps_id = levee_run_maps_id(r),
 	};
 	int ret = levee_controller_init(&r->controller, r->dp, r->store, &options);
 
@@ -412,7 +383,7 @@ static void say_started(struct levee_run *r)
 	}
 	levee_notice("levee " LEVEE_VERSION " on %s%s; mode %s, bins of %llu s, window %llu s, "
 		     "%zu bins and %zu blocks taken over, %zu prefixes allowed",
-		     text ? text : "?", levee_xdp_resumed(r->dp) ? " (taken over)" : "",
+		     text ? text : "?", levee_run_resumed(r) ? " (taken over)" : "",
 		     levee_run_mode(r->config), (unsigned long long)r->config->detect.bin,
 		     (unsigned long long)r->config->detect.window,
 		     levee_window_bins(r->controller.window),
@@ -483,7 +454,7 @@ static int start(struct levee_run *r)
 		if (ret)
 			return ret;
 	}
-	ret = open_data_path(r);
+	ret = levee_run_open_path(r);
 	if (ret)
 		return ret;
 	ret = levee_run_open_board(r);
@@ -515,7 +486,7 @@ static int start(struct levee_run *r)
 	take_up_drained(r);
 	take_up_open(r, &now);
 
-	ret = levee_xdp_start(r->dp);
+	ret = levee_run_start_path(r);
 	if (ret)
 		return ret;
 	ret = r->dp->ops->watch(r->dp, r->signal_fd);
@@ -546,7 +517,7 @@ int levee_run(const struct levee_config *config, const char *path)
 			       .drain_limit = { .period_ns = 60 * LEVEE_NS_PER_S, .burst = 3 } };
 	int ret;
 
-	if (!config->data_path.interfaces.n) {
+	if (config->data_path.type == LEVEE_PATH_XDP && !config->data_path.interfaces.n) {
 		levee_error(
 			"%s: [data_path] interfaces is empty: name the interfaces that face the "
 			"load balancer, for example `interfaces = ens5`",
@@ -573,8 +544,7 @@ int levee_run(const struct levee_config *config, const char *path)
 		ret = turn(&r);
 	levee_notify(&r.notify, "STOPPING=1");
 	if (r.stop)
-		levee_notice("stopped; the kernel goes on counting and dropping, and blocks end by "
-			     "themselves. `levee detach` takes the program off");
+		levee_notice("stopped; %s", levee_run_stopped(&r));
 	else if (r.dp && ret)
 		levee_error("stopped: %s", strerror(-ret));
 	levee_run_stop_aws(&r);

@@ -93,9 +93,7 @@ static int gather_automatic(const struct levee_run *r, struct levee_allowlist *o
 					 .list = config->allow.parsed };
 	int ret, merged;
 
-	ret = levee_allowlist_automatic(&fixed,
-					(const char *const *)config->data_path.interfaces.word,
-					config->data_path.interfaces.n);
+	ret = levee_run_own_prefixes(r, &fixed);
 	merged = levee_allowlist_merge(out, &fixed, &given);
 	levee_allowlist_clear(&fixed);
 	return merged ? merged : ret;
@@ -146,7 +144,7 @@ static int keep_allowlist_in_force(struct levee_run *r)
 			r->config->allow.file);
 		return -ENOENT;
 	}
-	levee_warning("%zu prefixes that the kernel allows are kept until %s can be read",
+	levee_warning("%zu prefixes that the data path allows are kept until %s can be read",
 		      r->from_file.n, r->config->allow.file);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the parts of `levee run` share: run.c (start, turns, end), run_allow.c (the allow list in
- * force), run_say.c (what is logged). One thread; others see it through control/board.h.
+ * What the parts of `levee run` share: run.c (start, turns, end), run_path.c (which data path),
+ * run_allow.c (the allow list in force), run_say.c (what is logged). One thread; others see it through control/board.h.
  */
 #ifndef LEVEE_RUN_INTERNAL_H
 #define LEVEE_RUN_INTERNAL_H
@@ -18,7 +18,6 @@
 #include "control/policy/operator.h"
 #include "control/run.h"
 #include "control/service/notify.h"
-#include "dataplane/xdp/xdp.h"
 
 /* A bin that this process closed. */
 struct levee_run_bin {
@@ -92,7 +91,6 @@ struct levee_run {
 
 /* ---- run_say.c --------------------------------------------------------------------------- */
 
-void levee_run_say_xdp(void *ctx, enum levee_xdp_say level, const char *message);
 void levee_run_say_warning(void *ctx, const char *message);
 /** "2026-01-31T12:00:00Z" */
 const char *levee_run_format_time(int64_t unix_s, char text[static 32]);
@@ -100,6 +98,25 @@ const char *levee_run_mode(const struct levee_config *config);
 void levee_run_log_report(struct levee_run *r, const struct levee_report *report);
 void levee_run_log_block(const struct levee_run *r, enum levee_block_change change,
 			 const struct levee_block *block, const struct levee_policy_info *info);
+
+/* ---- run_path.c -------------------------------------------------------------------------- */
+
+/** The data path that the configuration names, not yet started. \return 0; -errno, said */
+int levee_run_open_path(struct levee_run *r);
+int levee_run_start_path(struct levee_run *r);
+
+/** Does the configuration ask for TCP headers? */
+bool levee_run_wants_flows(const struct levee_config *config);
+
+/** Once a bin: are interfaces and ports as they should be? Says what is new. */
+void levee_run_check_path(struct levee_run *r);
+
+const char *levee_run_maps_id(const struct levee_run *r);
+bool levee_run_resumed(const struct levee_run *r); /* counts of a process before were found */
+const char *levee_run_stopped(const struct levee_run *r); /* what an end by SIGTERM means */
+
+/** Fixed prefixes, and addresses and gateways of the interfaces. As levee_allowlist_automatic(). */
+int levee_run_own_prefixes(const struct levee_run *r, struct levee_allowlist *out);
 
 /* ---- run_allow.c ------------------------------------------------------------------------- */
 

@@ -5,15 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void levee_run_say_xdp(void *ctx, enum levee_xdp_say level, const char *message)
-{
-	(void)ctx;
-	levee_log(level == LEVEE_XDP_ERROR     ? LEVEE_LOG_ERROR
-		  : level == LEVEE_XDP_WARNING ? LEVEE_LOG_WARNING
-					       : LEVEE_LOG_NOTICE,
-		  "%s", message);
-}
-
 void levee_run_say_warning(void *ctx, const char *message)
 {
 	(void)ctx;

@@ -2,7 +2,7 @@
 /*
  * User space's side of a data path: where counts come from, and where blocks go.
  *
- * Back ends (xdp, offline; DPDK to come) are tables of functions behind one handle; the controller
+ * Back ends (xdp, dpdk, offline) are tables of functions behind one handle; the controller
  * holds the handle and never asks which one it has. One bin, end to end:
  *
  *	levee_dataplane_wait(dp, bin_end, &event)     packets are counted and dropped meanwhile

@@ -2,6 +2,7 @@
 #ifdef WITH_DPDK
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -451,6 +452,18 @@ void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_dpdk_losses *los
 		losses->refused += levee_read_once(d->workers[i].refused);
 		losses->forwarded_out += levee_read_once(d->workers[i].forwarded_out);
 	}
+}
+
+size_t levee_dpdk_interfaces(const struct levee_dataplane *dp,
+			     char names[static LEVEE_DPDK_PORTS_MAX][LEVEE_DPDK_INTERFACE_BYTES])
+{
+	const struct levee_dpdk *d = (const struct levee_dpdk *)dp;
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->n_ports; i++)
+		if (d->ports[i].if_index && if_indextoname(d->ports[i].if_index, names[n]))
+			n++;
+	return n;
 }
 
 const char *levee_dpdk_maps_id(const struct levee_dataplane *dp)

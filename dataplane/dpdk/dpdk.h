@@ -32,7 +32,8 @@
 
 #include "dataplane/dataplane.h"
 
-#define LEVEE_DPDK_PORTS_MAX 16
+#define LEVEE_DPDK_PORTS_MAX	   16
+#define LEVEE_DPDK_INTERFACE_BYTES 16 /* IF_NAMESIZE */
 
 enum levee_dpdk_mode { LEVEE_DPDK_MONITOR, LEVEE_DPDK_WIRE };
 
@@ -98,6 +99,14 @@ int levee_dpdk_start(struct levee_dataplane *dp);
 void levee_dpdk_check(struct levee_dataplane *dp);
 
 void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_dpdk_losses *losses);
+
+/**
+ * Names of the kernel's interfaces behind the ports (af_packet, af_xdp, tap ...).
+ * \param names  room for as many as there are ports
+ * \return how many there are now
+ */
+size_t levee_dpdk_interfaces(const struct levee_dataplane *dp,
+			     char names[static LEVEE_DPDK_PORTS_MAX][LEVEE_DPDK_INTERFACE_BYTES]);
 
 /** Names this set of tables; new with each open. Valid until close. */
 const char *levee_dpdk_maps_id(const struct levee_dataplane *dp);

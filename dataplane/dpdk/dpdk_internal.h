@@ -80,6 +80,7 @@ void levee_dpdk_listen(void (*say)(void *ctx, enum levee_dpdk_say level, const c
 void levee_dpdk_say(enum levee_dpdk_say level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 int levee_dpdk_open_log(void);
+void levee_dpdk_tame_libraries(void);		    /* after EAL has loaded its drivers */
 void levee_dpdk_hold_log(void);			    /* keep what DPDK logs from now on, */
 void levee_dpdk_release_log(void);		    /* and say it */
 void levee_dpdk_complaint(char *text, size_t size); /* DPDK's first error since forgotten, or "" */

@@ -206,6 +206,7 @@ static int init_eal(void)
 	error = rte_errno;
 	capture_end(&capture, printed);
 	levee_dpdk_release_log();
+	levee_dpdk_tame_libraries();
 	if (used < 0)
 		return explain(error, printed);
 	eal.running = true;

@@ -5,6 +5,7 @@
  */
 #ifdef WITH_DPDK
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -119,6 +120,47 @@ static ssize_t write_log(void *cookie, const char *buffer, size_t size)
 	}
 	pthread_mutex_unlock(&voice.lock);
 	return (ssize_t)size;
+}
+
+/* ---- libraries below DPDK ---------------------------------------------------------------- */
+
+/* Both libbpf and libxdp call with a level of their own: 0 warning, 1 info, 2 debug. */
+static int take_library(int level, const char *format, va_list args)
+{
+	char text[MESSAGE_BYTES];
+	int n;
+
+	(void)level;
+	vsnprintf(text, sizeof(text), format, args);
+	n = (int)strcspn(text, "\n");
+	if (n)
+		levee_dpdk_say(LEVEE_DPDK_DEBUG, "%.*s", n, text);
+	return 0;
+}
+
+typedef int print_fn(int level, const char *format, va_list args);
+typedef print_fn *set_print_fn(print_fn *print);
+
+/*
+ * The driver of AF_XDP ports brings libxdp and libbpf, which write to standard error by themselves.
+ * Only what is loaded already is asked: we do not need them.
+ */
+void levee_dpdk_tame_libraries(void)
+{
+	static const char *const of[][2] = { { "libxdp.so.1", "libxdp_set_print" },
+					     { "libbpf.so.1", "libbpf_set_print" } };
+
+	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		void *library = dlopen(of[i][0], RTLD_LAZY | RTLD_NOLOAD);
+		void *found = library ? dlsym(library, of[i][1]) : NULL;
+		set_print_fn *set_print;
+
+		memcpy(&set_print, &found, sizeof(set_print)); /* as POSIX has it */
+		if (set_print)
+			set_print(take_library);
+		if (library)
+			dlclose(library);
+	}
 }
 
 int levee_dpdk_open_log(void)

@@ -39,6 +39,14 @@ void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_dpdk_losses *los
 	*losses = (struct levee_dpdk_losses){ 0 };
 }
 
+size_t levee_dpdk_interfaces(const struct levee_dataplane *dp,
+			     char names[static LEVEE_DPDK_PORTS_MAX][LEVEE_DPDK_INTERFACE_BYTES])
+{
+	(void)dp;
+	(void)names;
+	return 0;
+}
+
 const char *levee_dpdk_maps_id(const struct levee_dataplane *dp)
 {
 	(void)dp;
