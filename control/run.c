@@ -356,7 +356,7 @@ static int open_controller(struct levee_run *r)
 		.limit_burst = config->block.limit_burst,
 		.trip = { .on = config->detect.fast,
 			  .warmup_bins = (unsigned int)config->detect.warmup_bins,
-			  .cpus = (unsigned int)sysconf(_SC_NPROCESSORS_CONF) },
+			  .cpus = levee_run_cpus(r) },
 		.max_sources = config->detect.max_sources,
 		.boot_id = r->boot_id,
 		.maps_id = levee_run_maps_id(r),

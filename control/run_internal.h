@@ -112,7 +112,8 @@ bool levee_run_wants_flows(const struct levee_config *config);
 void levee_run_check_path(struct levee_run *r);
 
 const char *levee_run_maps_id(const struct levee_run *r);
-bool levee_run_resumed(const struct levee_run *r); /* counts of a process before were found */
+unsigned int levee_run_cpus(const struct levee_run *r); /* that may count one source */
+bool levee_run_resumed(const struct levee_run *r);	/* counts of a process before were found */
 const char *levee_run_stopped(const struct levee_run *r); /* what an end by SIGTERM means */
 
 /** Fixed prefixes, and addresses and gateways of the interfaces. As levee_allowlist_automatic(). */

@@ -3,6 +3,7 @@
 #include "control/run_internal.h"
 
 #include <net/if.h>
+#include <unistd.h>
 
 #include "dataplane/dpdk/dpdk.h"
 #include "dataplane/xdp/xdp.h"
@@ -96,6 +97,7 @@ static int open_dpdk(struct levee_run *r)
 		.sources6 = config->data_path.sources6,
 		.rules = config->data_path.rules,
 		.source6_length = (uint8_t)config->data_path.source6_prefix,
+		.flows = levee_run_wants_flows(config),
 		.say = say_dpdk,
 	};
 
@@ -160,6 +162,13 @@ const char *levee_run_maps_id(const struct levee_run *r)
 bool levee_run_resumed(const struct levee_run *r)
 {
 	return path_of(r)->resumed(r->dp);
+}
+
+unsigned int levee_run_cpus(const struct levee_run *r)
+{
+	if (r->config->data_path.type == LEVEE_PATH_DPDK)
+		return levee_dpdk_lcores(r->dp);
+	return (unsigned int)sysconf(_SC_NPROCESSORS_CONF);
 }
 
 const char *levee_run_stopped(const struct levee_run *r)

@@ -831,6 +831,30 @@ static bool is_within_rate(struct levee_rule *rule, uint64_t packets, uint64_t n
 	return true;
 }
 
+/* Longer ones are looked for first, and found first: the others are rarely needed. */
+#define LENGTHS_ASKED 3
+
+bool levee_policy_ask(const struct levee_policy_memory *m, uint8_t family, uint64_t hi, uint64_t lo)
+{
+	const struct levee_lengths *l;
+	uint32_t n;
+
+	if (!may_match(m, family, hi))
+		return false;
+	l = &m->lengths[__atomic_load_n(m->lengths_in_use, __ATOMIC_ACQUIRE) & 1];
+	n = family == 4 ? l->n4 : l->n6;
+	for (uint32_t i = 0; i < n && i < LENGTHS_ASKED; i++) {
+		struct levee_prefix p = { .hi = hi,
+					  .lo = lo,
+					  .family = family,
+					  .length = family == 4 ? l->len4[i] : l->len6[i] };
+
+		levee_prefix_canon(&p);
+		__builtin_prefetch(&m->buckets[levee_bucket_of(hash_of(m, &p), m->rule_bits)]);
+	}
+	return true;
+}
+
 static enum levee_verdict apply(const struct levee_policy_memory *m, uint32_t index,
 				uint64_t packets, uint64_t bytes, uint64_t now_ns, uint32_t cpu)
 {

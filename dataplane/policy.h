@@ -134,6 +134,13 @@ size_t levee_policy_blocks(const struct levee_policy *policy);
 size_t levee_policy_allowed(const struct levee_policy *policy);
 
 /**
+ * Ask memory for what a look-up of this address reads, without waiting for it.
+ * \return false if no rule can match, so that no look-up is needed
+ */
+bool levee_policy_ask(const struct levee_policy_memory *memory, uint8_t family, uint64_t hi,
+		      uint64_t lo);
+
+/**
  * The verdict on one address: what the data paths in user space ask, and what XDP must agree with.
  * Counts a hit of so many packets and bytes, on `cpu`, if it is a block, or above a limit, which
  * is a block as well. LEVEE_VERDICT_LIMIT: within it.

@@ -44,7 +44,8 @@ ip                     iproute2                 iproute
 ethtool                ethtool                  ethtool
 xdp-tools              ?xdp-tools               ?xdp-tools
 dpdk                   libdpdk-dev              ?dpdk-devel
-testpmd                dpdk                     ?dpdk
+dpdk_tools             dpdk                     ?dpdk-tools
+testpmd                ?dpdk-dev                ?dpdk
 systemd_analyze        systemd                  systemd
 jq                     jq                       jq
 ps                     procps                   procps-ng

@@ -95,8 +95,23 @@ static int on_ready(struct levee_dpdk *d, int fd, struct levee_dp_event *event)
 		event->type = LEVEE_DP_DEADLINE;
 		return 1;
 	}
-	event->type = LEVEE_DP_PRESSURE;
-	return __atomic_load_n(&d->pressure_seq, __ATOMIC_RELAXED) == d->tables.page->control.seq;
+	return 0;
+}
+
+/* \return true if something that a worker said is left to be told */
+static bool tell_event(struct levee_dpdk *d, uint64_t until_boot_ns, struct levee_dp_event *event)
+{
+	uint64_t seq = d->tables.page->control.seq;
+
+	*event = (struct levee_dp_event){ 0 };
+	if (__atomic_load_n(&d->pressure_seq, __ATOMIC_RELAXED) == seq && d->pressure_told != seq) {
+		d->pressure_told = seq;
+		event->type = LEVEE_DP_PRESSURE;
+		return true;
+	}
+	event->type = LEVEE_DP_TRIP;
+	/* Not for ever: the deadline and the descriptors have their turn, too. */
+	return levee_dpdk_boot_ns() < until_boot_ns && levee_workers_tripped(d, &event->source);
 }
 
 static int dpdk_wait(struct levee_dataplane *dp, uint64_t until_boot_ns,
@@ -108,6 +123,8 @@ static int dpdk_wait(struct levee_dataplane *dp, uint64_t until_boot_ns,
 
 	ret = arm(d, until_boot_ns);
 	while (!ret) {
+		if (tell_event(d, until_boot_ns, event))
+			return 0;
 		n = epoll_wait(d->epoll_fd, &ready, 1, -1);
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -413,6 +430,7 @@ int levee_dpdk_open(struct levee_dataplane **out, const struct levee_dpdk_option
 	d->dp.ops = &dpdk_ops;
 	d->dp.source6_length = options->source6_length;
 	d->mode = options->mode;
+	d->flows = options->flows;
 	d->epoll_fd = d->timer_fd = d->wake_fd = -1;
 	levee_dpdk_listen(options->say, options->ctx);
 
@@ -464,6 +482,11 @@ size_t levee_dpdk_interfaces(const struct levee_dataplane *dp,
 		if (d->ports[i].if_index && if_indextoname(d->ports[i].if_index, names[n]))
 			n++;
 	return n;
+}
+
+unsigned int levee_dpdk_lcores(const struct levee_dataplane *dp)
+{
+	return ((const struct levee_dpdk *)dp)->n_workers;
 }
 
 const char *levee_dpdk_maps_id(const struct levee_dataplane *dp)

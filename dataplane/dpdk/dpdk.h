@@ -62,6 +62,7 @@ struct levee_dpdk_options {
 	uint64_t sources6;	/* IPv6 slots */
 	uint64_t rules;		/* allowed and blocked prefixes */
 	uint8_t source6_length; /* 1 to 128 */
+	bool flows;		/* look at TCP headers: struct levee_counts has SYNs then */
 	/** Told in whole sentences what was done and what went wrong; DPDK's own log, too. */
 	void (*say)(void *ctx, enum levee_dpdk_say level, const char *message);
 	void *ctx;
@@ -107,6 +108,9 @@ void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_dpdk_losses *los
  */
 size_t levee_dpdk_interfaces(const struct levee_dataplane *dp,
 			     char names[static LEVEE_DPDK_PORTS_MAX][LEVEE_DPDK_INTERFACE_BYTES]);
+
+/** Workers. */
+unsigned int levee_dpdk_lcores(const struct levee_dataplane *dp);
 
 /** Names this set of tables; new with each open. Valid until close. */
 const char *levee_dpdk_maps_id(const struct levee_dataplane *dp);

@@ -35,6 +35,21 @@ struct path {
 	bool judged;
 };
 
+/*
+ * Sources of which a worker says that they have a further share of packets: it writes at head, the
+ * controller reads at tail. What finds it full is told of at its next share.
+ */
+#define LEVEE_DPDK_TRIPS 64
+
+struct trips {
+	uint64_t head __rte_cache_aligned;
+	struct {
+		uint64_t seq; /* of the epoch */
+		struct levee_prefix source;
+	} at[LEVEE_DPDK_TRIPS];
+	uint64_t tail __rte_cache_aligned;
+};
+
 struct worker {
 	struct levee_inspector inspector;
 	struct levee_dpdk *owner;
@@ -48,11 +63,14 @@ struct worker {
 	uint64_t judged;
 	uint64_t forwarded_out;
 	uint64_t refused;
+
+	struct trips trips;
 } __rte_cache_aligned;
 
 struct levee_dpdk {
 	struct levee_dataplane dp; /* first */
 	enum levee_dpdk_mode mode;
+	bool flows;
 	char maps_id[40];
 
 	struct port ports[LEVEE_DPDK_PORTS_MAX];
@@ -69,8 +87,9 @@ struct levee_dpdk {
 	bool unreleased;
 
 	int epoll_fd, timer_fd, wake_fd;
-	uint64_t pressure_seq; /* epoch whose logs fill up; 0: none */
-	bool gone;	       /* a port has been pulled out */
+	uint64_t pressure_seq;	/* epoch whose logs fill up; 0: none */
+	uint64_t pressure_told; /* the last one that wait() returned for */
+	bool gone;		/* a port has been pulled out */
 	bool gone_said;
 };
 
@@ -104,6 +123,7 @@ int levee_workers_start(struct levee_dpdk *d);
 void levee_workers_stop(struct levee_dpdk *d);
 void levee_workers_close(struct levee_dpdk *d);
 void levee_workers_fence(struct levee_dpdk *d);
+bool levee_workers_tripped(struct levee_dpdk *d, struct levee_prefix *source); /* the next */
 
 /* dpdk.c */
 void levee_dpdk_wake(const struct levee_dpdk *d);

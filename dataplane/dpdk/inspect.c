@@ -6,7 +6,8 @@
 /* A packet between the passes. */
 struct item {
 	struct levee_packet pkt;
-	uint64_t hash; /* of its source, which for IPv6 is masked in pkt from pass 2 on */
+	uint64_t hash;	/* of its source, which for IPv6 is masked in pkt from pass 2 on */
+	uint64_t tally; /* what it adds to its source's, from pass 2 on */
 };
 
 /* A burst, and where this lcore counts while it lasts. */
@@ -20,6 +21,8 @@ struct burst {
 	struct levee_evicted4 *evicted4;
 	struct levee_evicted6 *evicted6;
 	uint32_t bits4, bits6;
+	uint32_t share; /* a power of two: packets of a source that are an event */
+	bool flows;
 	uint64_t seq;
 
 	uint64_t parsed;  /* bit i: item i has a source */
@@ -50,6 +53,8 @@ static void begin(struct burst *b, const struct levee_inspector *in)
 	b->evicted6 = t->evicted6 + (size_t)nr * t->geo.log6;
 	b->bits4 = c->bits4[epoch];
 	b->bits6 = c->bits6[epoch];
+	b->share = levee_read_once(c->share);
+	b->flows = in->flows;
 	b->parsed = b->touched = b->dropped = 0;
 	b->n_late = 0;
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
@@ -132,6 +137,18 @@ static inline void look(struct burst *b, const struct levee_view *view, unsigned
 	b->row->received_bytes += bytes;
 }
 
+/* Of the packets that a rule may match by the first bitmap: those that the second leaves. */
+static void ask_rules(struct burst *b)
+{
+	for (uint64_t left = b->touched; left; left &= left - 1) {
+		unsigned int i = (unsigned int)__builtin_ctzll(left);
+		const struct levee_packet *pkt = &b->item[i].pkt;
+
+		if (!levee_policy_ask(&b->in->tables->policy, pkt->family, pkt->hi, pkt->lo))
+			b->touched &= ~BIT(i);
+	}
+}
+
 /* ---- eviction ---------------------------------------------------------------------------- */
 
 /* Half of a log gone is the moment to say so: the rest lasts until the controller is here. */
@@ -174,32 +191,83 @@ static void evict6(struct burst *b, const struct levee_bucket6 *from, uint32_t s
 
 /* ---- counting ---------------------------------------------------------------------------- */
 
-static inline void hit4(struct burst *b, struct levee_bucket4 *bucket, uint32_t slot,
-			uint32_t bytes)
+static inline uint64_t add_tally(const struct burst *b, uint64_t tally, uint64_t more)
 {
-	if (levee_unlikely(bucket->packets[slot] == LEVEE_SLOT_FULL)) {
-		evict4(b, bucket, slot);
-		bucket->packets[slot] = 0;
-		bucket->tally[slot] = 0;
-	}
-	bucket->packets[slot]++;
-	bucket->tally[slot] += bytes;
+	return b->flows ? levee_tally_add(tally, more) : tally + more;
 }
 
-static inline void count4(struct burst *b, struct item *item, unsigned int i, uint32_t bytes)
+static void raise_trip(const struct burst *b, const struct levee_prefix *source)
+{
+	if (b->share == LEVEE_SHARE_OFF || !b->in->trip)
+		return;
+	if (!b->in->trip(b->in->ctx, b->seq, source))
+		b->row->lost_events++;
+}
+
+/* A further share of packets in one slot: say so, and empty the slot before it overflows. */
+static void pass_share4(struct burst *b, struct levee_bucket4 *bucket, uint32_t slot)
+{
+	struct levee_prefix source = { .hi = bucket->addr[slot], .family = 4, .length = 32 };
+
+	raise_trip(b, &source);
+	if (bucket->packets[slot] < LEVEE_SLOT_FULL)
+		return;
+	evict4(b, bucket, slot);
+	bucket->packets[slot] = 0;
+	bucket->tally[slot] = 0;
+}
+
+static void pass_share6(struct burst *b, struct levee_bucket6 *bucket, uint32_t slot)
+{
+	struct levee_prefix source = { .hi = bucket->hi[slot],
+				       .lo = bucket->lo[slot],
+				       .family = 6,
+				       .length = (uint8_t)b->page->control.mask6_len };
+
+	raise_trip(b, &source);
+	if (bucket->packets[slot] < LEVEE_SLOT_FULL)
+		return;
+	evict6(b, bucket, slot);
+	bucket->packets[slot] = 0;
+	bucket->tally[slot] = 0;
+}
+
+static inline void hit4(struct burst *b, struct levee_bucket4 *bucket, uint32_t slot,
+			uint64_t tally)
+{
+	uint32_t packets = bucket->packets[slot] + 1;
+
+	bucket->packets[slot] = packets;
+	bucket->tally[slot] = add_tally(b, bucket->tally[slot], tally);
+	if (levee_unlikely(!(packets & (b->share - 1))))
+		pass_share4(b, bucket, slot);
+}
+
+static inline void hit6(struct burst *b, struct levee_bucket6 *bucket, uint32_t slot,
+			uint64_t tally)
+{
+	uint64_t packets = bucket->packets[slot] + 1;
+
+	bucket->packets[slot] = packets;
+	bucket->tally[slot] = add_tally(b, bucket->tally[slot], tally);
+	if (levee_unlikely(!(packets & (b->share - 1))))
+		pass_share6(b, bucket, slot);
+}
+
+static inline void count4(struct burst *b, struct item *item, unsigned int i)
 {
 	struct levee_bucket4 *bucket = first4(b, item->hash);
 	uint32_t slot = levee_find4(bucket, (uint32_t)item->pkt.hi);
 
 	if (levee_likely(slot < LEVEE_SLOTS)) {
-		hit4(b, bucket, slot, bytes);
+		hit4(b, bucket, slot, item->tally);
 		return;
 	}
 	__builtin_prefetch(first4(b, levee_hash_again(b->key, item->hash)), 1);
 	b->late[b->n_late++] = i;
 }
 
-static inline void count6(struct burst *b, struct item *item, unsigned int i, uint32_t bytes)
+static inline void count6(struct burst *b, struct item *item, unsigned int i)
 {
 	struct levee_bucket6 *bucket = first6(b, item->hash);
 	uint32_t slot;
@@ -208,8 +276,7 @@ static inline void count6(struct burst *b, struct item *item, unsigned int i, ui
 	item->pkt.lo &= b->page->control.mask6_lo;
 	slot = levee_find6(bucket, item->pkt.hi, item->pkt.lo);
 	if (levee_likely(slot < LEVEE_SLOTS)) {
-		bucket->packets[slot]++;
-		bucket->tally[slot] += bytes;
+		hit6(b, bucket, slot, item->tally);
 		return;
 	}
 	ask_for6(first6(b, levee_hash_again(b->key, item->hash)));
@@ -218,7 +285,7 @@ static inline void count6(struct burst *b, struct item *item, unsigned int i, ui
 
 /* A source that is in neither of its buckets takes the least slot of both. */
 static void insert4(struct burst *b, struct levee_bucket4 *one, struct levee_bucket4 *two,
-		    uint32_t addr, uint32_t bytes)
+		    uint32_t addr, uint64_t tally)
 {
 	uint32_t slot = levee_least4(one), other = levee_least4(two);
 
@@ -231,12 +298,13 @@ static void insert4(struct burst *b, struct levee_bucket4 *one, struct levee_buc
 	else
 		b->row->names4++;
 	one->addr[slot] = addr;
-	one->packets[slot] = 1;
-	one->tally[slot] = bytes;
+	one->packets[slot] = 0;
+	one->tally[slot] = 0;
+	hit4(b, one, slot, tally); /* with a share of 1 the first packet is an event */
 }
 
 static void insert6(struct burst *b, struct levee_bucket6 *one, struct levee_bucket6 *two,
-		    const struct levee_packet *pkt, uint32_t bytes)
+		    const struct levee_packet *pkt, uint64_t tally)
 {
 	uint32_t slot = levee_least6(one), other = levee_least6(two);
 
@@ -250,12 +318,13 @@ static void insert6(struct burst *b, struct levee_bucket6 *one, struct levee_buc
 		b->row->names6++;
 	one->hi[slot] = pkt->hi;
 	one->lo[slot] = pkt->lo;
-	one->packets[slot] = 1;
-	one->tally[slot] = bytes;
+	one->packets[slot] = 0;
+	one->tally[slot] = 0;
+	hit6(b, one, slot, tally);
 }
 
 /* The first bucket is looked at again: an item before may have put the source there. */
-static void settle4(struct burst *b, const struct item *item, uint32_t bytes)
+static void settle4(struct burst *b, const struct item *item)
 {
 	struct levee_bucket4 *one = first4(b, item->hash);
 	struct levee_bucket4 *two = first4(b, levee_hash_again(b->key, item->hash));
@@ -263,17 +332,17 @@ static void settle4(struct burst *b, const struct item *item, uint32_t bytes)
 	uint32_t slot = levee_find4(one, addr);
 
 	if (slot < LEVEE_SLOTS) {
-		hit4(b, one, slot, bytes);
+		hit4(b, one, slot, item->tally);
 		return;
 	}
 	slot = levee_find4(two, addr);
 	if (slot < LEVEE_SLOTS)
-		hit4(b, two, slot, bytes);
+		hit4(b, two, slot, item->tally);
 	else
-		insert4(b, one, two, addr, bytes);
+		insert4(b, one, two, addr, item->tally);
 }
 
-static void settle6(struct burst *b, const struct item *item, uint32_t bytes)
+static void settle6(struct burst *b, const struct item *item)
 {
 	struct levee_bucket6 *bucket = first6(b, item->hash);
 	struct levee_bucket6 *two = first6(b, levee_hash_again(b->key, item->hash));
@@ -284,11 +353,10 @@ static void settle6(struct burst *b, const struct item *item, uint32_t bytes)
 		slot = levee_find6(two, item->pkt.hi, item->pkt.lo);
 	}
 	if (slot == LEVEE_SLOTS) {
-		insert6(b, first6(b, item->hash), two, &item->pkt, bytes);
+		insert6(b, first6(b, item->hash), two, &item->pkt, item->tally);
 		return;
 	}
-	bucket->packets[slot]++;
-	bucket->tally[slot] += bytes;
+	hit6(b, bucket, slot, item->tally);
 }
 
 /* ---- pass 2: may it pass, and does it count ---------------------------------------------- */
@@ -298,8 +366,6 @@ static enum levee_verdict ask_policy(const struct burst *b, const struct levee_p
 {
 	const struct levee_policy_memory *m = &b->in->tables->policy;
 
-	if (pkt->family == 4 && !levee_bit(m->far4, (uint32_t)pkt->hi >> 8))
-		return LEVEE_VERDICT_NONE;
 	return levee_policy_lookup(m, pkt->family, pkt->hi, pkt->lo, 1, bytes, now_ns, b->in->cpu);
 }
 
@@ -326,12 +392,10 @@ static bool is_decided(struct burst *b, unsigned int i, uint32_t bytes, uint64_t
 	return false;
 }
 
-static bool is_in_scope(struct burst *b, struct item *item, const struct levee_view *view)
+static bool is_in_scope(struct burst *b, const struct item *item)
 {
-	int ret;
+	int ret = levee_scope_has(&b->page->scope, &item->pkt);
 
-	levee_packet_flow(&item->pkt, view->data, view->data + view->captured);
-	ret = levee_scope_has(&b->page->scope, &item->pkt);
 	if (ret == 2)
 		b->row->port_unknown++;
 	if (!ret)
@@ -352,28 +416,34 @@ static inline void judge(struct burst *b, const struct levee_view *view, unsigne
 			continue;
 		if ((b->touched & BIT(i)) && is_decided(b, i, view[i].bytes, now_ns))
 			continue;
-		if (scoped && !is_in_scope(b, item, &view[i]))
+		item->tally = view[i].bytes;
+		if (scoped || b->flows)
+			levee_packet_flow(&item->pkt, view[i].data,
+					  view[i].data + view[i].captured);
+		if (scoped && !is_in_scope(b, item))
 			continue;
+		if (b->flows)
+			item->tally += levee_flow_tally(&item->pkt);
 		counted++;
 		if (levee_likely(item->pkt.family == 4))
-			count4(b, item, i, view[i].bytes);
+			count4(b, item, i);
 		else
-			count6(b, item, i, view[i].bytes);
+			count6(b, item, i);
 	}
 	b->outcome[LEVEE_COUNTED] += counted;
 }
 
 /* ---- pass 3: sources that are new, or in their second bucket ------------------------------ */
 
-static void settle(struct burst *b, const struct levee_view *view)
+static void settle(struct burst *b)
 {
 	for (uint32_t at = 0; at < b->n_late; at++) {
 		uint32_t i = b->late[at];
 
 		if (b->item[i].pkt.family == 4)
-			settle4(b, &b->item[i], view[i].bytes);
+			settle4(b, &b->item[i]);
 		else
-			settle6(b, &b->item[i], view[i].bytes);
+			settle6(b, &b->item[i]);
 	}
 }
 
@@ -384,8 +454,10 @@ uint64_t levee_inspect(const struct levee_inspector *in, const struct levee_view
 
 	begin(&b, in);
 	look(&b, view, n);
+	if (b.touched)
+		ask_rules(&b);
 	judge(&b, view, n, now_ns);
-	settle(&b, view);
+	settle(&b);
 	b.row->received += n;
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
 		b.row->outcome[i] += b.outcome[i];

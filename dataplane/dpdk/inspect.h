@@ -3,7 +3,8 @@
  * The inspector: what one lcore does with a burst of packets. The order of ebpf/handle.bpf.h, and
  * the same tables, but over a burst, so that memory is asked for long before it is needed:
  *
- *	1  read the source of each packet, hash it, ask for its bucket and its word of the bitmaps
+ *	1  read the source of each packet, hash it, ask for its bucket and its word of the bitmaps;
+ *	   where a rule may match, ask for the rule's bucket
  *	2  allow list and blocks, scope; count where the first bucket holds the source
  *	3  the others: second bucket, asked for in 2; the least slot of both if it is in neither
  *
@@ -29,8 +30,14 @@ struct levee_view {
 struct levee_inspector {
 	const struct levee_tables *tables;
 	uint32_t cpu; /* its number in the tables */
+	bool flows;   /* look at TCP headers: tallies have SYNs then */
 	/** An eviction log of this epoch is half full. Called on the lcore; must not block. */
 	void (*pressure)(void *ctx, uint64_t seq);
+	/**
+	 * A source has a further share of packets in this epoch: levee_control.share. As above.
+	 * \return false: there was no room to note it, which the row's lost_events counts
+	 */
+	bool (*trip)(void *ctx, uint64_t seq, const struct levee_prefix *source);
 	void *ctx;
 };
 

@@ -47,6 +47,12 @@ size_t levee_dpdk_interfaces(const struct levee_dataplane *dp,
 	return 0;
 }
 
+unsigned int levee_dpdk_lcores(const struct levee_dataplane *dp)
+{
+	(void)dp;
+	return 1;
+}
+
 const char *levee_dpdk_maps_id(const struct levee_dataplane *dp)
 {
 	(void)dp;

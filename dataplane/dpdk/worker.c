@@ -138,9 +138,47 @@ void levee_workers_fence(struct levee_dpdk *d)
 
 /* ---- making and ending ------------------------------------------------------------------- */
 
+static bool on_trip(void *ctx, uint64_t seq, const struct levee_prefix *source)
+{
+	struct worker *w = ctx;
+	struct trips *t = &w->trips;
+	uint64_t head = t->head;
+
+	if (head - __atomic_load_n(&t->tail, __ATOMIC_ACQUIRE) == LEVEE_DPDK_TRIPS)
+		return false;
+	t->at[head % LEVEE_DPDK_TRIPS].seq = seq;
+	t->at[head % LEVEE_DPDK_TRIPS].source = *source;
+	__atomic_store_n(&t->head, head + 1, __ATOMIC_SEQ_CST);
+	/* Either the controller sees this one, or we see that it has read all before and sleeps. */
+	if (__atomic_load_n(&t->tail, __ATOMIC_SEQ_CST) == head)
+		levee_dpdk_wake(w->owner);
+	return true;
+}
+
+/* What an epoch that is over had of a source says nothing any more. */
+bool levee_workers_tripped(struct levee_dpdk *d, struct levee_prefix *source)
+{
+	uint64_t seq = d->tables.rows.control->seq;
+
+	for (uint32_t i = 0; i < d->n_workers; i++) {
+		struct trips *t = &d->workers[i].trips;
+
+		while (t->tail != __atomic_load_n(&t->head, __ATOMIC_SEQ_CST)) {
+			uint64_t at = t->tail % LEVEE_DPDK_TRIPS;
+			bool is_of_now = t->at[at].seq == seq;
+
+			*source = t->at[at].source;
+			__atomic_store_n(&t->tail, t->tail + 1, __ATOMIC_SEQ_CST);
+			if (is_of_now)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void on_pressure(void *ctx, uint64_t seq)
 {
-	struct levee_dpdk *d = ctx;
+	struct levee_dpdk *d = ((const struct worker *)ctx)->owner;
 
 	if (__atomic_exchange_n(&d->pressure_seq, seq, __ATOMIC_RELAXED) != seq)
 		levee_dpdk_wake(d);
@@ -198,7 +236,12 @@ int levee_workers_open(struct levee_dpdk *d, uint32_t n)
 		w->lcore = lcore;
 		w->tx_queue = (uint16_t)i;
 		w->inspector = (struct levee_inspector){
-			.tables = &d->tables, .cpu = i, .pressure = on_pressure, .ctx = d
+			.tables = &d->tables,
+			.cpu = i,
+			.flows = d->flows,
+			.pressure = on_pressure,
+			.trip = on_trip,
+			.ctx = w,
 		};
 		ret = give_paths(d, w);
 		lcore = rte_get_next_lcore(lcore, 1, 0);

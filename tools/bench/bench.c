@@ -18,6 +18,7 @@ static const struct {
 	{ "filter", bench_filter },	  { "closing", bench_closing },
 	{ "pressure", bench_pressure },	  { "replay", bench_replay },
 	{ "detection", bench_detection }, { "service", bench_service },
+	{ "dpdk", bench_dpdk },
 };
 
 #define SECTIONS (sizeof(section_table) / sizeof(section_table[0]))

@@ -32,6 +32,9 @@ int bench_filter(struct bench_run *run);
 int bench_closing(struct bench_run *run);
 int bench_pressure(struct bench_run *run);
 
+/** The DPDK inspector beside rte_hash, testpmd and what memory costs. Without DPDK: a remark. */
+int bench_dpdk(struct bench_run *run);
+
 /** `levee replay` on files made for it. */
 int bench_replay(struct bench_run *run);
 

@@ -32,7 +32,21 @@ struct world {
 	struct collected got;
 	unsigned int pressures;
 	uint64_t pressure_seq;
+	unsigned int trips;
+	struct levee_prefix tripped[64];
+	bool no_room;
 };
+
+static bool on_trip(void *ctx, uint64_t seq, const struct levee_prefix *source)
+{
+	struct world *w = ctx;
+
+	assert_int_equal(seq, w->t.rows.control->seq);
+	if (w->no_room)
+		return false;
+	w->tripped[w->trips++ % 64] = *source;
+	return true;
+}
 
 static void on_pressure(void *ctx, uint64_t seq)
 {
@@ -47,7 +61,7 @@ static void open_world(struct world *w, const struct levee_tables_sizes *sizes, 
 	assert_int_equal(levee_tables_open(&w->t, sizes, NOW), 0);
 	assert_int_equal(levee_policy_new(&w->policy, &w->t.policy), 0);
 	w->in = (struct levee_inspector){
-		.tables = &w->t, .cpu = cpu, .pressure = on_pressure, .ctx = w
+		.tables = &w->t, .cpu = cpu, .pressure = on_pressure, .trip = on_trip, .ctx = w
 	};
 }
 
@@ -433,20 +447,122 @@ static void a_slot_that_is_full_moves_to_the_log(void **state)
 {
 	struct world *w = *state;
 	struct levee_bucket4 *b;
+	struct levee_bucket6 *c;
 
 	open_small(w);
 	put_source(w, 4, 0xc6336407, 0);
+	put_source(w, 6, 0x20010db800000001ULL, 0);
 	go(w);
 	b = w->t.rows.sources4;
 	for (size_t i = 0; i < 4U << w->t.rows.geo.bits4; i++)
 		for (int s = 0; s < LEVEE_SLOTS; s++)
 			if (b[i].packets[s])
-				b[i].packets[s] = LEVEE_SLOT_FULL;
-	put_source(w, 4, 0xc6336407, 0);
+				b[i].packets[s] = LEVEE_SLOT_FULL - 1;
+	c = w->t.rows.sources6;
+	for (size_t i = 0; i < 4U << w->t.rows.geo.bits6; i++)
+		for (int s = 0; s < LEVEE_SLOTS; s++)
+			if (c[i].packets[s])
+				c[i].packets[s] = LEVEE_SLOT_FULL - 1;
+	for (int i = 0; i < 2; i++) {
+		put_source(w, 4, 0xc6336407, 0);
+		put_source(w, 6, 0x20010db800000001ULL, 0);
+	}
 	go(w);
 	take(w);
-	assert_int_equal(w->got.n, 1);
+	assert_int_equal(w->got.n, 2);
+	assert_int_equal(w->got.account.evicted, 2);
 	assert_int_equal(w->got.at[0].packets, LEVEE_SLOT_FULL + 1ULL);
+	assert_int_equal(w->got.at[1].packets, LEVEE_SLOT_FULL + 1ULL);
+}
+
+static void each_share_of_a_source_is_an_event(void **state)
+{
+	struct world *w = *state;
+
+	open_small(w);
+	levee_rows_set_share(&w->t.rows, 11); /* 8 */
+	for (int i = 0; i < 25; i++) {
+		put_source(w, 4, 0xc6336407, 0);
+		put_source(w, 6, 0x20010db800000001ULL, (uint64_t)i);
+		if (i < 7)
+			put_source(w, 4, 0xc6336408, 0);
+		go(w);
+	}
+	assert_int_equal(w->trips, 6);
+	assert_int_equal(w->tripped[0].hi, 0xc6336407);
+	assert_int_equal(w->tripped[0].length, 32);
+	assert_true(w->tripped[1].hi == 0x20010db800000001ULL);
+	assert_int_equal(w->tripped[1].lo, 0);
+	assert_int_equal(w->tripped[1].length, 64);
+	levee_rows_set_share(&w->t.rows, 1);
+	put_source(w, 4, 0xc6336409, 0);
+	go(w);
+	assert_int_equal(w->trips, 7);
+	levee_rows_set_share(&w->t.rows, 0);
+	for (int i = 0; i < 100; i++) {
+		put_source(w, 4, 0xc6336407, 0);
+		go(w);
+	}
+	assert_int_equal(w->trips, 7);
+}
+
+static void an_event_that_finds_no_room_is_counted(void **state)
+{
+	struct world *w = *state;
+
+	open_small(w);
+	levee_rows_set_share(&w->t.rows, 1);
+	w->no_room = true;
+	for (int i = 0; i < 5; i++)
+		put_source(w, 4, 0xc6336407, 0);
+	go(w);
+	take(w);
+	assert_int_equal(w->got.account.lost_events, 5);
+	assert_int_equal(w->got.at[0].packets, 5);
+}
+
+static void put_tcp(struct world *w, uint8_t family, uint64_t hi, uint8_t flags)
+{
+	put(w, &(struct levee_frame_spec){ .family = family,
+					   .hi = hi,
+					   .proto = LEVEE_PROTO_TCP,
+					   .dst_port = 443,
+					   .tcp_flags = flags });
+}
+
+static struct levee_counts counts_of(struct world *w, uint8_t family, uint64_t hi)
+{
+	struct levee_prefix p = { .hi = hi, .family = family, .length = family == 4 ? 32 : 64 };
+
+	return levee_rows_count(&w->t.rows, (uint32_t)(w->t.rows.control->seq & 1), &p);
+}
+
+static void tcp_headers_are_looked_at_if_asked_for(void **state)
+{
+	struct world *w = *state;
+
+	open_small(w);
+	put_tcp(w, 4, 0xc6336407, LEVEE_TCP_SYN);
+	go(w);
+	assert_int_equal(counts_of(w, 4, 0xc6336407).syns, 0);
+	w->in.flows = true;
+	for (uint8_t family = 4; family <= 6; family += 2) {
+		uint64_t hi = family == 4 ? 0xc6336408 : 0x20010db800000001ULL;
+
+		for (int i = 0; i < 3; i++)
+			put_tcp(w, family, hi, LEVEE_TCP_SYN);
+		put_tcp(w, family, hi, LEVEE_TCP_SYN | LEVEE_TCP_ACK);
+		go(w);
+		assert_int_equal(counts_of(w, family, hi).syns, 3);
+		assert_int_equal(counts_of(w, family, hi).packets, 4);
+		assert_false(counts_of(w, family, hi).answered);
+		put_tcp(w, family, hi, LEVEE_TCP_ACK);
+		put_tcp(w, family, hi, LEVEE_TCP_ACK);
+		go(w);
+		assert_true(counts_of(w, family, hi).answered);
+		assert_int_equal(counts_of(w, family, hi).syns, 3);
+		assert_int_equal(counts_of(w, family, hi).packets, 6);
+	}
 }
 
 static void each_lcore_has_its_own_rows_and_the_drain_adds_them_up(void **state)
@@ -511,6 +627,9 @@ int main(void)
 		TEST(a_full_log_folds_and_loses_no_packet),
 		TEST(a_log_half_full_is_said_once_an_epoch),
 		TEST(a_slot_that_is_full_moves_to_the_log),
+		TEST(each_share_of_a_source_is_an_event),
+		TEST(an_event_that_finds_no_room_is_counted),
+		TEST(tcp_headers_are_looked_at_if_asked_for),
 		TEST(each_lcore_has_its_own_rows_and_the_drain_adds_them_up),
 		TEST(bytes_are_those_on_the_wire_even_if_fewer_lie_together),
 		TEST(tables_too_large_for_the_machine_are_refused),

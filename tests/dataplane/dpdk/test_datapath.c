@@ -695,6 +695,38 @@ static void logs_that_fill_up_wake_the_controller(void **state)
 	assert_int_equal(collect_sum(&w->got.account), w->got.account.received);
 }
 
+static void a_source_that_passes_shares_wakes_the_controller(void **state)
+{
+	struct world *w = *state;
+	struct levee_counts counts;
+	struct levee_dp_event event;
+	unsigned int told[2] = { 0 };
+
+	open_endless(w);
+	w->dp->ops->set_trip(w->dp, 64);
+	while (told[0] < 20 || told[1] < 20) {
+		assert_int_equal(levee_dataplane_wait(w->dp, LEVEE_NEVER >> 1, &event), 0);
+		assert_int_equal(event.type, LEVEE_DP_TRIP);
+		assert_int_equal(event.source.family, 4);
+		assert_in_range(event.source.hi, 0xc6120000, 0xc6120000 + 255);
+		w->dp->ops->count(w->dp, &event.source, &counts);
+		assert_true(counts.packets >= 64);
+		told[event.source.hi & 1]++;
+	}
+	/* What stands in the rings is of an epoch that is over: the deadline comes. */
+	w->dp->ops->set_trip(w->dp, 0);
+	collect_drain(&w->got, w->dp, 0);
+	collect_free(&w->got);
+	collect_drain(&w->got, w->dp, 0);
+	do {
+		struct levee_time now;
+
+		levee_dataplane_now(w->dp, &now);
+		assert_int_equal(levee_dataplane_wait(w->dp, now.boot_ns + 1000000, &event), 0);
+	} while (event.type == LEVEE_DP_PRESSURE);
+	assert_int_equal(event.type, LEVEE_DP_DEADLINE);
+}
+
 static void a_drain_before_the_release_of_the_last_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -901,6 +933,7 @@ int main(void)
 		TEST(audit_and_scope_take_effect_while_packets_come),
 		TEST(wait_returns_at_the_deadline_and_for_what_is_watched),
 		TEST(logs_that_fill_up_wake_the_controller),
+		TEST(a_source_that_passes_shares_wakes_the_controller),
 		TEST(a_drain_before_the_release_of_the_last_is_refused),
 		TEST(of_a_packet_in_pieces_the_first_is_read_and_all_are_counted),
 		TEST(what_is_no_ip_at_all_is_out_of_scope),
