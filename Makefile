@@ -263,7 +263,7 @@ $(TESTS) $(KTESTS): %: %.o $(TEST_LIB_OBJ) $(TOOL_LIB) $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) $^ $(LIBS) -lcmocka -o $@
 
 # What depends on whether DPDK is built in, or on which, is built again when that changes.
-USES_DPDK := dataplane/dpdk/%.o tests/dataplane/dpdk/%.o tools/bench/dpdk%.o tools/pktgen/output_dpdk%.o
+USES_DPDK := dataplane/dpdk/%.o tests/dataplane/dpdk/%.o tools/bench/dpdk%.o tools/pktgen/%_dpdk.o
 DPDK_OBJ  := $(filter $(USES_DPDK:%=$(B)/%),$(LIB_OBJ) $(TOOL_LIB_OBJ) $(TESTS:%=%.o))
 
 $(USES_DPDK:%=$(B)/%) $(USES_DPDK:%=.build/fuzz/obj/%): CPPFLAGS += $(DPDK_CPPFLAGS)

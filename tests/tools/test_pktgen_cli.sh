@@ -33,6 +33,21 @@ said() { grep -qF -- "$1" "$work/out" "$work/err"; }
 ended() { [ "$code" -eq "$1" ] && said "$2"; }
 json() { grep -o "\"$1\": [0-9.a-z]*" "$work/out" | head -n 1 | sed 's/.*: //'; }
 truth_packets() { awk -F, 'NR > 1 { n += $4 } END { print n + 0 }' "$work/truth.csv"; }
+# Frames of two captures, whatever their times: got has microseconds and want nanoseconds.
+same_frames() {
+	[ "$(truth_packets)" = 20000 ] && python3 - "$work/got.pcap" "$work/want.pcap" <<'PY'
+import struct, sys
+def frames(path):
+    data, at, out = open(path, "rb").read(), 24, []
+    while at < len(data):
+        n = struct.unpack_from("<I", data, at + 8)[0]
+        out.append(data[at + 16:at + 16 + n])
+        at += 16 + n
+    return out
+got, want = map(frames, sys.argv[1:])
+sys.exit(len(want) != 20000 or got != want)
+PY
+}
 # wait_for SECONDS COMMAND...: until it succeeds; there is nothing to be told by otherwise
 wait_for()
 {
@@ -312,5 +327,28 @@ else
 		fi
 	fi
 fi
+
+# ---- a port of DPDK ---------------------------------------------------------------------------
+
+dpdk=('--dpdk sends the frames that --pcap writes, in order' '--dpdk stops on a signal'
+	'an EAL argument that there is not ends it with code 1'
+	'a device that there is not ends it with code 1')
+run --dpdk net_null0 --packets 1 $demo
+if said 'built without DPDK'; then
+	for name in "${dpdk[@]}"; do skip "$name" 'levee-pktgen is built without DPDK'; done
+else
+	run --pcap "$work/want.pcap" --packets 20000 $demo
+	run --dpdk "net_pcap0,tx_pcap=$work/got.pcap" --flood --packets 20000 --truth "$work/truth.csv" $demo
+	check "${dpdk[0]}" same_frames
+	check "${dpdk[1]}" stops INT --dpdk net_null0 --json $demo
+	run --dpdk net_null0 --eal --no-such-option $demo
+	check "${dpdk[2]}" ended 1 'EAL does not start with --eal "--no-such-option"'
+	run --dpdk net_nothing0 --i-own-this-network $demo
+	check "${dpdk[3]}" ended 1 'there is no DPDK port net_nothing0'
+fi
+run --dpdk 0000:00:06.0 $demo
+check 'a PCI device is refused without --i-own-this-network' ended 2 'may lead out of this machine'
+run --pcap "$work/x.pcap" --eal x $demo
+check '--eal goes with --dpdk only' ended 2 '--eal goes with --dpdk only'
 
 echo "1..$count"

@@ -9,6 +9,8 @@ enum pktgen_option_id {
 	OPT_LIVE,
 	OPT_KERNEL,
 	OPT_PROC,
+	OPT_DPDK,
+	OPT_EAL,
 	OPT_NAMESPACE,
 	OPT_TRUTH,
 	OPT_SUM_SPOOFED,

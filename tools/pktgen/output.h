@@ -23,6 +23,7 @@ struct pktgen_run {
 	bool flood;		/* interface, kernel: as fast as it goes, whatever the times */
 	double ramp_s;		/* interface, live, kernel: seconds to full speed */
 	double rate;		/* live, kernel: packets/s; 0: live as fast as it goes */
+	const char *eal;	/* dpdk: arguments of EAL, with blanks between */
 	const char *proc;	/* kernel: its directory, that of a rehearsal perhaps */
 
 	/* results */
@@ -40,6 +41,7 @@ int pktgen_output_pcap(struct pktgen_run *run, const char *path);
 int pktgen_output_interface(struct pktgen_run *run, const char *name);
 int pktgen_output_live(struct pktgen_run *run, const char *name);
 int pktgen_output_kernel(struct pktgen_run *run, const char *name);
+int pktgen_output_dpdk(struct pktgen_run *run, const char *name);
 
 /**
  * Packets that one device of the kernel's pktgen has sent, by what its file says.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Real time through AF_PACKET. Packets that are due go to the kernel in batches; what it has no
+ * Real time through AF_PACKET, or through a port of DPDK. Packets that are due go to the kernel in batches; what it has no
  * room for is offered again, so that every packet of the truth was accepted.
  */
 #include "tools/pktgen/output.h"
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "tools/pktgen/link.h"
+#include "tools/pktgen/port.h"
 
 #define BATCH 64
 /* Not to sleep for each packet: what is due within this time goes in one batch. */
@@ -30,11 +31,12 @@ struct sender {
 	const char *name;
 	unsigned int mtu;
 	int fd;
-	uint64_t start_ns; /* monotonic */
-	uint64_t end_ns;   /* nothing is sent after it */
-	uint64_t taken;	   /* packets put into batches */
-	unsigned int n;	   /* in the batch */
-	uint32_t room;	   /* for a frame [bytes] */
+	struct pktgen_port *port; /* of DPDK; NULL: fd */
+	uint64_t start_ns;	  /* monotonic */
+	uint64_t end_ns;	  /* nothing is sent after it */
+	uint64_t taken;		  /* packets put into batches */
+	unsigned int n;		  /* in the batch */
+	uint32_t room;		  /* for a frame [bytes] */
 	uint8_t *frames;
 	struct iovec iov[BATCH];
 	struct mmsghdr message[BATCH];
@@ -80,6 +82,19 @@ static int open_socket(struct sender *s, const struct pktgen_link *link)
 	return 0;
 }
 
+static int make_room(struct sender *s)
+{
+	s->room = PKTGEN_SIZE_MAX + PKTGEN_HEAD_MAX;
+	s->frames = malloc((size_t)BATCH * s->room);
+	if (!s->frames)
+		return pktgen_fail(s->run, -ENOMEM, "no memory");
+	for (int i = 0; i < BATCH; i++) {
+		s->iov[i].iov_base = s->frames + (size_t)i * s->room;
+		s->message[i].msg_hdr = (struct msghdr){ .msg_iov = &s->iov[i], .msg_iovlen = 1 };
+	}
+	return 0;
+}
+
 static int open_sender(struct sender *s)
 {
 	struct pktgen_link link;
@@ -92,14 +107,6 @@ static int open_sender(struct sender *s)
 		return pktgen_fail(s->run, -ENETDOWN, "%s is down; `ip link set %s up`", s->name,
 				   s->name);
 	s->mtu = link.mtu;
-	s->room = PKTGEN_SIZE_MAX + PKTGEN_HEAD_MAX;
-	s->frames = malloc((size_t)BATCH * s->room);
-	if (!s->frames)
-		return pktgen_fail(s->run, -ENOMEM, "no memory");
-	for (int i = 0; i < BATCH; i++) {
-		s->iov[i].iov_base = s->frames + (size_t)i * s->room;
-		s->message[i].msg_hdr = (struct msghdr){ .msg_iov = &s->iov[i], .msg_iovlen = 1 };
-	}
 	return open_socket(s, &link);
 }
 
@@ -141,7 +148,8 @@ static int flush(struct sender *s)
 	while (done < s->n && ret == 0) {
 		/* The bin is that of the moment before the kernel takes the packets. */
 		uint64_t unix_ns = clock_ns(CLOCK_REALTIME);
-		int n = sendmmsg(s->fd, s->message + done, s->n - done, MSG_DONTWAIT);
+		int n = s->port ? pktgen_port_send(s->port, s->iov + done, s->n - done)
+				: sendmmsg(s->fd, s->message + done, s->n - done, MSG_DONTWAIT);
 
 		if (n > 0) {
 			ret = note_sent(s, done, (unsigned int)n, unix_ns);
@@ -246,7 +254,7 @@ static int send_all(struct sender *s, struct pktgen_gen *gen)
 	return ret;
 }
 
-int pktgen_output_interface(struct pktgen_run *run, const char *name)
+static int run_sender(struct pktgen_run *run, const char *name, bool is_dpdk)
 {
 	struct sender s = { .run = run, .name = name, .fd = -1 };
 	struct pktgen_gen *gen = NULL;
@@ -256,7 +264,9 @@ int pktgen_output_interface(struct pktgen_run *run, const char *name)
 	if (ret < 0)
 		pktgen_fail(run, ret, "no memory for the scenario; lessen its sources");
 	else
-		ret = open_sender(&s);
+		ret = make_room(&s);
+	if (ret == 0)
+		ret = is_dpdk ? pktgen_port_open(&s.port, run, name) : open_sender(&s);
 	if (ret == 0) {
 		s.start_ns = clock_ns(CLOCK_MONOTONIC);
 		s.end_ns = s.start_ns + (uint64_t)(run->max_s * 1e9);
@@ -265,7 +275,18 @@ int pktgen_output_interface(struct pktgen_run *run, const char *name)
 	}
 	if (s.fd >= 0)
 		close(s.fd);
+	pktgen_port_close(s.port);
 	free(s.frames);
 	pktgen_gen_free(&gen);
 	return ret;
+}
+
+int pktgen_output_interface(struct pktgen_run *run, const char *name)
+{
+	return run_sender(run, name, false);
+}
+
+int pktgen_output_dpdk(struct pktgen_run *run, const char *name)
+{
+	return run_sender(run, name, true);
 }

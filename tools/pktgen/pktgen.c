@@ -17,6 +17,7 @@
 #include "tools/pktgen/link.h"
 #include "tools/pktgen/options.h"
 #include "tools/pktgen/output.h"
+#include "tools/pktgen/port.h"
 #include "tools/pktgen/scenario.h"
 #include "tools/pktgen/truth.h"
 
@@ -28,11 +29,12 @@
 #define SUMMARY_SCHEMA 1
 #define ABOVE	       12000 /* packets a minute: [detect] min_packets of levee */
 #define PROC	       "/proc/net/pktgen"
+#define EAL	       "--no-huge --no-pci --no-shconf --no-telemetry -m 256 --log-level=3"
 
 /* ---- options ---------------------------------------------------------------------------------- */
 
 struct options {
-	const char *scenario, *pcap, *interface, *live, *kernel, *proc;
+	const char *scenario, *pcap, *interface, *live, *kernel, *proc, *dpdk, *eal;
 	const char *namespace, *truth, *times;
 	bool sum_spoofed, json, flood, check, keys, own, help, ramp_given;
 	unsigned int source6_bits;
@@ -45,8 +47,8 @@ struct options {
 
 static void print_help(FILE *out)
 {
-	fputs("usage: levee-pktgen --pcap FILE | --interface IF | --live IF | --kernel IF\n"
-	      "                    [OPTION...] SCENARIO\n"
+	fputs("usage: levee-pktgen --pcap FILE | --interface IF | --live IF | --kernel IF |\n"
+	      "                    --dpdk PORT [OPTION...] SCENARIO\n"
 	      "       levee-pktgen --check SCENARIO\n"
 	      "\n"
 	      "Makes the traffic of a scenario file and says what it was.\n\n",
@@ -159,6 +161,12 @@ static int take_option(struct options *o, const struct pktgen_option *row, const
 	case OPT_KERNEL:
 		o->kernel = value;
 		break;
+	case OPT_DPDK:
+		o->dpdk = value;
+		break;
+	case OPT_EAL:
+		o->eal = value;
+		break;
 	case OPT_PROC:
 		o->proc = value;
 		break;
@@ -205,7 +213,7 @@ static int take_option(struct options *o, const struct pktgen_option *row, const
 
 static int check_options(const struct options *o)
 {
-	int outputs = !!o->pcap + !!o->interface + !!o->live + !!o->kernel;
+	int outputs = !!o->pcap + !!o->interface + !!o->live + !!o->kernel + !!o->dpdk;
 
 	if (o->help || o->keys)
 		return 0;
@@ -213,13 +221,15 @@ static int check_options(const struct options *o)
 		return usage("no scenario; name a file, such as tools/scenarios/demo.ini");
 	if (o->check ? outputs > 0 : outputs != 1)
 		return usage("say one of --pcap FILE, --interface IF, --live IF, --kernel IF, "
-			     "--check");
+			     "--dpdk PORT, --check");
 	if (o->pcap && (o->namespace || o->flood || o->ramp_given || o->speed > 0))
 		return usage("--namespace, --flood, --ramp-up and --speed do nothing with --pcap");
-	if (!o->interface && o->speed > 0)
-		return usage("--speed goes with --interface only");
-	if (!o->interface && !o->kernel && o->flood)
-		return usage("--flood goes with --interface and --kernel only");
+	if (!o->interface && !o->dpdk && o->speed > 0)
+		return usage("--speed goes with --interface and --dpdk only");
+	if (!o->interface && !o->dpdk && !o->kernel && o->flood)
+		return usage("--flood goes with --interface, --dpdk and --kernel only");
+	if (!o->dpdk && o->eal)
+		return usage("--eal goes with --dpdk only");
 	if (!o->live && !o->kernel && o->rate > 0)
 		return usage("--rate goes with --live and --kernel only; `rate` in the scenario, "
 			     "or --scale, is the rest's");
@@ -279,6 +289,21 @@ static int allow_target(const struct options *o, const char *name)
 		     name, link.kind[0] ? link.kind : "no virtual device");
 }
 
+/* Devices that end on this machine are as good as a veth; one on an interface is as that one. */
+static int allow_port(const struct options *o)
+{
+	char interface[64];
+	bool is_local = pktgen_port_is_local(o->dpdk, interface, sizeof(interface));
+
+	if (interface[0])
+		return allow_target(o, interface);
+	if (o->own || is_local)
+		return 0;
+	return usage("refused: the DPDK port %.60s may lead out of this machine. Say "
+		     "--i-own-this-network if all of that network is yours to flood",
+		     o->dpdk);
+}
+
 static int enter_and_allow(const struct options *o)
 {
 	const char *name = o->interface ? o->interface : o->live ? o->live : o->kernel;
@@ -291,6 +316,8 @@ static int enter_and_allow(const struct options *o)
 				     "needs root",
 				     o->namespace, strerror(-ret));
 	}
+	if (o->dpdk)
+		return allow_port(o);
 	return name ? allow_target(o, name) : 0;
 }
 
@@ -406,6 +433,8 @@ static int run_output(struct pktgen_run *run, const struct options *o)
 		ret = pktgen_output_interface(run, o->interface);
 	else if (o->live)
 		ret = pktgen_output_live(run, o->live);
+	else if (o->dpdk)
+		ret = pktgen_output_dpdk(run, o->dpdk);
 	else
 		ret = pktgen_output_kernel(run, o->kernel);
 	/* Also after a failure: what was sent was sent. */
@@ -433,6 +462,7 @@ static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE
 							     : 0,
 		.rate = o->rate,
 		.proc = o->proc ? o->proc : PROC,
+		.eal = o->eal ? o->eal : EAL,
 	};
 	const char *why = "no memory";
 	int ret = pktgen_truth_new(&run.truth, s, &params, &why);
