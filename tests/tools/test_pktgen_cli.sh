@@ -340,7 +340,11 @@ else
 	run --pcap "$work/want.pcap" --packets 20000 $demo
 	run --dpdk "net_pcap0,tx_pcap=$work/got.pcap" --flood --packets 20000 --truth "$work/truth.csv" $demo
 	check "${dpdk[0]}" same_frames
-	check "${dpdk[1]}" stops INT --dpdk net_null0 --json $demo
+	if ip netns list | grep -q "^$a"; then
+		check "${dpdk[1]}" stops INT --dpdk net_af_packet0,iface=va --namespace "$a" --json $demo
+	else
+		skip "${dpdk[1]}" 'needs root and network namespaces'
+	fi
 	run --dpdk net_null0 --eal --no-such-option $demo
 	check "${dpdk[2]}" ended 1 'EAL does not start with --eal "--no-such-option"'
 	run --dpdk net_nothing0 --i-own-this-network $demo

@@ -55,7 +55,7 @@ bool pktgen_port_is_local(const char *name, char *interface, size_t size)
 #define BUFFERS	    8191
 #define DESCRIPTORS 1024
 #define LINK_MS	    10000 /* that a link may take to come up */
-#define DRAIN_MS    100	  /* for what is in the port's ring at the end */
+#define DRAIN_MS    10	  /* for what is in the port's ring at the end */
 #define BURST	    64
 
 struct pktgen_port {

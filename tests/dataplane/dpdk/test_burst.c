@@ -480,7 +480,7 @@ static void each_share_of_a_source_is_an_event(void **state)
 	struct world *w = *state;
 
 	open_small(w);
-	levee_rows_set_share(&w->t.rows, 11); /* 8 */
+	w->t.rows.control->share = 8;
 	for (int i = 0; i < 25; i++) {
 		put_source(w, 4, 0xc6336407, 0);
 		put_source(w, 6, 0x20010db800000001ULL, (uint64_t)i);

@@ -710,7 +710,7 @@ static void a_source_that_passes_shares_wakes_the_controller(void **state)
 		assert_int_equal(event.source.family, 4);
 		assert_in_range(event.source.hi, 0xc6120000, 0xc6120000 + 255);
 		w->dp->ops->count(w->dp, &event.source, &counts);
-		assert_true(counts.packets >= 64);
+		assert_true(counts.packets >= 16); /* the step is a power of two below */
 		told[event.source.hi & 1]++;
 	}
 	/* What stands in the rings is of an epoch that is over: the deadline comes. */
