@@ -18,7 +18,7 @@ const struct pktgen_option pktgen_options[PKTGEN_OPTIONS] = {
 	  "send in real time through a port of DPDK: a PCI address, or a device with its "
 	  "arguments as net_af_packet0,iface=eth1" },
 	{ OPT_EAL, "eal", "ARGS",
-	  "dpdk: arguments of EAL in one word (default: no hugepages, no PCI, 256 MB)" },
+	  "dpdk: arguments of EAL in one word (default: no hugepages, no PCI, 64 MB)" },
 	{ OPT_NAMESPACE, "namespace", "NAME", "in the network namespace /run/netns/NAME" },
 	{ OPT_TRUTH, "truth", "FILE", "write who sent how much in which bin (CSV)" },
 	{ OPT_SUM_SPOOFED, "sum-spoofed", NULL,

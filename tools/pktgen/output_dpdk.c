@@ -52,8 +52,8 @@ bool pktgen_port_is_local(const char *name, char *interface, size_t size)
 #include <rte_mbuf.h>
 
 #define ARGS_MAX    64
-#define BUFFERS	    8191
-#define DESCRIPTORS 1024
+#define BUFFERS	    2047
+#define DESCRIPTORS 512
 #define LINK_MS	    10000 /* that a link may take to come up */
 #define DRAIN_MS    10	  /* for what is in the port's ring at the end */
 #define BURST	    64

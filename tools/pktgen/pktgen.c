@@ -29,7 +29,7 @@
 #define SUMMARY_SCHEMA 1
 #define ABOVE	       12000 /* packets a minute: [detect] min_packets of levee */
 #define PROC	       "/proc/net/pktgen"
-#define EAL	       "--no-huge --no-pci --no-shconf --no-telemetry -m 256 --log-level=3"
+#define EAL	       "--no-huge --no-pci --no-shconf --no-telemetry -m 64 --log-level=3"
 
 /* ---- options ---------------------------------------------------------------------------------- */
 
