@@ -61,7 +61,7 @@ ifeq ($(WITH_DPDK),1)
 DPDK_CPPFLAGS := -DWITH_DPDK $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libdpdk 2>/dev/null))
 DPDK_LIBS     := $(shell $(PKG_CONFIG) --libs libdpdk 2>/dev/null)
 endif
-LIBS := $(DPDK_LIBS) -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lcap -lm
+LIBS := $(DPDK_LIBS) -lhiredis -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lcap -lm
 
 # ---- what there is to build -------------------------------------------------------------------
 

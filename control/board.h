@@ -241,6 +241,7 @@ struct levee_request {
 	bool all;	/* unblock: every block */
 	bool force;	/* block: also what is so wide that it looks like a mistake */
 	bool push;	/* drill: let network ACLs have it, too */
+	bool local;	/* block, unblock: on this instance alone, not in its fleet */
 	enum levee_block_reason reason; /* block: LEVEE_BLOCK_MANUAL if 0 */
 	char note[LEVEE_NOTE_TEXT];	/* the operator's words */
 

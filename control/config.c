@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "control/fleet/url.h"
 #include "control/log.h"
 
 #define WHY_BYTES   256
@@ -841,6 +842,32 @@ static int take_numbers(struct levee_config *config, const char *word, const cha
 	return 0;
 }
 
+/* ---- [fleet] ------------------------------------------------------------------------------ */
+
+static int check_fleet_url(struct levee_config *config, const char *word, const char **why)
+{
+	struct levee_fleet_url url;
+
+	(void)config;
+	return levee_fleet_url_parse(&url, word, why);
+}
+
+/* Parts of keys, and of hash tags: no braces, colons or blanks. */
+static int check_fleet_name(struct levee_config *config, const char *word, const char **why)
+{
+	size_t n = strlen(word);
+
+	(void)config;
+	*why = n > 40 ? "longer than 40 characters"
+		      : "other characters than letters, digits, . _ -";
+	if (n > 40)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)word[i]) && !strchr("._-", word[i]))
+			return -EINVAL;
+	return 0;
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 static const char *const nacl_actions[] = {
@@ -1389,6 +1416,53 @@ static const struct levee_config_key keys[] = {
 		"Subnets that stand on network ACLs with different rules of yours get the rules of "
 		"all of these, even where that changes what a subnet lets in or out.",
 		.kind = &boolean, AT(nacl.merge),
+	},
+	{
+		"fleet", "url", "text", "", "",
+		"redis://[USER@]HOST[:PORT][/DB], rediss:// for TLS, or nothing",
+		"Redis or Valkey server, or one server of a cluster, that the instances behind "
+		"the load balancer share: they then decide on the sum of what all see. Empty: "
+		"this instance is on its own.",
+		.kind = &one_text, AT(fleet.url), .word = check_fleet_url,
+	},
+	{
+		"fleet", "password_file", "path", "", "",
+		"an absolute path, or nothing",
+		"File whose first line is the password of USER. It is read at each connect, so "
+		"it may be rotated.",
+		.kind = &path, AT(fleet.password_file),
+	},
+	{
+		"fleet", "ca_file", "path", "", "",
+		"an absolute path, or nothing",
+		"File of CA certificates (PEM) that the server's is checked against with "
+		"rediss://. Empty: those that the system trusts.",
+		.kind = &path, AT(fleet.ca_file),
+	},
+	{
+		"fleet", "name", "text", "", "fleet",
+		"1 to 40 letters, digits, . _ -",
+		"Name of the fleet: instances of one name decide together.",
+		.kind = &one_text, AT(fleet.name), .word = check_fleet_name, .min = 1,
+	},
+	{
+		"fleet", "node", "text", "", "",
+		"1 to 40 letters, digits, . _ -, or nothing",
+		"Name of this instance in the fleet, which no other has. Empty: its host name.",
+		.kind = &one_text, AT(fleet.node), .word = check_fleet_name,
+	},
+	{
+		"fleet", "prefix", "text", "", "levee",
+		"1 to 40 letters, digits, . _ -",
+		"Begins every key that Levee writes on the server; it touches no others.",
+		.kind = &one_text, AT(fleet.prefix), .word = check_fleet_name, .min = 1,
+	},
+	{
+		"fleet", "grace", "integer", "s", "5",
+		"1 to 600",
+		"How long the leader waits for instances that have not sent a bin, after its own "
+		"has closed. What comes later is added, and marked.",
+		.kind = &integer, AT(fleet.grace), .min = 1, .max = 600,
 	},
 	{
 		"state", "file", "path", "", "/var/lib/levee/state.db",

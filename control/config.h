@@ -122,6 +122,15 @@ struct levee_config {
 		uint64_t settle;       /* [s] */
 		bool merge;
 	} nacl;
+	struct {	   /* [fleet]; "" is not set */
+		char *url; /* "": this instance is on its own */
+		char *ca_file;
+		char *password_file;
+		char *name;
+		char *node;
+		char *prefix;
+		uint64_t grace; /* [s] */
+	} fleet;
 	struct {	    /* [state] */
 		char *file; /* "": keep nothing */
 	} state;

@@ -456,6 +456,17 @@ static void report(struct levee_controller *c, const struct levee_evaluation *e,
 		c->on_report(c->ctx, &r);
 }
 
+/* The threshold of many instances; each asks as often as if all of them were its CPUs. */
+static void defer_trip(struct levee_controller *c)
+{
+	unsigned int nodes = c->deferred_nodes ? c->deferred_nodes : 1;
+
+	c->trip.armed = c->deferred_threshold > 0;
+	c->trip.threshold = c->deferred_threshold;
+	c->trip.share = levee_trip_share(c->deferred_threshold / nodes, c->options.trip.cpus,
+					 c->options.trip.lag);
+}
+
 /* Without a threshold nobody trips: the bin's close decides, as it does without the fast path. */
 static void make_trip(struct levee_controller *c, int64_t now_s)
 {
@@ -464,6 +475,8 @@ static void make_trip(struct levee_controller *c, int64_t now_s)
 
 	if (c->options.trip.on)
 		ret = levee_trip_make(&c->trip, &c->options.trip, c->window, running_s);
+	if (c->options.trip.on && c->deferred)
+		defer_trip(c);
 	if (ret)
 		levee_error("no threshold for the fast path: %s", strerror(-ret));
 	c->dp->ops->set_trip(c->dp, c->trip.armed ? c->trip.share : 0);
@@ -498,6 +511,8 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 		return ret;
 	}
 	leave_alone(c, &e, &allowed, &exempt);
+	if (c->deferred)
+		e.n_findings = 0;
 	is_new = calloc(e.n_findings + 1, sizeof(*is_new));
 	if (!is_new) {
 		levee_evaluation_clear(&e);
@@ -550,6 +565,8 @@ int levee_controller_trip(struct levee_controller *c, const struct levee_prefix 
 
 	if (__builtin_add_overflow(packets, levee_bin_get(c->bin, source), &packets))
 		packets = UINT64_MAX;
+	if (c->on_share)
+		c->on_share(c->ctx, source, packets);
 	if (!levee_trip_decide(&c->trip, source, packets, running_bin_s(c, now), &finding))
 		return 0;
 	if (levee_blocks_get(c->blocks, source) ||

@@ -72,7 +72,19 @@ struct levee_controller {
 			 const struct levee_policy_info *info);
 	/** Has an operator exempted the source from detection? Asked of each finding. May be NULL. */
 	bool (*is_exempt)(void *ctx, const struct levee_prefix *source);
+	/** Told of the packets of a source in the running bin, whenever the data path asks whether
+	 * they are too many. May be NULL. */
+	void (*on_share)(void *ctx, const struct levee_prefix *source, uint64_t packets);
 	void *ctx;
+
+	/*
+	 * Set by who decides on the sum of many instances. While `deferred` is true findings of this
+	 * instance's own window are left alone, and the fast path goes by their threshold (0: it is
+	 * off) for the packets of this instance, and asks often enough for their sum.
+	 */
+	bool deferred;
+	uint64_t deferred_threshold; /* [packets/bin], of all instances together */
+	unsigned int deferred_nodes; /* that share it, 1 at least */
 
 	/* The fast path's threshold for the running bin: made at restore and each evaluation. */
 	struct levee_trip trip;

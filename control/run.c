@@ -70,6 +70,7 @@ static void close_bin(struct levee_run *r, struct levee_time *now)
 	r->drain_failed = false;
 	if (ret)
 		complain_of_drain(r, ret, now->boot_ns);
+	levee_run_ask_fleet(r);
 	levee_controller_evaluate(&r->controller, &bin_now);
 	levee_controller_save(&r->controller);
 	levee_watch_clear(&r->watch);
@@ -99,6 +100,7 @@ static void evaluate_early(struct levee_run *r, const struct levee_time *now)
 	struct levee_time bin_now = { .boot_ns = now->boot_ns, .unix_ns = bin_time_ns(r, now) };
 
 	drain_early(r, now);
+	levee_run_ask_fleet(r);
 	levee_controller_evaluate(&r->controller, &bin_now);
 	levee_controller_save(&r->controller);
 	r->next_evaluation_ns += every_ns;
@@ -225,6 +227,7 @@ static int turn(struct levee_run *r)
 	else if (event.type == LEVEE_DP_SIGNAL)
 		levee_run_serve(r);
 	levee_run_tend_aws(r);
+	levee_run_tend_fleet(r);
 	on_time(r);
 	levee_dataplane_now(r->dp, &now);
 	levee_run_publish(r, &now);
@@ -367,6 +370,7 @@ static int open_controller(struct levee_run *r)
 	r->controller.on_report = levee_run_on_report;
 	r->controller.on_block = levee_run_on_block;
 	r->controller.is_exempt = levee_run_is_exempt;
+	r->controller.on_share = levee_run_on_share;
 	r->controller.ctx = r;
 	return ret;
 }
@@ -483,6 +487,9 @@ static int start(struct levee_run *r)
 	if (levee_controller_restore(&r->controller, &now, bin_start_s(r)))
 		levee_warning("not all of the state could be read; see above");
 	levee_run_load_operator(r, &now);
+	ret = levee_run_open_fleet(r);
+	if (ret)
+		return ret;
 	take_up_drained(r);
 	take_up_open(r, &now);
 
@@ -500,6 +507,8 @@ static int start(struct levee_run *r)
 		levee_warning("capabilities that are not needed any more could not be given up: %s",
 			      strerror(-ret));
 	ret = levee_run_start_aws(r);
+	if (!ret)
+		ret = levee_run_start_fleet(r);
 	if (ret)
 		return ret;
 	say_started(r);
@@ -547,6 +556,7 @@ int levee_run(const struct levee_config *config, const char *path)
 		levee_notice("stopped; %s", levee_run_stopped(&r));
 	else if (r.dp && ret)
 		levee_error("stopped: %s", strerror(-ret));
+	levee_run_stop_fleet(&r);
 	levee_run_stop_aws(&r);
 	if (r.board)
 		levee_board_close(r.board);

@@ -120,6 +120,7 @@ void levee_run_on_close(void *ctx, const struct levee_bin *bin, int64_t start_s,
 	struct levee_run *r = ctx;
 	struct levee_run_view *v = &r->view;
 
+	levee_run_share_bin(r, bin, start_s, parts);
 	find_top(v, bin);
 	levee_account_add(&v->total, &r->controller.closed);
 	v->last_bin_s = start_s;
@@ -208,6 +209,7 @@ void levee_run_on_block(void *ctx, enum levee_block_change change, const struct 
 	struct levee_run *r = ctx;
 
 	levee_run_log_block(r, change, block, info);
+	levee_run_share_block(r, change, block);
 	/* An update at every evaluation is no news. */
 	if (r->board && change != LEVEE_BLOCK_UPDATED)
 		note_block(r, change, block, info);

@@ -56,6 +56,14 @@ struct levee_run_aws {
 	bool hold; /* the list in S3 was never read: nothing is dropped until it is */
 };
 
+/* What run_fleet.c keeps. */
+struct levee_run_fleet {
+	struct levee_fleet *fleet; /* NULL: no [fleet] url */
+	bool quiet;		   /* changes of blocks are not to be told to the fleet */
+	bool registered;
+	bool ready; /* what the fleet blocks is in force, or cannot be known */
+};
+
 struct levee_run {
 	const struct levee_config *config;
 	struct levee_dataplane *dp;
@@ -65,6 +73,7 @@ struct levee_run {
 	struct levee_board *board;
 	struct levee_run_view view;
 	struct levee_run_aws aws;
+	struct levee_run_fleet fleet;
 	uint64_t next_evaluation_ns; /* boot time; LEVEE_NEVER: only at a bin's close */
 
 	char boot_id[64];
@@ -160,6 +169,27 @@ void levee_run_close_aws(struct levee_run *r);
 /** Is nothing dropped: by configuration, or because the allow list is not known yet? */
 bool levee_run_audits(const struct levee_run *r);
 void levee_run_apply_mode(struct levee_run *r);
+
+/* ---- run_fleet.c ------------------------------------------------------------------------- */
+
+/** Once blocks are restored: what happens from then on is kept for it. \return 0; -errno, said */
+int levee_run_open_fleet(struct levee_run *r);
+/** Once the data path runs and privileges are given up. \return 0; -errno, said */
+int levee_run_start_fleet(struct levee_run *r);
+/** Each turn: carry out what the fleet has decided. */
+void levee_run_tend_fleet(struct levee_run *r);
+/** Before a verdict: who decides now? */
+void levee_run_ask_fleet(struct levee_run *r);
+void levee_run_stop_fleet(struct levee_run *r);
+
+/** Tell the fleet. Nothing happens without one, or while its own orders are carried out. */
+void levee_run_share_bin(struct levee_run *r, const struct levee_bin *bin, int64_t start_s,
+			 unsigned int parts);
+void levee_run_share_block(struct levee_run *r, enum levee_block_change change,
+			   const struct levee_block *block);
+void levee_run_share_lift(struct levee_run *r, const struct levee_prefix *prefix,
+			  uint64_t expires_unix_ns);
+void levee_run_on_share(void *ctx, const struct levee_prefix *source, uint64_t packets);
 
 /* ---- run_board.c ------------------------------------------------------------------------- */
 

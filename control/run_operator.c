@@ -308,6 +308,7 @@ static void lift(struct levee_run *r, const struct levee_prefix *prefix,
 {
 	const struct levee_block *block = levee_blocks_get(r->controller.blocks, prefix);
 	bool was_drill = block && block->marks & LEVEE_BLOCK_DRILL;
+	const struct levee_operator_entry *entry;
 	int ret = levee_controller_unblock(&r->controller, prefix, now);
 
 	if (ret)
@@ -316,6 +317,9 @@ static void lift(struct levee_run *r, const struct levee_prefix *prefix,
 	levee_run_forget_entry(r, LEVEE_OPERATOR_NOTE, prefix);
 	if (!was_drill && exempt(r, prefix, request, now))
 		levee_warning("an exemption found no room: the same spike may be blocked again");
+	entry = levee_operator_get(&r->exemptions, prefix);
+	if (entry)
+		levee_run_share_lift(r, prefix, entry->expires_unix_ns);
 }
 
 static void say_nothing_to_unblock(const struct levee_run *r, struct levee_request *request)

@@ -97,6 +97,7 @@ void levee_run_execute(void *ctx, struct levee_request *request)
 
 	request->result = 0;
 	request->message[0] = '\0';
+	r->fleet.quiet = request->local;
 	switch (request->type) {
 	case LEVEE_REQUEST_BLOCK:
 		levee_run_do_block(r, request);
@@ -119,4 +120,5 @@ void levee_run_execute(void *ctx, struct levee_request *request)
 	default:
 		levee_run_answer(request, -EOPNOTSUPP, "not possible in this version");
 	}
+	r->fleet.quiet = false;
 }

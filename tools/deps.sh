@@ -33,6 +33,9 @@ openssl                libssl-dev               openssl-devel
 expat                  libexpat1-dev            expat-devel
 jansson                libjansson-dev           jansson-devel
 libcap                 libcap-dev               libcap-devel
+hiredis                libhiredis-dev           hiredis-devel
+redis                  redis-server             ?valkey
+spin                   spin                     ?spin
 cmocka                 libcmocka-dev            libcmocka-devel
 pkg-config             pkg-config               pkgconf-pkg-config
 git                    git                      git-core

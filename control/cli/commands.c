@@ -2,6 +2,7 @@
 /* The commands themselves: each reads its options and calls what does the work. */
 #include "control/cli/cmd_aws.h"
 #include "control/cli/cmd_doctor.h"
+#include "control/cli/cmd_fleet.h"
 #include "control/cli/cmd_list.h"
 #include "control/cli/cmd_nacl.h"
 #include "control/cli/command.h"
@@ -444,6 +445,13 @@ const struct levee_command levee_commands[] = {
 	  "and\n"
 	  "drops. sources4, sources6: sources of the running bin, per CPU.",
 	  levee_list_options, levee_cmd_list },
+	{ "fleet status", "", "who is in the fleet, who leads, and how complete its last bin is",
+	  "Asks the engine that [fleet] url names, no daemon. SEEN is the time since a node's "
+	  "last\n"
+	  "sign of life (! if it is late), BIN the bin it is counting, LAST SENT the last one "
+	  "that\n"
+	  "has reached the fleet whole. A node that is alone decides by itself for the time being.",
+	  levee_fleet_status_options, levee_cmd_fleet_status },
 	{ "detach", "", "take the program off all interfaces, and its maps out of the kernel",
 	  "The way back: packets pass as if Levee had never been there. State on disk is kept, "
 	  "and\n"

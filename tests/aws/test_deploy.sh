@@ -14,7 +14,7 @@ broken() { # a template that is wrong is seen as one
 	lint "$dir/broken.yaml" >"$dir/broken.out"
 	grep -q 'AWS::SNS::Topics' "$dir/broken.out"
 }
-check 'cfn-lint finds nothing in the templates' lint tools/deploy/aws/levee.yaml tools/deploy/aws/example-asg-nlb.yaml
+check 'cfn-lint finds nothing in the templates' lint tools/deploy/aws/{levee,example-asg-nlb,fleet}.yaml
 check 'cfn-lint finds what is wrong' broken
 print_dashboard() {
 	env AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=y "$levee" aws dashboard --print \

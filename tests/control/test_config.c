@@ -202,6 +202,13 @@ static void every_key_of_a_file_is_taken(void **state)
 	assert_int_equal(c.nacl.verify_every, 10);
 	assert_int_equal(c.nacl.settle, 0);
 	assert_true(c.nacl.merge);
+	assert_string_equal(c.fleet.url, "rediss://levee@cache.example.net:6380/2");
+	assert_string_equal(c.fleet.password_file, "/etc/levee/redis.password");
+	assert_string_equal(c.fleet.ca_file, "/etc/ssl/ca.pem");
+	assert_string_equal(c.fleet.name, "web.eu-1");
+	assert_string_equal(c.fleet.node, "i-0123456789abcdef0");
+	assert_string_equal(c.fleet.prefix, "lv");
+	assert_int_equal(c.fleet.grace, 600);
 	assert_string_equal(c.state.file, "");
 	assert_int_equal(c.log.level, LEVEE_LOG_DEBUG);
 	levee_config_clear(&c);

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/fleet/entry.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_MS 1000000ULL
+/* Times above it are not exact in Lua; the year 287396. */
+#define MS_MAX (1ULL << 53)
+
+const char *levee_fleet_entry_format(const struct levee_fleet_entry *e,
+				     char text[static LEVEE_FLEET_ENTRY_TEXT])
+{
+	snprintf(text, LEVEE_FLEET_ENTRY_TEXT,
+		 "%c %d %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %.6f %" PRIu64 " %s %s",
+		 e->lifted ? 'L' : 'B', e->manual ? 1 : 0, e->order_ms, e->expires_ms,
+		 e->created_ms, e->last_bin_s, e->max_zscore, e->max_packets,
+		 e->node[0] ? e->node : "-", e->note);
+	return text;
+}
+
+int levee_fleet_entry_parse(struct levee_fleet_entry *e, const char *prefix, const char *text)
+{
+	char state = 0;
+	int manual = -1, at = 0;
+
+	*e = (struct levee_fleet_entry){ 0 };
+	if (strlen(text) >= LEVEE_FLEET_ENTRY_TEXT ||
+	    levee_prefix_parse(&e->prefix, prefix, strlen(prefix), NULL))
+		return -EINVAL;
+	if (sscanf(text,
+		   "%c %1d %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNd64 " %lf %" SCNu64 " %63s%n",
+		   &state, &manual, &e->order_ms, &e->expires_ms, &e->created_ms, &e->last_bin_s,
+		   &e->max_zscore, &e->max_packets, e->node, &at) != 9)
+		return -EINVAL;
+	if ((state != 'B' && state != 'L') || (manual != 0 && manual != 1) ||
+	    e->order_ms > MS_MAX || e->expires_ms > MS_MAX || e->created_ms > MS_MAX ||
+	    e->last_bin_s < 0 || !isfinite(e->max_zscore) || (!manual && !e->expires_ms))
+		return -EINVAL;
+	e->lifted = state == 'L';
+	e->manual = manual == 1;
+	if (text[at] == ' ')
+		snprintf(e->note, sizeof(e->note), "%s", text + at + 1);
+	return 0;
+}
+
+bool levee_fleet_entry_over(const struct levee_fleet_entry *e, uint64_t now_ms)
+{
+	return e->expires_ms && e->expires_ms <= now_ms;
+}
+
+bool levee_fleet_entry_wins(const struct levee_fleet_entry *a, const struct levee_fleet_entry *b,
+			    uint64_t now_ms)
+{
+	if (!b || levee_fleet_entry_over(b, now_ms))
+		return true;
+	if (a->manual != b->manual)
+		return a->manual;
+	if (a->order_ms != b->order_ms)
+		return a->order_ms > b->order_ms;
+	return a->lifted && !b->lifted;
+}
+
+void levee_fleet_entry_from_block(struct levee_fleet_entry *e, const struct levee_block *block,
+				  const char *node)
+{
+	bool never = block->expires_boot_ns == LEVEE_NEVER || block->expires_unix_ns == LEVEE_NEVER;
+
+	*e = (struct levee_fleet_entry){
+		.prefix = block->prefix,
+		.manual = block->reason == LEVEE_BLOCK_MANUAL,
+		.expires_ms = never ? 0 : block->expires_unix_ns / NS_PER_MS,
+		.created_ms = block->created_unix_ns / NS_PER_MS,
+		.last_bin_s = block->last_bin_s,
+		.max_zscore = block->max_zscore,
+		.max_packets = block->max_packets,
+	};
+	/* A detector's block without an end cannot be; if it were, its order would be the last. */
+	if (never && !e->manual)
+		e->expires_ms = MS_MAX;
+	e->order_ms = e->manual ? e->created_ms : e->expires_ms;
+	snprintf(e->node, sizeof(e->node), "%s", node);
+	snprintf(e->note, sizeof(e->note), "%s", block->note);
+}
+
+void levee_fleet_entry_to_block(const struct levee_fleet_entry *e, struct levee_block *block,
+				const struct levee_time *now)
+{
+	uint64_t expires_ns = e->expires_ms * NS_PER_MS, left_ns;
+
+	*block = (struct levee_block){
+		.prefix = e->prefix,
+		.reason = e->manual ? LEVEE_BLOCK_MANUAL : LEVEE_BLOCK_ZSCORE,
+		.created_unix_ns = e->created_ms * NS_PER_MS,
+		.created_boot_ns = now->boot_ns,
+		.last_bin_s = e->last_bin_s,
+		.max_zscore = e->max_zscore,
+		.max_packets = e->max_packets,
+		.flagged = !e->manual,
+	};
+	snprintf(block->note, sizeof(block->note), "%s", e->note);
+	if (!e->expires_ms) {
+		block->expires_boot_ns = block->expires_unix_ns = LEVEE_NEVER;
+		return;
+	}
+	left_ns = expires_ns > now->unix_ns ? expires_ns - now->unix_ns : 0;
+	block->expires_unix_ns = expires_ns;
+	block->expires_boot_ns = now->boot_ns + left_ns;
+}

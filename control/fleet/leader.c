@@ -1,0 +1,744 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The leader's work, in slices: wait for the nodes, have each bucket reduced, judge, write down.
+ * Every write names the lease's token; who has lost the lease meanwhile writes nothing.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/fleet/fleet_internal.h"
+
+#define NS_PER_MS	1000000ULL
+#define LOOK_MS		200 /* how often the nodes are looked at while some are awaited */
+#define BUCKETS_A_SLICE 16
+#define CANDIDATES_MAX	(1U << 20)
+#define GONE_MS		15000 /* a node that was not seen for so long, or 3 bins, is not awaited */
+#define FINDINGS_MAX	100000
+
+/* ---- nodes ------------------------------------------------------------------------------- */
+
+int levee_fleet_node_parse(struct levee_fleet_node *node, const char *name, const char *text)
+{
+	int together = 0;
+
+	*node = (struct levee_fleet_node){ 0 };
+	if (strlen(name) >= sizeof(node->name) ||
+	    sscanf(text, "%" SCNu64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %d", &node->seen_ms,
+		   &node->joined_s, &node->running_s, &node->done_s, &together) != 5)
+		return -EINVAL;
+	snprintf(node->name, sizeof(node->name), "%s", name);
+	node->together = together == 1;
+	return 0;
+}
+
+static int read_nodes(struct levee_fleet *f)
+{
+	const char *argv[] = { "HGETALL", f->keys.nodes };
+	redisReply *reply;
+	int ret = levee_engine_call(f->engine, LEVEE_FLEET_ANSWER, &reply, f->keys.nodes, 2, argv);
+
+	if (ret)
+		return ret;
+	free(f->nodes);
+	f->n_nodes = 0;
+	f->nodes = calloc(reply->elements / 2 + 1, sizeof(*f->nodes));
+	for (size_t i = 0; f->nodes && i + 1 < reply->elements && f->n_nodes < LEVEE_FLEET_NODES;
+	     i += 2)
+		if (reply->element[i]->type == REDIS_REPLY_STRING &&
+		    reply->element[i + 1]->type == REDIS_REPLY_STRING &&
+		    !levee_fleet_node_parse(&f->nodes[f->n_nodes], reply->element[i]->str,
+					    reply->element[i + 1]->str))
+			f->n_nodes++;
+	freeReplyObject(reply);
+	return f->nodes ? 0 : -ENOMEM;
+}
+
+/* Is this node to be awaited for that bin? */
+static bool is_expected(const struct levee_fleet *f, const struct levee_fleet_node *node,
+			int64_t start_s)
+{
+	int64_t now_ms = (int64_t)levee_fleet_unix_ms() + f->clock_ms;
+	int64_t gone_ms = 3000 * (int64_t)f->options.bin_s;
+
+	if (gone_ms < GONE_MS)
+		gone_ms = GONE_MS;
+	return node->joined_s >= 0 && node->joined_s <= start_s &&
+	       now_ms - (int64_t)node->seen_ms < gone_ms;
+}
+
+/* ---- one bin ----------------------------------------------------------------------------- */
+
+static void end_collect(struct levee_fleet *f)
+{
+	levee_fleet_record_clear(&f->collect.record);
+	f->collect = (struct levee_fleet_collect){ 0 };
+}
+
+static void begin_collect(struct levee_fleet *f, int64_t start_s, bool again, const char *seen)
+{
+	f->collect = (struct levee_fleet_collect){ .active = true,
+						   .again = again,
+						   .start_s = start_s,
+						   .since_ns = levee_fleet_boot_ns() };
+	snprintf(f->collect.seen, sizeof(f->collect.seen), "%s", seen);
+	f->collect.record.bin.start_s = start_s;
+	f->collect.record.bin.min_packets = f->options.detect.min_packets;
+}
+
+static const struct levee_fleet_record *find_record(const struct levee_fleet *f, int64_t start_s)
+{
+	for (size_t i = f->n_records; i-- > 0;)
+		if (f->records[i].bin.start_s == start_s)
+			return &f->records[i];
+	return NULL;
+}
+
+static int add_fold(struct levee_fleet_record *record, uint64_t n, const char *sum, const char *sq)
+{
+	struct levee_moments m = { .n = n };
+
+	if (levee_fleet_wide_parse(&m.sum, sum) || levee_fleet_wide_parse(&m.sq, sq))
+		return -EPROTO;
+	if (!n)
+		return 0;
+	record->bin.flags |= LEVEE_BIN_FOLDED;
+	return levee_moments_possible(&m) ? levee_moments_merge(&record->bin.moments, &m) : -EPROTO;
+}
+
+/* One field of bin:T: "NODE SOURCES PACKETS FOLD_N FOLD_SUM FOLD_SQ". */
+static int take_done(struct levee_fleet *f, const char *text)
+{
+	struct levee_fleet_record *record = &f->collect.record;
+	char node[LEVEE_FLEET_NODE_TEXT], sum[33], sq[33];
+	uint64_t sources, packets, n;
+
+	if (sscanf(text, "%63s %" SCNu64 " %" SCNu64 " %" SCNu64 " %32[0-9a-f] %32[0-9a-f]", node,
+		   &sources, &packets, &n, sum, sq) != 6)
+		return -EPROTO;
+	if (!levee_fleet_name_in(record->nodes, record->n_nodes, node) &&
+	    levee_fleet_name_add(&record->nodes, &record->n_nodes, node))
+		return -ENOMEM;
+	return add_fold(record, n, sum, sq);
+}
+
+/* Which nodes have sent all of the bin. Begins the record anew. */
+static int read_done(struct levee_fleet *f)
+{
+	struct levee_fleet_collect *c = &f->collect;
+	struct levee_bin_record blank = { .start_s = c->start_s,
+					  .min_packets = f->options.detect.min_packets };
+	char key[LEVEE_KEY_TEXT];
+	const char *argv[] = { "HGETALL", key };
+	redisReply *reply;
+	int ret;
+
+	levee_fleet_key_bin(&f->keys, c->start_s, key);
+	ret = levee_engine_call(f->engine, LEVEE_FLEET_ANSWER, &reply, key, 2, argv);
+	if (ret)
+		return ret;
+	levee_fleet_record_clear(&c->record);
+	c->record.bin = blank;
+	c->n_done = reply->elements / 2;
+	for (size_t i = 1; i < reply->elements && !ret; i += 2)
+		if (reply->element[i]->type == REDIS_REPLY_STRING)
+			ret = take_done(f, reply->element[i]->str);
+	freeReplyObject(reply);
+	return ret;
+}
+
+/* Names of nodes that are expected and have not sent the bin. \return 0; -ENOMEM */
+static int find_missing(struct levee_fleet *f)
+{
+	struct levee_fleet_record *r = &f->collect.record;
+
+	for (size_t i = 0; i < f->n_nodes; i++) {
+		const struct levee_fleet_node *node = &f->nodes[i];
+
+		if (is_expected(f, node, f->collect.start_s) &&
+		    !levee_fleet_name_in(r->nodes, r->n_nodes, node->name) &&
+		    levee_fleet_name_add(&r->missing, &r->n_missing, node->name))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What came after the grace, or is missing for good, is marked against the record before. */
+static int mark_late(struct levee_fleet *f, const struct levee_fleet_record *before)
+{
+	struct levee_fleet_record *r = &f->collect.record;
+
+	for (size_t i = 0; i < r->n_nodes; i++)
+		if ((!levee_fleet_name_in(before->nodes, before->n_nodes, r->nodes[i]) ||
+		     levee_fleet_name_in(before->late, before->n_late, r->nodes[i])) &&
+		    levee_fleet_name_add(&r->late, &r->n_late, r->nodes[i]))
+			return -ENOMEM;
+	for (size_t i = 0; i < before->n_missing; i++)
+		if (!levee_fleet_name_in(r->nodes, r->n_nodes, before->missing[i]) &&
+		    !levee_fleet_name_in(r->missing, r->n_missing, before->missing[i]) &&
+		    levee_fleet_name_add(&r->missing, &r->n_missing, before->missing[i]))
+			return -ENOMEM;
+	return 0;
+}
+
+static bool holds_all(const struct levee_fleet_record *now, const struct levee_fleet_record *before)
+{
+	for (size_t i = 0; i < before->n_nodes; i++)
+		if (!levee_fleet_name_in(now->nodes, now->n_nodes, before->nodes[i]))
+			return false;
+	return true;
+}
+
+static int clear_mark(struct levee_fleet *f)
+{
+	char start[24];
+	const char *argv[] = { "HDEL", f->keys.dirty, start };
+	redisReply *reply;
+	int ret;
+
+	snprintf(start, sizeof(start), "%" PRId64, f->collect.start_s);
+	ret = levee_engine_call(f->engine, LEVEE_FLEET_ANSWER, &reply, f->keys.dirty, 3, argv);
+	if (!ret)
+		freeReplyObject(reply);
+	return ret;
+}
+
+/* Data that came late: is all of the bin still there, so that it can be made again? */
+static int begin_again(struct levee_fleet *f)
+{
+	const struct levee_fleet_record *before = find_record(f, f->collect.start_s);
+	int ret = read_done(f);
+
+	if (ret)
+		return ret;
+	if (!before || !holds_all(&f->collect.record, before)) {
+		levee_fleet_say(f, true,
+				"data for the bin of %" PRId64 " came when its sources were gone "
+				"from the engine; they are left out",
+				f->collect.start_s);
+		ret = clear_mark(f);
+		end_collect(f);
+		return ret;
+	}
+	ret = mark_late(f, before);
+	f->collect.reducing = !ret;
+	return ret;
+}
+
+/* \return 0; -errno. Sets `reducing` once nobody is awaited any more. */
+static int look(struct levee_fleet *f)
+{
+	struct levee_fleet_collect *c = &f->collect;
+	uint64_t now_ns = levee_fleet_boot_ns();
+	bool over = now_ns - c->since_ns >= f->options.grace_s * 1000 * NS_PER_MS;
+	int ret;
+
+	if (c->again)
+		return begin_again(f);
+	if (c->looked_ns && now_ns - c->looked_ns < LOOK_MS * NS_PER_MS)
+		return 0;
+	c->looked_ns = now_ns;
+	ret = read_nodes(f);
+	if (!ret)
+		ret = read_done(f);
+	if (!ret)
+		ret = find_missing(f);
+	if (ret)
+		return ret;
+	if (!c->record.n_nodes && over) {
+		f->reduced_s = c->start_s; /* nobody has anything of it */
+		end_collect(f);
+	} else if (c->record.n_nodes && (over || !c->record.n_missing)) {
+		c->reducing = true;
+	}
+	return 0;
+}
+
+/* ---- reducing ---------------------------------------------------------------------------- */
+
+static int add_candidate(struct levee_fleet_collect *c, const redisReply *field,
+			 const redisReply *packets)
+{
+	struct levee_bin_record *bin = &c->record.bin;
+	struct levee_candidate candidate = { 0 };
+	void *more;
+
+	if (field->type != REDIS_REPLY_STRING || packets->type != REDIS_REPLY_STRING ||
+	    levee_fleet_field_parse(&candidate.source, field->str, (size_t)field->len))
+		return -EPROTO;
+	candidate.packets = strtoull(packets->str, NULL, 10);
+	if (bin->n_candidates == CANDIDATES_MAX)
+		return -ERANGE;
+	if (bin->n_candidates == c->room) {
+		size_t room = c->room ? 2 * c->room : 64;
+
+		more = reallocarray(bin->candidates, room, sizeof(*bin->candidates));
+		if (!more)
+			return -ENOMEM;
+		bin->candidates = more;
+		c->room = room;
+	}
+	bin->candidates[bin->n_candidates++] = candidate;
+	return 0;
+}
+
+static int take_reduced(struct levee_fleet_collect *c, const redisReply *reply)
+{
+	const redisReply *found;
+	int ret;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	    reply->element[0]->type != REDIS_REPLY_STRING ||
+	    reply->element[1]->type != REDIS_REPLY_ARRAY)
+		return -EPROTO;
+	ret = levee_fleet_reduced(&c->record.bin.moments, &c->record.capped,
+				  reply->element[0]->str);
+	found = reply->element[1];
+	for (size_t i = 0; i + 1 < found->elements && !ret; i += 2)
+		ret = add_candidate(c, found->element[i], found->element[i + 1]);
+	return ret;
+}
+
+static int reduce_some(struct levee_fleet *f)
+{
+	struct levee_fleet_collect *c = &f->collect;
+	char parts[LEVEE_KEY_TEXT], bucket[LEVEE_KEY_TEXT], min[24], keep[16];
+	const char *argv[] = { parts, bucket, min, keep };
+	unsigned int sent = 0;
+	redisReply *reply;
+	int ret = 0;
+
+	snprintf(min, sizeof(min), "%" PRIu64, f->options.detect.min_packets);
+	snprintf(keep, sizeof(keep), "%u", 2 * f->options.bin_s + 2 * f->options.grace_s + 60);
+	for (; sent < BUCKETS_A_SLICE && c->bucket < LEVEE_FLEET_BUCKETS; sent++, c->bucket++) {
+		levee_fleet_key_parts(&f->keys, c->start_s, c->bucket / LEVEE_FLEET_PER_SHARD,
+				      parts);
+		levee_fleet_key_bucket(&f->keys, c->start_s, c->bucket, bucket);
+		levee_engine_eval(f->engine, LEVEE_SCRIPT_REDUCE, 2, 4, argv, NULL);
+	}
+	for (; sent; sent--) {
+		int now = levee_engine_receive(f->engine, LEVEE_FLEET_ANSWER, &reply);
+
+		if (now)
+			return now;
+		if (!ret)
+			ret = take_reduced(c, reply);
+		freeReplyObject(reply);
+	}
+	return ret;
+}
+
+/* ---- judging ----------------------------------------------------------------------------- */
+
+static int copy_bin(const struct levee_bin_record *from, struct levee_bin_record *to)
+{
+	*to = *from;
+	to->candidates = malloc((from->n_candidates + 1) * sizeof(*to->candidates));
+	if (!to->candidates)
+		return -ENOMEM;
+	if (from->n_candidates)
+		memcpy(to->candidates, from->candidates,
+		       from->n_candidates * sizeof(*to->candidates));
+	return 0;
+}
+
+/* The window at now_s, of copies. \return the caller frees it; NULL */
+static struct levee_window *make_window(const struct levee_fleet *f, int64_t now_s)
+{
+	struct levee_window *window = levee_window_new(f->options.bin_s, f->options.window_s);
+	struct levee_bin_record copy;
+
+	for (size_t i = 0; window && i < f->n_records; i++) {
+		if (copy_bin(&f->records[i].bin, &copy)) {
+			levee_window_free(&window);
+			break;
+		}
+		levee_window_push(window, &copy);
+		levee_bin_record_clear(&copy);
+	}
+	if (window)
+		levee_window_advance(window, now_s);
+	return window;
+}
+
+/* By zscore on packets: of bytes and SYNs nodes send nothing. */
+static int evaluate(const struct levee_fleet *f, int64_t now_s, struct levee_evaluation *e)
+{
+	struct levee_detect_params params = { .min_zscore = f->options.detect.min_zscore,
+					      .min_packets = f->options.detect.min_packets };
+	struct levee_window *window = make_window(f, now_s);
+	int ret = window ? levee_detector_zscore.evaluate(window, NULL, now_s, &params, e)
+			 : -ENOMEM;
+
+	levee_window_free(&window);
+	return ret;
+}
+
+/* As many entries as findings; those that have ended already are left out. */
+static size_t make_entries(const struct levee_fleet *f, const struct levee_evaluation *e,
+			   struct levee_fleet_entry *entries)
+{
+	uint64_t now_ms = levee_fleet_unix_ms();
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->n_findings; i++) {
+		const struct levee_finding *x = &e->findings[i];
+		struct levee_fleet_entry *entry = &entries[n];
+
+		*entry = (struct levee_fleet_entry){
+			.prefix = x->source,
+			.last_bin_s = x->last_bin_s,
+			.max_zscore = x->max_zscore,
+			.max_packets = x->max_packets,
+			.created_ms = now_ms,
+			.expires_ms =
+				(uint64_t)(x->last_bin_s + f->options.bin_s + f->options.window_s) *
+				1000,
+		};
+		entry->order_ms = entry->expires_ms;
+		snprintf(entry->node, sizeof(entry->node), "%s", f->node);
+		if (!levee_fleet_entry_over(entry, now_ms))
+			n++;
+	}
+	return n;
+}
+
+/* Of these, what the mirror does not have: the others would not win, so they need not travel. */
+static size_t leave_known(struct levee_fleet *f, struct levee_fleet_entry *entries, size_t n)
+{
+	uint64_t now_ms = levee_fleet_unix_ms();
+	size_t kept = 0;
+
+	pthread_mutex_lock(&f->lock);
+	for (size_t i = 0; i < n; i++) {
+		const uint32_t *at = levee_prefixmap_get(&f->mirror_at, &entries[i].prefix);
+
+		if (levee_fleet_entry_wins(&entries[i], at ? &f->mirror.entry[*at] : NULL, now_ms))
+			entries[kept++] = entries[i];
+	}
+	pthread_mutex_unlock(&f->lock);
+	return kept;
+}
+
+static int publish_findings(struct levee_fleet *f, const char *claim,
+			    const struct levee_evaluation *e)
+{
+	struct levee_fleet_entry *entries = malloc((e->n_findings + 1) * sizeof(*entries));
+	size_t n;
+	int ret;
+
+	if (!entries)
+		return -ENOMEM;
+	n = leave_known(f, entries, make_entries(f, e, entries));
+	ret = levee_fleet_publish_entries(f, claim, entries, n);
+	free(entries);
+	return ret < 0 ? ret : 0;
+}
+
+/* ---- writing down ------------------------------------------------------------------------ */
+
+static int put_record(struct levee_fleet *f, struct levee_fleet_record *record)
+{
+	size_t i;
+	void *more;
+
+	for (i = 0; i < f->n_records; i++) {
+		if (f->records[i].bin.start_s == record->bin.start_s) {
+			levee_fleet_record_clear(&f->records[i]);
+			break;
+		}
+	}
+	if (i == f->n_records) {
+		more = reallocarray(f->records, f->n_records + 1, sizeof(*f->records));
+		if (!more)
+			return -ENOMEM;
+		f->records = more;
+		f->n_records++;
+	}
+	f->records[i] = *record;
+	*record = (struct levee_fleet_record){ 0 };
+	return 0;
+}
+
+static void drop_old_records(struct levee_fleet *f, int64_t oldest_s)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < f->n_records; i++) {
+		if (f->records[i].bin.start_s < oldest_s)
+			levee_fleet_record_clear(&f->records[i]);
+		else
+			f->records[kept++] = f->records[i];
+	}
+	f->n_records = kept;
+}
+
+static uint64_t fast_threshold(const struct levee_fleet *f, const struct levee_evaluation *e)
+{
+	double threshold = floor(e->threshold);
+
+	if (f->n_records < 3 || !(threshold < 1e15))
+		return 0;
+	return threshold > (double)f->options.detect.min_packets ? (uint64_t)threshold
+								 : f->options.detect.min_packets;
+}
+
+struct eval_text {
+	char start[24], threshold[24], n[24], mean[40], stddev[40], findings[24], nodes[24];
+	char late[24], missing[24];
+};
+
+static int write_record(struct levee_fleet *f, const char *claim,
+			const struct levee_fleet_record *record, const struct levee_evaluation *e)
+{
+	char *text = levee_fleet_record_format(record), oldest[24], start[24], done[24];
+	char bin[LEVEE_KEY_TEXT];
+	struct eval_text v;
+	const char *argv[] = { f->keys.lease,
+			       f->keys.records,
+			       f->keys.dirty,
+			       f->keys.eval,
+			       bin,
+			       claim,
+			       start,
+			       text,
+			       f->collect.seen,
+			       oldest,
+			       done,
+			       "start",
+			       v.start,
+			       "threshold",
+			       v.threshold,
+			       "n",
+			       v.n,
+			       "mean",
+			       v.mean,
+			       "stddev",
+			       v.stddev,
+			       "findings",
+			       v.findings,
+			       "nodes",
+			       v.nodes,
+			       "late",
+			       v.late,
+			       "missing",
+			       v.missing };
+	int argc = sizeof(argv) / sizeof(argv[0]);
+	redisReply *reply;
+	int ret;
+
+	if (!text)
+		return -ENOMEM;
+	levee_fleet_key_bin(&f->keys, record->bin.start_s, bin);
+	snprintf(done, sizeof(done), "%zu", f->collect.n_done);
+	snprintf(start, sizeof(start), "%" PRId64, record->bin.start_s);
+	snprintf(oldest, sizeof(oldest), "%" PRId64,
+		 f->reduced_s - (int64_t)f->options.window_s - (int64_t)f->options.bin_s);
+	snprintf(v.start, sizeof(v.start), "%" PRId64, e->now_s - (int64_t)f->options.bin_s);
+	snprintf(v.threshold, sizeof(v.threshold), "%" PRIu64, fast_threshold(f, e));
+	snprintf(v.n, sizeof(v.n), "%" PRIu64, e->moments.n);
+	snprintf(v.mean, sizeof(v.mean), "%.17g", e->mean);
+	snprintf(v.stddev, sizeof(v.stddev), "%.17g", e->stddev);
+	snprintf(v.findings, sizeof(v.findings), "%zu", e->n_findings);
+	snprintf(v.nodes, sizeof(v.nodes), "%zu", record->n_nodes);
+	snprintf(v.late, sizeof(v.late), "%zu", record->n_late);
+	snprintf(v.missing, sizeof(v.missing), "%zu", record->n_missing);
+	/* A bin made again is not the newest: its evaluation is, its nodes are not. */
+	if (f->collect.again)
+		argc -= 6;
+	levee_engine_eval(f->engine, LEVEE_SCRIPT_RECORD, 5, argc, argv, NULL);
+	ret = levee_engine_receive(f->engine, LEVEE_FLEET_ANSWER, &reply);
+	free(text);
+	if (ret)
+		return ret;
+	ret = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1 ? 0 : -EPERM;
+	freeReplyObject(reply);
+	return ret;
+}
+
+static void join_names(char *const *list, size_t n, char *text, size_t size)
+{
+	size_t used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < n && used + 70 < size; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : "", list[i]);
+}
+
+static void say_record(struct levee_fleet *f, const struct levee_fleet_record *record)
+{
+	char names[256];
+
+	if (record->n_missing && !f->collect.again) {
+		join_names(record->missing, record->n_missing, names, sizeof(names));
+		levee_fleet_say(f, true,
+				"the fleet's bin of %" PRId64 " lacks %zu of %zu nodes: %s",
+				record->bin.start_s, record->n_missing,
+				record->n_nodes + record->n_missing, names);
+	}
+	if (record->n_late && f->collect.again) {
+		join_names(record->late, record->n_late, names, sizeof(names));
+		levee_fleet_say(f, false,
+				"the fleet's bin of %" PRId64 " was made again with what came "
+				"late from: %s",
+				record->bin.start_s, names);
+	}
+	if (record->capped)
+		levee_fleet_say(f, true,
+				"%" PRIu64 " sources of the bin of %" PRId64 " have more than 2^48 "
+				"packets and count as 2^48",
+				record->capped, record->bin.start_s);
+}
+
+/* The bin is reduced: judge the window, and write all of it down. */
+static int finish(struct levee_fleet *f)
+{
+	struct levee_fleet_collect *c = &f->collect;
+	int64_t start_s = c->start_s, now_s;
+	const struct levee_fleet_record *record;
+	struct levee_evaluation e = { 0 };
+	char claim[96];
+	int ret;
+
+	pthread_mutex_lock(&f->lock);
+	levee_lease_claim(&f->lease, claim, sizeof(claim));
+	pthread_mutex_unlock(&f->lock);
+	say_record(f, &c->record);
+	ret = put_record(f, &c->record);
+	if (ret)
+		return ret;
+	if (start_s > f->reduced_s)
+		f->reduced_s = start_s;
+	now_s = f->reduced_s + f->options.bin_s;
+	drop_old_records(f, now_s - (int64_t)f->options.window_s);
+	ret = evaluate(f, now_s, &e);
+	if (ret)
+		return ret;
+	record = find_record(f, start_s);
+	ret = claim[0] && record ? write_record(f, claim, record, &e) : -EPERM;
+	if (!ret && e.n_findings <= FINDINGS_MAX)
+		ret = publish_findings(f, claim, &e);
+	if (!ret) {
+		pthread_mutex_lock(&f->lock);
+		f->shown.reduced++;
+		f->shown.reduce_ms = (levee_fleet_boot_ns() - c->reducing_ns) / NS_PER_MS;
+		pthread_mutex_unlock(&f->lock);
+	}
+	levee_evaluation_clear(&e);
+	end_collect(f);
+	return ret;
+}
+
+/* ---- leading ----------------------------------------------------------------------------- */
+
+static int load_records(struct levee_fleet *f)
+{
+	const char *argv[] = { "HGETALL", f->keys.records };
+	struct levee_fleet_record record;
+	redisReply *reply;
+	int ret = levee_engine_call(f->engine, LEVEE_FLEET_ANSWER, &reply, f->keys.records, 2,
+				    argv);
+
+	if (ret)
+		return ret;
+	f->reduced_s = -1;
+	for (size_t i = 1; i < reply->elements && !ret; i += 2) {
+		if (reply->element[i]->type != REDIS_REPLY_STRING ||
+		    levee_fleet_record_parse(&record, reply->element[i]->str))
+			continue;
+		if (record.bin.start_s > f->reduced_s)
+			f->reduced_s = record.bin.start_s;
+		ret = put_record(f, &record);
+		levee_fleet_record_clear(&record);
+	}
+	freeReplyObject(reply);
+	return ret;
+}
+
+void levee_fleet_lead_end(struct levee_fleet *f)
+{
+	end_collect(f);
+	for (size_t i = 0; i < f->n_records; i++)
+		levee_fleet_record_clear(&f->records[i]);
+	free(f->records);
+	f->records = NULL;
+	f->n_records = 0;
+	f->leading = false;
+}
+
+static int begin_lead(struct levee_fleet *f)
+{
+	int ret = load_records(f);
+
+	if (ret)
+		return ret;
+	f->leading = true;
+	levee_fleet_say(f, false,
+			"this node leads the fleet (token %" PRIu64 "), %zu bins taken up",
+			f->lease.token, f->n_records);
+	return 0;
+}
+
+/* The next bin after the last one done that has closed here; none is older than a few. */
+static void choose_bin(struct levee_fleet *f, const redisReply *dirty)
+{
+	int64_t bin_s = f->options.bin_s, running_s, next_s;
+
+	pthread_mutex_lock(&f->lock);
+	running_s = f->running_s;
+	pthread_mutex_unlock(&f->lock);
+	next_s = f->reduced_s < 0 ? f->joined_s : f->reduced_s + bin_s;
+	if (next_s < running_s - 5 * bin_s)
+		next_s = running_s - 5 * bin_s;
+	if (next_s < running_s) {
+		begin_collect(f, next_s, false, "");
+		return;
+	}
+	for (size_t i = 0; dirty && dirty->type == REDIS_REPLY_ARRAY && i + 1 < dirty->elements;
+	     i += 2)
+		if (dirty->element[i]->type == REDIS_REPLY_STRING &&
+		    dirty->element[i + 1]->type == REDIS_REPLY_STRING) {
+			begin_collect(f, strtoll(dirty->element[i]->str, NULL, 10), true,
+				      dirty->element[i + 1]->str);
+			return;
+		}
+}
+
+int levee_fleet_lead(struct levee_fleet *f, const redisReply *dirty)
+{
+	struct levee_fleet_collect *c = &f->collect;
+	int ret = 0;
+
+	if (!levee_lease_held(&f->lease, levee_fleet_boot_ns())) {
+		if (f->leading)
+			levee_fleet_lead_end(f);
+		return 0;
+	}
+	if (!f->leading)
+		ret = begin_lead(f);
+	if (!ret && !c->active)
+		choose_bin(f, dirty);
+	if (!ret && c->active && !c->reducing)
+		ret = look(f);
+	if (!ret && c->active && c->reducing) {
+		if (!c->reducing_ns)
+			c->reducing_ns = levee_fleet_boot_ns();
+		ret = reduce_some(f);
+		if (!ret && c->bucket == LEVEE_FLEET_BUCKETS)
+			ret = finish(f);
+	}
+	if (ret == -EPERM) {
+		levee_fleet_say(f, true,
+				"another node has taken the lead; what this one was about "
+				"to write was refused");
+		levee_fleet_lead_end(f);
+		pthread_mutex_lock(&f->lock);
+		levee_lease_drop(&f->lease);
+		pthread_mutex_unlock(&f->lock);
+		ret = 0;
+	}
+	return ret;
+}

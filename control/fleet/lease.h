@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The leader's lease, as one node sees it. Pure: time comes in as an argument.
+ *
+ * The engine keeps "NODE TOKEN" under one key that expires. Whoever finds it absent writes its own
+ * name with a new, larger token (the fencing token); the holder prolongs it with each beat. A node
+ * may act as the leader only while the time since it *sent* its last successful beat is below the
+ * lease less a margin, so that it stops before the engine lets another one in, also if its clock
+ * runs a little slow or the answer took long.
+ *
+ * Between that look and what is done there may be a pause of any length. Therefore every write to
+ * the engine names the token and is refused there if it is not the newest, and so is every step
+ * on a network ACL: levee_fence_check() asks the engine, and the ACL's tag holds the token.
+ */
+#ifndef LEVEE_FLEET_LEASE_H
+#define LEVEE_FLEET_LEASE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Length of the lease, and how often it is prolonged. Take-over: at most TTL + 2 beats. What the
+ * leader does between levee_fleet_fence() and its effect must take less than SLACK, or be given up.
+ * tests/model/lease.pml is a model of all this.
+ */
+#define LEVEE_LEASE_TTL_MS   5000U
+#define LEVEE_LEASE_BEAT_MS  1000U
+#define LEVEE_LEASE_SLACK_MS 1000U
+
+struct levee_lease {
+	char node[64];	   /* who we are; no blanks */
+	uint64_t token;	   /* of the lease we hold; 0: none */
+	uint64_t until_ns; /* boot time up to which we may act on it */
+	char holder[64];   /* who holds it; "": nobody */
+	uint64_t holder_token;
+};
+
+void levee_lease_init(struct levee_lease *lease, const char *node);
+
+/** What goes into the beat: "NODE TOKEN" of the lease to prolong; "" if we have none. */
+void levee_lease_claim(const struct levee_lease *lease, char *out, unsigned int size);
+
+/**
+ * The engine answered a beat. \param sent_ns  boot time at which it was sent
+ * \param holder  "NODE TOKEN" as it stands there now; "": nobody
+ * \param ours    it was granted to us by this beat, or prolonged
+ * \return 0; -EPROTO if the text is no lease: nothing is held then
+ */
+int levee_lease_answer(struct levee_lease *lease, uint64_t sent_ns, const char *holder, bool ours);
+
+/** Contact is lost, or we resigned: what we hold is given up at once. */
+void levee_lease_drop(struct levee_lease *lease);
+
+/** May we act as the leader? */
+bool levee_lease_held(const struct levee_lease *lease, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "control/fleet/scripts.h"
+
+const char *const levee_scripts[LEVEE_SCRIPTS] = {
+	/* KEYS meta; ARGV schema bin window seed -> schema bin window seed, as agreed */
+	[LEVEE_SCRIPT_JOIN] =
+		"if redis.call('EXISTS', KEYS[1]) == 0 then\n"
+		"  redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'bin', ARGV[2], 'window', "
+		"ARGV[3],\n"
+		"             'seed', ARGV[4])\n"
+		"end\n"
+		"redis.call('HSETNX', KEYS[1], 'since', redis.call('TIME')[1])\n"
+		"return redis.call('HMGET', KEYS[1], 'schema', 'bin', 'window', 'seed')\n",
+
+	/*
+	 * KEYS nodes lease token dirty eval meta; ARGV node text claim ttl_ms stand
+	 * -> engine's ms, holder, ours, dirty bins, the last evaluation: bin, threshold of the fast
+	 * path, n, mean, deviation, findings, nodes, of these late, missing; how many nodes there are
+	 * A token is never below the engine's time in us, so it grows even if the engine lost it.
+	 * An engine that lost everything elects nobody before a lease that was lost with it must
+	 * have run out; who still talks to it has to join again.
+	 */
+	[LEVEE_SCRIPT_BEAT] =
+		"local since = redis.call('HGET', KEYS[6], 'since')\n"
+		"if not since then return redis.error_reply('NOSCRIPT the fleet is gone') end\n"
+		"local t = redis.call('TIME')\n"
+		"local us = t[1] * 1000000 + t[2]\n"
+		"local ms = string.format('%.0f', math.floor(us / 1000))\n"
+		"redis.call('HSET', KEYS[1], ARGV[1], ms .. ' ' .. ARGV[2])\n"
+		"local holder = redis.call('GET', KEYS[2])\n"
+		"local ours = 0\n"
+		"if ARGV[5] == '1' then\n"
+		"  if holder and holder == ARGV[3] then\n"
+		"    redis.call('PEXPIRE', KEYS[2], ARGV[4])\n"
+		"    ours = 1\n"
+		"  elseif not holder and (t[1] - since) * 1000 > tonumber(ARGV[4]) + 1000 then\n"
+		"    local token = math.max(tonumber(redis.call('GET', KEYS[3]) or '0') + 1, us)\n"
+		"    token = string.format('%.0f', token)\n"
+		"    redis.call('SET', KEYS[3], token)\n"
+		"    holder = ARGV[1] .. ' ' .. token\n"
+		"    redis.call('SET', KEYS[2], holder, 'PX', ARGV[4])\n"
+		"    ours = 1\n"
+		"  end\n"
+		"end\n"
+		"return {ms, holder or '', ours, redis.call('HGETALL', KEYS[4]),\n"
+		"        redis.call('HMGET', KEYS[5], 'start', 'threshold', 'n', 'mean', "
+		"'stddev',\n"
+		"                   'findings', 'nodes', 'late', 'missing'), redis.call('HLEN', "
+		"KEYS[1])}\n",
+
+	/* KEYS lease nodes; ARGV claim node -> 1 if it was ours */
+	[LEVEE_SCRIPT_RESIGN] = "redis.call('HDEL', KEYS[2], ARGV[2])\n"
+				"if redis.call('GET', KEYS[1]) == ARGV[1] then return "
+				"redis.call('DEL', KEYS[1]) end\n"
+				"return 0\n",
+
+	/*
+	 * KEYS parts bucket...; ARGV part ttl_s, then for each bucket: how many, source, packets...
+	 * -> 1 if the bin was closed before. A part that is there already changes nothing.
+	 */
+	[LEVEE_SCRIPT_ADD] = "local late = redis.call('HEXISTS', KEYS[1], 'closed')\n"
+			     "if redis.call('HSETNX', KEYS[1], ARGV[1], late) == 0 then\n"
+			     "  return tonumber(redis.call('HGET', KEYS[1], ARGV[1]))\n"
+			     "end\n"
+			     "local at = 3\n"
+			     "for k = 2, #KEYS do\n"
+			     "  local n = tonumber(ARGV[at])\n"
+			     "  at = at + 1\n"
+			     "  for _ = 1, n do\n"
+			     "    redis.call('HINCRBY', KEYS[k], ARGV[at], ARGV[at + 1])\n"
+			     "    at = at + 2\n"
+			     "  end\n"
+			     "  if redis.call('TTL', KEYS[k]) < 0 then redis.call('EXPIRE', "
+			     "KEYS[k], ARGV[2]) end\n"
+			     "end\n"
+			     "if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], "
+			     "ARGV[2]) end\n"
+			     "return late\n",
+
+	/*
+	 * KEYS bin dirty records; ARGV start_s ttl_s part node sources packets fold_n fold_sum
+	 * fold_sq. Numbers above 2^53 stay text. A bin with a record already is marked for another
+	 * look.
+	 */
+	[LEVEE_SCRIPT_DONE] =
+		"redis.call('HSET', KEYS[1], ARGV[3], table.concat({ARGV[4], ARGV[5], ARGV[6],\n"
+		"           ARGV[7], ARGV[8], ARGV[9]}, ' '))\n"
+		"if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[2]) "
+		"end\n"
+		"if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then\n"
+		"  redis.call('HINCRBY', KEYS[2], ARGV[1], 1)\n"
+		"  return 1\n"
+		"end\n"
+		"return 0\n",
+
+	/*
+	 * KEYS parts bucket; ARGV min_packets ttl_s
+	 * -> n, values above 2^48 (taken as 2^48), the sums of low, high, low^2, low * high, high^2,
+	 * each as part below 2^24 and rest, and the candidates. A value is high * 2^24 + low, so each
+	 * product is below 2^48; a sum is carried over before it passes 2^53.
+	 */
+	[LEVEE_SCRIPT_REDUCE] =
+		"redis.call('HSET', KEYS[1], 'closed', 1)\n"
+		"if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[2]) "
+		"end\n"
+		"local all = redis.call('HGETALL', KEYS[2])\n"
+		"local M, FULL, MAX = 16777216, 4503599627370496, 281474976710656\n"
+		"local min = tonumber(ARGV[1])\n"
+		"local n, capped, lo, hi = #all / 2, 0, 0, 0\n"
+		"local ll, ll2, lh, lh2, hh, hh2 = 0, 0, 0, 0, 0, 0\n"
+		"local found = {}\n"
+		"for i = 2, #all, 2 do\n"
+		"  local v = tonumber(all[i])\n"
+		"  if v > MAX then v = MAX; capped = capped + 1 end\n"
+		"  if v > min then\n"
+		"    found[#found + 1] = all[i - 1]\n"
+		"    found[#found + 1] = string.format('%.0f', v)\n"
+		"  end\n"
+		"  if v >= M then\n"
+		"    local h = math.floor(v / M)\n"
+		"    v = v - h * M\n"
+		"    hi = hi + h\n"
+		"    hh = hh + h * h\n"
+		"    if hh >= FULL then local c = math.floor(hh / M); hh2 = hh2 + c; hh = hh - c * "
+		"M end\n"
+		"    lh = lh + h * v\n"
+		"    if lh >= FULL then local c = math.floor(lh / M); lh2 = lh2 + c; lh = lh - c * "
+		"M end\n"
+		"  end\n"
+		"  lo = lo + v\n"
+		"  ll = ll + v * v\n"
+		"  if ll >= FULL then local c = math.floor(ll / M); ll2 = ll2 + c; ll = ll - c * M "
+		"end\n"
+		"end\n"
+		"local f = '%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f'\n"
+		"return {string.format(f, n, capped, lo, hi, ll, ll2, lh, lh2, hh, hh2), found}\n",
+
+	/*
+	 * KEYS lease records dirty eval bin; ARGV claim start_s record seen oldest_s done, then fields
+	 * of eval -> 1, or 0 if the claim is not the lease's any more. A node that was done between
+	 * the leader's look (`done` of them) and this is marked as late: the bin is made again.
+	 */
+	[LEVEE_SCRIPT_RECORD] =
+		"if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+		"redis.call('HSET', KEYS[2], ARGV[2], ARGV[3])\n"
+		"if (redis.call('HGET', KEYS[3], ARGV[2]) or '') == ARGV[4] then\n"
+		"  redis.call('HDEL', KEYS[3], ARGV[2])\n"
+		"end\n"
+		"if redis.call('HLEN', KEYS[5]) > tonumber(ARGV[6]) then\n"
+		"  redis.call('HINCRBY', KEYS[3], ARGV[2], 1)\n"
+		"end\n"
+		"for _, start in ipairs(redis.call('HKEYS', KEYS[2])) do\n"
+		"  if tonumber(start) < tonumber(ARGV[5]) then redis.call('HDEL', KEYS[2], start) "
+		"end\n"
+		"end\n"
+		"if #ARGV > 6 then redis.call('HSET', KEYS[4], unpack(ARGV, 7)) end\n"
+		"return 1\n",
+
+	/*
+	 * KEYS lease blocks events; ARGV claim ("": no matter who leads) keep, then prefix, entry...
+	 * -> how many were taken; -1 if the claim is not the lease's any more
+	 * The order of two entries is that of levee_fleet_entry_wins(): "S K ORDER EXPIRES ..."
+	 */
+	[LEVEE_SCRIPT_PUBLISH] =
+		"if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end\n"
+		"local t = redis.call('TIME')\n"
+		"local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+		"local taken = 0\n"
+		"for i = 3, #ARGV, 2 do\n"
+		"  local s, k, o, e = string.match(ARGV[i + 1], '^(%a) (%d) (%d+) (%d+) ')\n"
+		"  local old = redis.call('HGET', KEYS[2], ARGV[i])\n"
+		"  local wins = s ~= nil\n"
+		"  if wins and old then\n"
+		"    local s2, k2, o2, e2 = string.match(old, '^(%a) (%d) (%d+) (%d+) ')\n"
+		"    if s2 and (e2 == '0' or tonumber(e2) > now) then\n"
+		"      if k ~= k2 then wins = k > k2\n"
+		"      elseif o ~= o2 then wins = tonumber(o) > tonumber(o2)\n"
+		"      else wins = s > s2 end\n"
+		"    end\n"
+		"  end\n"
+		"  if wins then\n"
+		"    redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1])\n"
+		"    redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[2], '*', ARGV[i], ARGV[i + "
+		"1])\n"
+		"    taken = taken + 1\n"
+		"  end\n"
+		"end\n"
+		"return taken\n",
+
+	/*
+	 * KEYS shares; ARGV source node total threshold ttl_s -> the sum, and 1 to the first who
+	 * brings it over the threshold. A total that was seen already changes nothing.
+	 */
+	[LEVEE_SCRIPT_SHARE] = "local mine = ARGV[1] .. '|' .. ARGV[2]\n"
+			       "local old = tonumber(redis.call('HGET', KEYS[1], mine) or '0')\n"
+			       "local sum = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')\n"
+			       "local total = tonumber(ARGV[3])\n"
+			       "local first = 0\n"
+			       "if total > old then\n"
+			       "  redis.call('HSET', KEYS[1], mine, ARGV[3])\n"
+			       "  sum = redis.call('HINCRBY', KEYS[1], ARGV[1], "
+			       "string.format('%.0f', total - old))\n"
+			       "  redis.call('EXPIRE', KEYS[1], ARGV[5])\n"
+			       "end\n"
+			       "if sum > tonumber(ARGV[4]) then first = redis.call('HSETNX', "
+			       "KEYS[1], ARGV[1] .. '!', 1) end\n"
+			       "return {string.format('%.0f', sum), first}\n",
+};
