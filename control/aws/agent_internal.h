@@ -17,6 +17,7 @@ struct levee_aws_told {
 	struct levee_finding *findings;
 	size_t n;
 	bool ever;
+	bool looked; /* at the topic, so that a wrong one shows at the start and not at night */
 	int64_t at_ms;
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "control/aws/agent_internal.h"
+#include "control/aws/remedy.h"
 #include "control/log.h"
 
 #define FORM_BYTES (1024 * 1024)
@@ -96,12 +97,14 @@ static void region_of(const char *arn, char *out, size_t size)
 	snprintf(out, size, "%.*s", at ? (int)strcspn(at, ":") : 0, at ? at : "");
 }
 
-static int publish(struct levee_aws_agent *s, const char *message, struct levee_aws_error *error)
+/* An operation on the topic, with one parameter beside its ARN. */
+static int call_topic(struct levee_aws_agent *s, const char *operation, const char *message,
+		      struct levee_aws_error *error)
 {
 	const char *topic = s->options.config->aws.sns_topic;
 	struct levee_aws_text form;
 	struct levee_aws_call call = { .service = LEVEE_AWS_SNS,
-				       .operation = "Publish",
+				       .operation = operation,
 				       .form = &form };
 	struct levee_aws_reply reply;
 	char region[64];
@@ -111,7 +114,8 @@ static int publish(struct levee_aws_agent *s, const char *message, struct levee_
 	call.region = region;
 	levee_aws_text_init(&form, FORM_BYTES);
 	levee_aws_form_add(&form, topic, "TopicArn");
-	levee_aws_form_add(&form, message, "Message");
+	if (message)
+		levee_aws_form_add(&form, message, "Message");
 	ret = levee_aws_call(s->session->client, &call, &reply);
 	*error = reply.error;
 	if (ret < 0)
@@ -119,6 +123,20 @@ static int publish(struct levee_aws_agent *s, const char *message, struct levee_
 				    reply.error.message);
 	levee_aws_reply_free(&reply);
 	levee_aws_text_free(&form);
+	return ret;
+}
+
+/* Whether the topic is there. Who may only publish to it learns that from the first message. */
+static int look_at_topic(struct levee_aws_agent *s, struct levee_aws_error *error)
+{
+	int ret;
+
+	if (s->told.looked)
+		return 0;
+	ret = call_topic(s, "GetTopicAttributes", NULL, error);
+	if (ret < 0 && levee_aws_is_denied(error))
+		ret = 0;
+	s->told.looked = ret == 0;
 	return ret;
 }
 
@@ -134,7 +152,7 @@ static int publish_all(struct levee_aws_agent *s, const struct levee_finding *fi
 		levee_aws_text_clear(&message);
 		done += levee_sns_message(&message, findings + done, n - done, LEVEE_SNS_BYTES);
 		ret = message.error ? levee_aws_error_memory(error)
-				    : publish(s, message.bytes, error);
+				    : call_topic(s, "Publish", message.bytes, error);
 		pthread_mutex_lock(&s->lock);
 		s->messages += ret == 0;
 		pthread_mutex_unlock(&s->lock);
@@ -162,7 +180,7 @@ static int tell(struct levee_aws_agent *s, const struct levee_evaluation *e,
 		levee_debug("aws: SNS: %zu sources published", n);
 		free(s->told.findings);
 		s->told = (struct levee_aws_told){
-			.findings = sorted, .n = n, .ever = true, .at_ms = now_ms(s)
+			.findings = sorted, .n = n, .ever = true, .looked = true, .at_ms = now_ms(s)
 		};
 		return 0;
 	}
@@ -176,6 +194,8 @@ int levee_aws_task_sns(void *ctx, struct levee_aws_error *error)
 	const struct levee_snapshot *snapshot;
 	int ret = levee_aws_agent_ready(s);
 
+	if (ret == 0)
+		ret = look_at_topic(s, error);
 	if (ret < 0)
 		return ret;
 	if (!wants_look(s, &s->sns_look) && !is_time(s))
@@ -338,12 +358,17 @@ static int call_logs(struct levee_aws_agent *s, const char *operation, const cha
 	return ret;
 }
 
-/* Another instance may have made it, or we ourselves before a restart. */
+/*
+ * Before there is anything to write, so that a group that is not there shows at the start. The
+ * stream may be there, from before a restart.
+ */
 static int make_stream(struct levee_aws_agent *s, struct levee_aws_error *error)
 {
 	struct levee_aws_text body;
 	int ret;
 
+	if (s->logged.stream_made)
+		return 0;
 	levee_aws_text_init(&body, BODY_BYTES);
 	levee_logs_stream_body(&body, s->options.config->aws.log_group, stream_of(s));
 	ret = body.error ? levee_aws_error_memory(error)
@@ -353,21 +378,8 @@ static int make_stream(struct levee_aws_agent *s, struct levee_aws_error *error)
 		levee_aws_error_clear(error);
 		ret = 0;
 	}
+	s->logged.stream_made = ret == 0;
 	return ret;
-}
-
-static int put_events(struct levee_aws_agent *s, const char *body, struct levee_aws_error *error)
-{
-	int ret = call_logs(s, "PutLogEvents", body, error);
-
-	if (ret == 0 || s->logged.stream_made ||
-	    strcmp(error->code, "ResourceNotFoundException") != 0)
-		return ret;
-	ret = make_stream(s, error);
-	if (ret < 0)
-		return ret;
-	s->logged.stream_made = true;
-	return call_logs(s, "PutLogEvents", body, error);
 }
 
 static int put_records(struct levee_aws_agent *s, const struct levee_log_record *records, size_t n,
@@ -382,7 +394,8 @@ static int put_records(struct levee_aws_agent *s, const struct levee_log_record 
 		levee_aws_text_clear(&body);
 		done += levee_logs_body(&body, s->options.config->aws.log_group, stream_of(s),
 					records + done, n - done, now_ms(s));
-		ret = body.error ? levee_aws_error_memory(error) : put_events(s, body.bytes, error);
+		ret = body.error ? levee_aws_error_memory(error)
+				 : call_logs(s, "PutLogEvents", body.bytes, error);
 	}
 	levee_aws_text_free(&body);
 	return ret;
@@ -472,6 +485,10 @@ int levee_aws_task_logs(void *ctx, struct levee_aws_error *error)
 	const struct levee_snapshot *snapshot;
 	int ret = levee_aws_agent_ready(s);
 
+	if (ret == 0 && !s->placed)
+		ret = -EAGAIN; /* the stream has the instance's name */
+	if (ret == 0)
+		ret = make_stream(s, error);
 	if (ret < 0)
 		return ret;
 	if (!wants_look(s, &s->logs_look) && now_ms(s) / HOUR_MS == s->logged.hour)
@@ -482,7 +499,10 @@ int levee_aws_task_logs(void *ctx, struct levee_aws_error *error)
 	if (snapshot->seq != s->logged.seq || now_ms(s) / HOUR_MS != s->logged.hour)
 		ret = log_blocks(s, snapshot, error);
 	levee_snapshot_put(&snapshot);
-	if (ret < 0)
+	if (ret < 0) {
 		s->logs_look.began = false;
+		/* somebody may have deleted it: it is made again at the next try */
+		s->logged.stream_made = strcmp(error->code, "ResourceNotFoundException") != 0;
+	}
 	return ret;
 }

@@ -127,7 +127,8 @@ static int take_configured(const struct levee_config *config, struct levee_aws_p
 
 	*out = (struct levee_aws_place){ .cidrs_by_hand = given.n > 0 };
 	snprintf(out->instance_id, sizeof(out->instance_id), "%s", config->aws.instance_id);
-	snprintf(out->vpc, sizeof(out->vpc), "%s", config->aws.vpc);
+	snprintf(out->vpc, sizeof(out->vpc), "%s",
+		 config->aws.vpc[0] ? config->aws.vpc : config->nacl.vpc);
 	return levee_allowlist_merge(&out->cidrs, &given, &out->cidrs) < 0
 		       ? levee_aws_error_memory(error)
 		       : 0;

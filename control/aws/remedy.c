@@ -74,3 +74,14 @@ bool levee_aws_is_refusal(const struct levee_aws_error *error)
 			return known[i].refusal;
 	return false;
 }
+
+bool levee_aws_is_denied(const struct levee_aws_error *error)
+{
+	static const char *const codes[] = { "AccessDenied", "AccessDeniedException",
+					     "AuthorizationError", "UnauthorizedOperation" };
+
+	for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+		if (strcmp(codes[i], error->code) == 0)
+			return true;
+	return false;
+}

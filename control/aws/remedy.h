@@ -12,4 +12,7 @@ const char *levee_aws_remedy(const struct levee_aws_error *error);
 /** Does AWS not accept who we are, whatever we ask for? */
 bool levee_aws_is_refusal(const struct levee_aws_error *error);
 
+/** Does the role lack the permission? */
+bool levee_aws_is_denied(const struct levee_aws_error *error);
+
 #endif

@@ -282,11 +282,11 @@ static int make_dashboard(struct connection *c, struct levee_aws_text *body,
 	};
 	int ret = levee_aws_discover(c->session, config, &place, error);
 
-	if (ret == 0 && !*place.vpc && !*config->nacl.vpc)
+	if (ret == 0 && !*place.vpc)
 		ret = levee_aws_error_set(error, -ENOENT, "NoVpc",
 					  "no VPC is known here; set [aws] vpc = vpc-...");
 	dashboard.region = place.region;
-	dashboard.vpc = first_of(config->nacl.vpc, place.vpc, "");
+	dashboard.vpc = place.vpc;
 	if (ret == 0) {
 		levee_dashboard_body(body, &dashboard);
 		ret = body->error ? levee_aws_error_memory(error) : 0;

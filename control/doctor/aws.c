@@ -31,14 +31,6 @@ struct examination {
 	unsigned int silent; /* services that did not answer */
 };
 
-static bool is_denied(const struct levee_aws_error *error)
-{
-	return strcmp(error->code, "AccessDenied") == 0 ||
-	       strcmp(error->code, "AccessDeniedException") == 0 ||
-	       strcmp(error->code, "AuthorizationError") == 0 ||
-	       strcmp(error->code, "UnauthorizedOperation") == 0;
-}
-
 static void add_error(struct examination *x, const char *name, enum levee_check_verdict verdict,
 		      const struct levee_aws_error *error)
 {
@@ -52,7 +44,7 @@ static void add_error(struct examination *x, const char *name, enum levee_check_
 static void add_optional(struct examination *x, const char *name, const char *action,
 			 const char *consequence, const struct levee_aws_error *error)
 {
-	if (is_denied(error))
+	if (levee_aws_is_denied(error))
 		levee_checkup_add(x->c, name, LEVEE_CHECK_SKIP, NULL,
 				  "the role may not %s, which only this check needs; %s", action,
 				  consequence);
@@ -99,8 +91,7 @@ static void check_place(struct examination *x)
 	struct levee_aws_error error;
 	int ret = levee_aws_discover(x->session, x->config, &x->place, &error);
 
-	snprintf(x->vpc, sizeof(x->vpc), "%s",
-		 x->config->nacl.vpc[0] ? x->config->nacl.vpc : x->place.vpc);
+	snprintf(x->vpc, sizeof(x->vpc), "%s", x->place.vpc);
 	if (ret < 0)
 		add_error(x, "VPC", LEVEE_CHECK_FAIL, &error);
 	else if (!x->vpc[0])

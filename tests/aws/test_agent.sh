@@ -205,6 +205,13 @@ standin POST keys '{}' >"$dir/keys"
 AWS_ACCESS_KEY_ID=$(jq -r .AWS_ACCESS_KEY_ID "$dir/keys")
 AWS_SECRET_ACCESS_KEY=$(jq -r .AWS_SECRET_ACCESS_KEY "$dir/keys")
 rm "$dir/keys"
+aws 'sns_topic = arn:aws:sns:eu-west-1:123456789012:nobody' 'log_group = /nowhere'
+check 'a topic and a log group that are not there: the daemon starts' protects
+check 'and says so at the start, not at the first flood' eval \
+	'wait_for 30 said_since "warning: aws: SNS: NotFound: topic arn:.*:nobody: .*check \[aws\] sns_topic" &&
+	 wait_for 30 said_since "warning: aws: logs: ResourceNotFoundException: log group /nowhere: .*make the log group"'
+stop_levee
+remember
 aws "endpoint = http://127.0.0.1:$(standin_ready .silent)"
 check 'an endpoint that never answers: the daemon starts, and goes on' eval 'protects && pass_bins 3'
 check 'and stops without waiting for it' eval 'start=$SECONDS; stop_levee; [ $((SECONDS - start)) -le 5 ]'
