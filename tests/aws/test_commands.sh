@@ -61,6 +61,37 @@ by_process() {
 	said 0 '^provider +profile "anywhere": credential_process' whoami --set aws.profile=anywhere
 }
 check 'credential_process, as IAM Roles Anywhere has it' by_process
+by_role() {
+	(
+		printf '[base]\naws_access_key_id = %s\naws_secret_access_key = %s\n' \
+			"$AWS_ACCESS_KEY_ID" "$AWS_SECRET_ACCESS_KEY" >"$AWS_SHARED_CREDENTIALS_FILE"
+		printf '[profile duty]\nrole_arn = arn:aws:iam::123456789012:role/duty\nsource_profile = base\n' \
+			>"$AWS_CONFIG_FILE"
+		unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+		AWS_PROFILE=duty said 0 '^role +duty, session ' whoami &&
+			says '^provider +profile "duty": role arn:.*from profile "base"'
+	)
+}
+check 'a role with source_profile' by_role
+by_web_identity() {
+	(
+		unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+		standin_ready .web_identity_token >"$dir/token"
+		export AWS_WEB_IDENTITY_TOKEN_FILE=$dir/token AWS_ROLE_ARN=arn:aws:iam::123456789012:role/pod
+		said 0 '^role +pod, session ' whoami && says '^provider +web identity'
+	)
+}
+check 'web identity' by_web_identity
+by_container() {
+	(
+		unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+		AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:$(standin_ready .container)/task
+		AWS_CONTAINER_AUTHORIZATION_TOKEN=$(standin_ready .container_token)
+		export AWS_CONTAINER_CREDENTIALS_FULL_URI AWS_CONTAINER_AUTHORIZATION_TOKEN
+		said 0 '^role +levee-task' whoami && says '^provider +container'
+	)
+}
+check 'a container' by_container
 no_credentials() {
 	(
 		unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
