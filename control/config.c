@@ -1185,7 +1185,7 @@ static const struct levee_config_key keys[] = {
 	{
 		"allow", "s3_every", "integer", "s", "60",
 		"5 to 86400",
-		"How often S3 is asked whether the object has changed.",
+		"How often S3 is asked whether the object has changed; a reload asks at once.",
 		.kind = &integer, AT(allow.s3_every), .min = 5, .max = 86400,
 	},
 	{

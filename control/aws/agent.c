@@ -15,6 +15,7 @@
 #define IDENTITY_WAIT 5000   /* STS gets so long; a VPC without an endpoint of it is no error */
 #define DISCOVERY_MS  300000
 #define LOOK_MS	      1000 /* the board is looked at this often */
+#define LIST_TASK     "allow list"
 #define RETRY_MS      5000
 #define RETRY_MAX_MS  60000
 
@@ -369,7 +370,7 @@ static int add_tasks(struct levee_aws_agent *s)
 	if (ret == 0)
 		ret = add_task(s, "discovery", DISCOVERY_MS, task_discovery);
 	if (ret == 0 && config->allow.s3[0])
-		ret = add_task(s, "allow list", config->allow.s3_every * 1000, task_s3);
+		ret = add_task(s, LIST_TASK, config->allow.s3_every * 1000, task_s3);
 	if (ret == 0 && config->aws.sns_topic[0])
 		ret = add_task(s, "SNS", LOOK_MS, levee_aws_task_sns);
 	if (ret == 0 && config->aws.metrics[0])
@@ -440,6 +441,12 @@ int levee_aws_agent_start(struct levee_aws_agent **out,
 		levee_aws_agent_stop(&s);
 	*out = s;
 	return ret;
+}
+
+void levee_aws_agent_reread(struct levee_aws_agent *agent)
+{
+	if (agent)
+		levee_worker_wake(agent->worker, LIST_TASK);
 }
 
 void levee_aws_agent_stop(struct levee_aws_agent **agent)

@@ -51,6 +51,9 @@ void levee_aws_load_copies(const struct levee_config *config, struct levee_allow
 int levee_aws_agent_start(struct levee_aws_agent **out,
 			  const struct levee_aws_agent_options *options);
 
+/** Look at once whether the list in S3 has changed. Any thread; NULL is fine. */
+void levee_aws_agent_reread(struct levee_aws_agent *agent);
+
 /** Calls on their way are called off; returns within a moment. NULL inside is fine. */
 void levee_aws_agent_stop(struct levee_aws_agent **agent);
 

@@ -164,9 +164,9 @@ static int publish_all(struct levee_aws_agent *s, const struct levee_finding *fi
 static int tell(struct levee_aws_agent *s, const struct levee_evaluation *e,
 		struct levee_aws_error *error)
 {
-	size_t n = e->n_findings < s->options.config->detect.limit
-			   ? e->n_findings
-			   : (size_t)s->options.config->detect.limit;
+	/* a reload may change it meanwhile */
+	uint64_t limit = __atomic_load_n(&s->options.config->detect.limit, __ATOMIC_RELAXED);
+	size_t n = e->n_findings < limit ? e->n_findings : (size_t)limit;
 	struct levee_finding *sorted = sorted_copy(e->findings, n);
 	bool news;
 	int ret = 0;

@@ -38,7 +38,7 @@ INI
 aws() {
 	configure 'bin = 1' 'window = 15' 'min_packets = 300' 'min_zscore = 2'
 	{
-		printf '[log]\nlevel = debug\n[allow]\ns3 = s3://levee-allow-list/allow.txt\ns3_every = 5\n'
+		printf '[log]\nlevel = debug\n[allow]\ns3 = s3://levee-allow-list/allow.txt\ns3_every = %s\n' "${every:-5}"
 		printf '[aws]\nenabled = yes\n'
 		printf '%s\n' "$@"
 	} >>"$config"
@@ -205,11 +205,14 @@ standin POST keys '{}' >"$dir/keys"
 AWS_ACCESS_KEY_ID=$(jq -r .AWS_ACCESS_KEY_ID "$dir/keys")
 AWS_SECRET_ACCESS_KEY=$(jq -r .AWS_SECRET_ACCESS_KEY "$dir/keys")
 rm "$dir/keys"
-aws 'sns_topic = arn:aws:sns:eu-west-1:123456789012:nobody' 'log_group = /nowhere'
+every=600 aws 'sns_topic = arn:aws:sns:eu-west-1:123456789012:nobody' 'log_group = /nowhere'
 check 'a topic and a log group that are not there: the daemon starts' protects
 check 'and says so at the start, not at the first flood' eval \
 	'wait_for 30 said_since "warning: aws: SNS: NotFound: topic arn:.*:nobody: .*check \[aws\] sns_topic" &&
 	 wait_for 30 said_since "warning: aws: logs: ResourceNotFoundException: log group /nowhere: .*make the log group"'
+printf '203.0.113.1\n203.0.113.2\n' | standin PUT allow_list @- >/dev/null
+kill -HUP "$daemon"
+check 'a reload asks S3 at once' wait_for 20 said_since 'allow.txt: 2 prefixes'
 stop_levee
 remember
 aws "endpoint = http://127.0.0.1:$(standin_ready .silent)"
