@@ -26,6 +26,9 @@ struct levee_aws_agent_options {
 	struct levee_allow_inbox *inbox;
 	/* false: network ACLs are not written. Any thread. May be NULL. */
 	bool (*acl)(void *ctx, struct levee_aws_acl_counts *out);
+	/* Does this instance speak for the fleet? Where all instances share their counts they flag
+	 * the same sources, and one message is enough. Any thread, must not wait. NULL: it does. */
+	bool (*speaks)(void *ctx);
 	void *ctx;
 };
 

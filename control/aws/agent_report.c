@@ -198,6 +198,10 @@ int levee_aws_task_sns(void *ctx, struct levee_aws_error *error)
 		ret = look_at_topic(s, error);
 	if (ret < 0)
 		return ret;
+	if (s->options.speaks && !s->options.speaks(s->options.ctx)) {
+		s->sns_look.began = false; /* whoever begins to speak looks */
+		return 0;
+	}
 	if (!wants_look(s, &s->sns_look) && !is_time(s))
 		return 0;
 	snapshot = levee_board_snapshot(s->options.board);
