@@ -272,6 +272,19 @@ void levee_doctor_judge_host(struct levee_checkup *c, const struct levee_host_fa
 
 #define STATE_ROOM (64ULL << 20) /* of a window of a million sources, with its log */
 
+/* The nearest directory above that is there: may another be made in it? */
+static bool may_be_made(const char *directory)
+{
+	char *copy = strdup(directory), *at = copy;
+	bool may;
+
+	while (at && access(at, F_OK) < 0 && strcmp(at, "/") != 0 && strcmp(at, ".") != 0)
+		at = dirname(at);
+	may = at && access(at, W_OK) == 0;
+	free(copy);
+	return may;
+}
+
 void levee_doctor_state(struct levee_checkup *c, const struct levee_config *config)
 {
 	const char *path = config->state.file;
@@ -289,9 +302,16 @@ void levee_doctor_state(struct levee_checkup *c, const struct levee_config *conf
 		levee_checkup_add(c, "state file", LEVEE_CHECK_FAIL,
 				  "make it writable for the user of the daemon",
 				  "%s cannot be written: %s", path, strerror(errno));
-	else if (access(directory, F_OK) < 0)
+	else if (access(directory, F_OK) < 0 && may_be_made(directory))
 		levee_checkup_add(c, "state file", LEVEE_CHECK_OK, NULL,
 				  "%s: its directory will be made at the first start", path);
+	else if (access(directory, F_OK) < 0)
+		levee_checkup_add(
+			c, "state file", LEVEE_CHECK_FAIL,
+			"make it, for the user of the daemon; under systemd StateDirectory= "
+			"does",
+			"directory %s is not there and cannot be made: %s", directory,
+			strerror(errno));
 	else if (access(directory, W_OK) < 0)
 		levee_checkup_add(c, "state file", LEVEE_CHECK_FAIL,
 				  "make it writable for the user of the daemon",
