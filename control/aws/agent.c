@@ -11,13 +11,17 @@
 #include "control/aws/agent_internal.h"
 #include "control/log.h"
 
-#define IDENTITY_MS   300000 /* credentials are looked at this often */
-#define IDENTITY_WAIT 5000   /* STS gets so long; a VPC without an endpoint of it is no error */
-#define DISCOVERY_MS  300000
-#define LOOK_MS	      1000 /* the board is looked at this often */
-#define LIST_TASK     "allow list"
-#define RETRY_MS      5000
-#define RETRY_MAX_MS  60000
+#define IDENTITY_MS    300000 /* credentials are looked at this often */
+#define IDENTITY_WAIT  5000   /* STS gets so long; a VPC without an endpoint of it is no error */
+#define DISCOVERY_MS   300000
+#define LOOK_MS	       1000 /* the board is looked at this often */
+#define DISCOVERY_TASK "discovery"
+#define LIST_TASK      "allow list"
+#define SNS_TASK       "SNS"
+#define METRICS_TASK   "metrics"
+#define LOGS_TASK      "logs"
+#define RETRY_MS       5000
+#define RETRY_MAX_MS   60000
 
 static void say_warning(void *ctx, const char *message)
 {
@@ -137,6 +141,31 @@ static void note_identity(struct levee_aws_agent *s, const struct levee_aws_iden
 	pthread_mutex_unlock(&s->lock);
 }
 
+static int ask_identity(struct levee_aws_agent *s, struct levee_aws_error *error)
+{
+	struct levee_aws_identity identity;
+	int ret = levee_aws_whoami(s->session->client, IDENTITY_WAIT, &identity, error);
+
+	if (ret == 0) {
+		note_identity(s, &identity);
+	} else if (!levee_aws_is_refusal(error) && ret != -ECANCELED) {
+		levee_debug("aws: STS does not say who we are: %s: %s", error->code,
+			    error->message);
+		ret = 0;
+	}
+	return ret;
+}
+
+/* They had nothing to do until now, and would look again only at their intervals. */
+static void wake_others(struct levee_aws_agent *s)
+{
+	static const char *const names[] = { DISCOVERY_TASK, LIST_TASK, SNS_TASK, METRICS_TASK,
+					     LOGS_TASK };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		levee_worker_wake(s->worker, names[i]);
+}
+
 /*
  * The gate of the other tasks: without credentials, or with such as AWS refuses, there is one
  * message, not one of each service. An STS that does not answer closes nothing: not every VPC has
@@ -145,25 +174,16 @@ static void note_identity(struct levee_aws_agent *s, const struct levee_aws_iden
 static int task_identity(void *ctx, struct levee_aws_error *error)
 {
 	struct levee_aws_agent *s = ctx;
-	struct levee_aws_identity identity;
-	bool before = s->refused;
+	bool before = levee_aws_agent_ready(s) == 0;
 	int ret = open_session(s, error);
 
 	if (ret == 0)
 		ret = find_provider(s, error);
-	s->refused = ret < 0;
-	if (ret < 0)
-		return ret;
-	ret = levee_aws_whoami(s->session->client, IDENTITY_WAIT, &identity, error);
 	if (ret == 0)
-		note_identity(s, &identity);
-	s->refused = ret < 0 && (levee_aws_is_refusal(error) || before);
-	if (ret < 0 && !levee_aws_is_refusal(error) && ret != -ECANCELED) {
-		levee_debug("aws: STS does not say who we are: %s: %s", error->code,
-			    error->message);
-		s->refused = false;
-		ret = 0;
-	}
+		ret = ask_identity(s, error);
+	s->refused = ret < 0;
+	if (ret == 0 && !before)
+		wake_others(s);
 	return ret;
 }
 
@@ -368,16 +388,16 @@ static int add_tasks(struct levee_aws_agent *s)
 	int ret = add_task(s, "identity", IDENTITY_MS, task_identity);
 
 	if (ret == 0)
-		ret = add_task(s, "discovery", DISCOVERY_MS, task_discovery);
+		ret = add_task(s, DISCOVERY_TASK, DISCOVERY_MS, task_discovery);
 	if (ret == 0 && config->allow.s3[0])
 		ret = add_task(s, LIST_TASK, config->allow.s3_every * 1000, task_s3);
 	if (ret == 0 && config->aws.sns_topic[0])
-		ret = add_task(s, "SNS", LOOK_MS, levee_aws_task_sns);
+		ret = add_task(s, SNS_TASK, LOOK_MS, levee_aws_task_sns);
 	if (ret == 0 && config->aws.metrics[0])
-		ret = add_task(s, "metrics", config->aws.metrics_every * 1000,
+		ret = add_task(s, METRICS_TASK, config->aws.metrics_every * 1000,
 			       levee_aws_task_metrics);
 	if (ret == 0 && config->aws.log_group[0])
-		ret = add_task(s, "logs", LOOK_MS, levee_aws_task_logs);
+		ret = add_task(s, LOGS_TASK, LOOK_MS, levee_aws_task_logs);
 	return ret;
 }
 

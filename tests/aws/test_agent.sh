@@ -205,6 +205,22 @@ standin POST keys '{}' >"$dir/keys"
 AWS_ACCESS_KEY_ID=$(jq -r .AWS_ACCESS_KEY_ID "$dir/keys")
 AWS_SECRET_ACCESS_KEY=$(jq -r .AWS_SECRET_ACCESS_KEY "$dir/keys")
 rm "$dir/keys"
+(
+	unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+	rm -f "$state.vpc"
+	standin POST metadata '{"up": false}' >/dev/null
+	every=600 aws
+	check 'no credentials yet, as early in the boot: the daemon starts' start_levee
+	check 'and says once what was looked at' wait_for 30 said_since 'warning: aws: identity: NoCredentials: '
+	standin POST metadata '{"up": true}' >/dev/null
+	check 'with the credentials the rest follows at once, not at its next interval' eval \
+		'wait_for 60 said_since "notice: aws: identity works again" &&
+		 wait_for 10 said_since "notice: aws: instance i-.* in VPC vpc-" && wait_for 10 allowed 10.0.0.0'
+	stop_levee
+	echo "$tap" >"$dir/tap"
+)
+tap=$(cat "$dir/tap")
+remember
 every=600 aws 'sns_topic = arn:aws:sns:eu-west-1:123456789012:nobody' 'log_group = /nowhere'
 check 'a topic and a log group that are not there: the daemon starts' protects
 check 'and says so at the start, not at the first flood' eval \

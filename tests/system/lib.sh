@@ -107,7 +107,7 @@ start_levee() {
 	log_lines=$(wc -l <"$log")
 	nsenter --net="/run/netns/$server" "$levee" run --config "$config" 2>>"$log" &
 	daemon=$!
-	wait_for 20 eval 'started || gone'
+	wait_for 60 eval 'started || gone'
 	started
 }
 
