@@ -275,7 +275,7 @@ static int close_family(struct bench_run *run, uint8_t family)
 
 	if (!ret)
 		ret = fill_window(c);
-	for (unsigned int round = 0; round < CLOSE_ROUNDS && !ret; round++) {
+	for (unsigned int round = 0; bench_again(run, round, CLOSE_ROUNDS) && !ret; round++) {
 		bench_progress("closing a bin, IPv%d: round %u", family, round + 1);
 		ret = fill(c);
 		if (!ret)
@@ -286,7 +286,7 @@ static int close_family(struct bench_run *run, uint8_t family)
 			ret = close_bin(c);
 	}
 	/* Last, because the daemon makes the tables small after it. */
-	for (unsigned int round = 0; round < CLOSE_ROUNDS && !ret; round++)
+	for (unsigned int round = 0; bench_again(run, round, CLOSE_ROUNDS) && !ret; round++)
 		ret = measure_drain(c, FENCE);
 	bench_pin(run->cpu);
 	if (ret)
@@ -390,7 +390,7 @@ int bench_pressure(struct bench_run *run)
 	bench_progress("eviction log half full");
 	/* The controller waits elsewhere, if there is an elsewhere. */
 	bench_pin(0);
-	for (unsigned int round = 0; round < FLOOD_ROUNDS && !ret; round++)
+	for (unsigned int round = 0; bench_again(run, round, FLOOD_ROUNDS) && !ret; round++)
 		ret = run_pressure(p, &wake, &done);
 	bench_pin(run->cpu);
 	if (ret) {

@@ -296,7 +296,7 @@ static int run_group(struct bench_run *run, uint64_t sources)
 	ret = open_group(g, run->against);
 	if (!ret)
 		ret = fill_group(g);
-	for (unsigned int round = 0; round < run->rounds && !ret; round++) {
+	for (unsigned int round = 0; bench_again(run, round, run->rounds) && !ret; round++) {
 		ret = bench_round(g->subject, g->n_subjects, round);
 		if (round % 3 == 0)
 			bench_touch_run(&run->touch);

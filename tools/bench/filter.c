@@ -233,7 +233,7 @@ static int measure(struct bench_run *run, struct filter *f)
 		for (size_t i = 0; i < CASES * WAYS && !ret; i++)
 			ret = bench_subject_fill(&s[i]);
 	}
-	for (unsigned int round = 0; round < run->rounds && !ret; round++) {
+	for (unsigned int round = 0; bench_again(run, round, run->rounds) && !ret; round++) {
 		bench_progress("xdp-filter: round %u", round + 1);
 		ret = bench_round(s, CASES * WAYS, round);
 	}

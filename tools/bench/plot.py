@@ -114,22 +114,32 @@ def plot_detection(bench, directory):
         save(figure, directory, f"detection-{way}", bench)
 
 
-def plot_figures(bench, directory, key, name, unit):
-    """Medians of a section's figures in one unit, with their range."""
-    section = [s for s in bench["sections"] if s["key"] == key]
-    figures = [r for r in rows(bench, key) if r.get("unit") == unit]
-    if not section or not figures:
-        return
-    figure, axes = plt.subplots(figsize=(8, 1 + 0.28 * len(figures)))
+def plot_unit(axes, figures, unit):
+    """Medians in one unit, with their range."""
     for i, r in enumerate(reversed(figures)):
         error = [[max(0, r["median"] - r["low"])], [max(0, r["high"] - r["median"])]]
         axes.barh(i, r["median"], xerr=error, color=COLOURS[2], height=0.7, ecolor=COLOURS[1])
     axes.set_yticks(range(len(figures)))
     axes.set_yticklabels([r["label"][:60] for r in reversed(figures)], fontsize=7)
-    axes.set_xlabel(unit)
-    axes.set_title(section[0]["title"], fontsize=9)
+    axes.set_xlabel(unit, fontsize=8)
+
+
+def plot_section(bench, section, directory):
+    """The figures of a section, those of a unit together."""
+    units = {}
+    for r in section["rows"]:
+        if r.get("unit"):
+            units.setdefault(r["unit"], []).append(r)
+    if not units:
+        return
+    heights = [len(figures) + 2 for figures in units.values()]
+    figure, axes = plt.subplots(len(units), 1, squeeze=False, figsize=(8, 0.8 + 0.26 * sum(heights)),
+                                gridspec_kw={"height_ratios": heights})
+    for (unit, figures), each in zip(units.items(), axes[:, 0]):
+        plot_unit(each, figures, unit)
+    axes[0, 0].set_title(section["title"], fontsize=9)
     figure.tight_layout(rect=(0, 0.03, 1, 1))
-    save(figure, directory, name, bench)
+    save(figure, directory, section["key"], bench)
 
 
 def main():
@@ -144,11 +154,7 @@ def main():
     for section in bench["sections"]:
         if section["key"] in special:
             continue
-        units = list(dict.fromkeys(r["unit"] for r in section["rows"] if r.get("unit")))
-        for unit in units:
-            name = section["key"] + ("" if len(units) == 1 else "-" + "".join(
-                c if c.isalnum() else "-" for c in unit))
-            plot_figures(bench, directory, section["key"], name, unit)
+        plot_section(bench, section, directory)
 
 
 if __name__ == "__main__":

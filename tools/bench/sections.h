@@ -6,6 +6,9 @@
 #include "tools/bench/report.h"
 #include "tools/bench/touch.h"
 
+#define BENCH_ROUNDS_MIN 3
+#define BENCH_LOOP_S	 25.0 /* that the rounds of one loop may take, beyond the least number */
+
 struct bench_run {
 	struct bench_report report;
 	struct bench_touch touch;
@@ -17,7 +20,20 @@ struct bench_run {
 	const char *scenario; /* for the pcap file of the replay */
 	const char *dir;      /* for files of a few hundred MB */
 	bool quick;	      /* fewer rounds, shorter runs: to see that all works */
+	double began_ns;      /* the loop that bench_again() bounds */
 };
+
+/**
+ * Is there to be another round? Three at least; as many as wanted, unless the machine is so busy
+ * that they take more than their time: then fewer, which the number of samples in the file shows.
+ */
+static inline bool bench_again(struct bench_run *run, unsigned int done, unsigned int wanted)
+{
+	if (done == 0)
+		run->began_ns = bench_wall_ns();
+	return done < wanted &&
+	       (done < BENCH_ROUNDS_MIN || bench_wall_ns() - run->began_ns < BENCH_LOOP_S * 1e9);
+}
 
 /** ns a packet of the XDP program, for some numbers of sources. \return 0; -errno, said */
 int bench_counting(struct bench_run *run);

@@ -307,7 +307,7 @@ int bench_verdicts(struct bench_run *run)
 
 	if (!ret)
 		ret = fill(v);
-	for (unsigned int round = 0; round < run->rounds && !ret; round++) {
+	for (unsigned int round = 0; bench_again(run, round, run->rounds) && !ret; round++) {
 		bench_progress("hits of the lists, new sources: round %u", round + 1);
 		ret = bench_round(v->subject, STEADY, round);
 		if (!ret)
