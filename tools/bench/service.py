@@ -133,9 +133,7 @@ class Bench:
                                  self.server_cpu)
 
     def start(self, argv, netns, cpu, log=None):
-        """Above what else the machine does: nice -15."""
-        return self.stack.enter_context(
-            common.Process(["nice", "-n", "-15", *argv], netns, cpu, log))
+        return self.stack.enter_context(common.Process(argv, netns, cpu, log))
 
     def prepare_pair(self):
         pair = self.pair
@@ -235,9 +233,9 @@ class Bench:
         pair = self.elsewhere if series == "elsewhere" else self.pair
         scenario = "elsewhere.ini" if series == "elsewhere" else "flood.ini"
         argv = [self.args.pktgen, "--live", "eth0", "--ramp-up", 0, "--json"]
-        return common.Process(["nice", "-n", "-15", *argv, *(["--rate", rate] if rate else []),
-                               self.work / scenario], pair.client, self.client_cpu,
-                              self.work / "flood.log")
+        return common.Process(
+            [*argv, *(["--rate", rate] if rate else []), self.work / scenario], pair.client,
+            self.client_cpu, self.work / "flood.log")
 
     def measure(self, series, rate, asked, seconds):
         """One point: what the clients got while so much flood came in. Rate 0: no flood."""
