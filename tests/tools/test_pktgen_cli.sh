@@ -151,7 +151,7 @@ check 'sources, ports, tags and rate are those of the scenario' eval '
 	wrote lo@0 "vlan_id 20" && wrote lo@0 "svlan_id 10" && wrote lo@0 "flag UDPSRC_RND" &&
 	wrote lo@0 "clone_skb 0" && wrote lo@0 "count 0" && wrote lo@0 "udp_dst_min 443"'
 check 'spoofed sources end before one comes back' eval '
-	wrote lo@1 "src_min 100.64.0.0" && wrote lo@1 "src_max 100.64.255.255" &&
+	wrote lo@1 "src_min 100.63.255.255" && wrote lo@1 "src_max 100.64.255.255" &&
 	wrote lo@1 "count 65536" && wrote lo@1 "udp_src_max 53" &&
 	wrote lo@1 "imix_weights 60,7 590,4 1514,1"'
 rm "$work"/proc/lo@*

@@ -172,7 +172,7 @@ static int check_population(struct kernel *k, const struct pktgen_population *p)
 	return 0;
 }
 
-/* Addresses that a population counts up; the kernel begins with the second of them. */
+/* Addresses that a population counts up. */
 static uint64_t addresses(const struct pktgen_population *p)
 {
 	return p->spoofed ? 1ULL << (32 - p->prefix.length) : p->sources;
@@ -246,22 +246,28 @@ static int tell_addresses(struct kernel *k, size_t i)
 	struct pktgen_number destination = { to->hi, to->lo };
 	const char *file = k->device[i].file;
 	char text[INET6_ADDRSTRLEN];
+	struct pktgen_number low;
 	struct pktgen_plan plan;
 	int ret;
 
 	pktgen_plan_make(&plan, s, i);
+	low = pktgen_address(&plan, 0);
+	/*
+	 * The kernel counts up before it sends, so its first source is the second. Round and round
+	 * that makes no difference; spoofed ones, which end before the last, begin one below.
+	 */
+	if (p->spoofed && low.hi > 0)
+		low.hi--;
 	address_text(p->prefix.family, destination, text);
 	if (*six) {
 		ret = tell(k, file, "dst6 %s", text);
-		return ret < 0 ? ret
-			       : tell(k, file, "src6 %s",
-				      address_text(6, pktgen_address(&plan, 0), text));
+		return ret < 0 ? ret : tell(k, file, "src6 %s", address_text(6, low, text));
 	}
 	ret = tell(k, file, "dst_min %s", text);
 	if (ret == 0)
 		ret = tell(k, file, "dst_max %s", text);
 	if (ret == 0)
-		ret = tell(k, file, "src_min %s", address_text(4, pktgen_address(&plan, 0), text));
+		ret = tell(k, file, "src_min %s", address_text(4, low, text));
 	if (ret == 0)
 		ret = tell(k, file, "src_max %s",
 			   address_text(4, pktgen_address(&plan, addresses(p) - 1), text));
