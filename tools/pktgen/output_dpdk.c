@@ -62,7 +62,6 @@ struct pktgen_port {
 	uint16_t id;
 	bool configured;
 	bool started;
-	struct rte_device *device;
 	struct rte_mempool *pool;
 	uint32_t room;	 /* for a frame */
 	char *arguments; /* of EAL, which keeps pointers into them */
@@ -126,7 +125,6 @@ static int configure(struct pktgen_port *port)
 
 	if (ret)
 		return ret;
-	port->device = info.device;
 	queues = info.max_rx_queues > 0; /* most drivers start with no less */
 	port->room = PKTGEN_SIZE_MAX + PKTGEN_HEAD_MAX;
 	port->pool = rte_pktmbuf_pool_create("pktgen", BUFFERS, 0, 0,
@@ -227,11 +225,8 @@ void pktgen_port_close(struct pktgen_port *port)
 		nap_ms(DRAIN_MS);
 		rte_eth_dev_stop(port->id);
 	}
-	if (port->configured) {
-		rte_eth_dev_close(port->id);
-		rte_dev_remove(port->device);
-	}
-	rte_mempool_free(port->pool);
+	if (port->configured)
+		rte_eth_dev_close(port->id); /* and memory goes with the process, which ends here */
 	free(port->arguments);
 	free(port);
 }
