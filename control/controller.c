@@ -32,6 +32,12 @@ int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp
 	c->blocks = levee_blocks_new(&blocks);
 	if (options->count_distinct)
 		c->census = levee_census_new();
+	if (options->keep_good)
+		c->good = levee_good_new(LEVEE_GOOD_MAX, LEVEE_GOOD_BINS);
+	if (options->keep_good && !c->good) {
+		levee_controller_clear(c);
+		return -ENOMEM;
+	}
 	if (!c->window || !c->bin || !c->blocks || (options->count_distinct && !c->census)) {
 		levee_controller_clear(c);
 		return -ENOMEM;
@@ -46,6 +52,9 @@ void levee_controller_clear(struct levee_controller *c)
 	levee_blocks_free(&c->blocks);
 	levee_census_free(&c->census);
 	levee_prefixmap_clear(&c->flagged);
+	levee_good_free(&c->good);
+	free(c->near);
+	c->near = NULL;
 }
 
 /* ---- the store, which may fail without anything else failing ----------------------------- */
@@ -271,6 +280,14 @@ static bool read_traffic(void *ctx, const struct levee_block *block,
 	return true;
 }
 
+static void note_good(struct levee_controller *c, int64_t start_s)
+{
+	if (c->good && levee_good_close(c->good, c->bin, start_s,
+					levee_window_begin(c->window, start_s + c->options.bin_s)))
+		levee_warning("no memory to keep who is near to blocks: rules of network ACLs are "
+			      "no wider than single sources meanwhile");
+}
+
 int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned int parts)
 {
 	int ret;
@@ -292,6 +309,7 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 	} else {
 		ret = push_bin(c, c->bin, start_s, 0);
 	}
+	note_good(c, start_s + (int64_t)(parts - 1) * c->options.bin_s);
 	levee_bin_reset(c->bin);
 	if (c->lost)
 		levee_error("%llu counts of the bin were lost, see above",
@@ -482,6 +500,17 @@ static void make_trip(struct levee_controller *c, int64_t now_s)
 	c->dp->ops->set_trip(c->dp, c->trip.armed ? c->trip.share : 0);
 }
 
+static void find_near(struct levee_controller *c, int64_t now_s)
+{
+	if (!c->good)
+		return;
+	free(c->near);
+	c->near_known = !levee_good_list(c->good, c->blocks, &c->near, &c->n_near) &&
+			levee_good_known(c->good);
+	if (begin(c))
+		levee_store_put_good(c->store, c->near, c->n_near, now_s, c->near_known);
+}
+
 static void prune(struct levee_controller *c, const struct levee_time *now)
 {
 	uint64_t memory_ns = c->options.repeat_memory_s * LEVEE_NS_PER_S;
@@ -531,6 +560,7 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 	sources = c->census ? levee_census_count(c->census, levee_window_begin(c->window, now_s))
 			    : c->closed_sources;
 	make_trip(c, now_s);
+	find_near(c, now_s);
 	prune(c, now);
 	report(c, &e, is_new, allowed, exempt, sources);
 	free(is_new);
@@ -675,6 +705,21 @@ static int load_offender(void *ctx, const struct levee_offender *offender)
 	return levee_offenders_note(levee_blocks_offenders(x->c->blocks), offender);
 }
 
+/* Good sources of before, near to blocks of before. */
+static int load_good(struct levee_controller *c)
+{
+	struct levee_cover_source *list;
+	int64_t unix_s;
+	bool known;
+	size_t n;
+	int ret = levee_store_get_good(c->store, &list, &n, &unix_s, &known);
+
+	for (size_t i = 0; i < n && !ret; i++)
+		ret = levee_good_put(c->good, &list[i], unix_s);
+	free(list);
+	return ret == -ENOSPC ? 0 : ret;
+}
+
 /* Blocks that the kernel enforces and no store knows: kept until they end by themselves. */
 static void adopt_block(void *ctx, const struct levee_policy_info *info)
 {
@@ -712,6 +757,8 @@ int levee_controller_restore(struct levee_controller *c, const struct levee_time
 			ret = levee_store_load_offenders(c->store, c->options.boot_id, now,
 							 load_offender, &ctx);
 	}
+	if (!ret && c->store && c->good)
+		ret = load_good(c);
 	make_trip(c, bin_start_s);
 	levee_policy_walk(policy, adopt_block, &ctx);
 	levee_policy_drop_expired(policy, now->boot_ns);

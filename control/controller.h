@@ -22,6 +22,7 @@
 #include "control/detect/detector.h"
 #include "control/detect/trip.h"
 #include "control/policy/blocks.h"
+#include "control/policy/good.h"
 #include "control/store/store.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/prefixmap.h"
@@ -35,9 +36,10 @@ struct levee_controller_options {
 	unsigned int repeat_memory_s;
 	double repeat_factor;
 	uint64_t max_block_s;
-	bool flows;		       /* the data path looks at TCP headers */
-	uint64_t limit_pps;	       /* of blocks that only limit [packets/s]; 0: they drop */
-	uint64_t limit_burst;	       /* [packets] */
+	bool flows;	      /* the data path looks at TCP headers */
+	uint64_t limit_pps;   /* of blocks that only limit [packets/s]; 0: they drop */
+	uint64_t limit_burst; /* [packets] */
+	bool keep_good; /* who is near to blocks and not blocked: for [nacl] strategy = cover */
 	struct levee_trip_params trip; /* its `detect` is taken from above */
 	bool count_distinct;	       /* keep a census: sources in the window, exactly */
 	const char *detector;	       /* name; NULL: zscore */
@@ -89,7 +91,13 @@ struct levee_controller {
 	/* The fast path's threshold for the running bin: made at restore and each evaluation. */
 	struct levee_trip trip;
 
+	/* As of the latest evaluation: those that a rule near a block could touch. */
+	struct levee_cover_source *near;
+	size_t n_near;
+	bool near_known; /* nobody is missing */
+
 	/* internal */
+	struct levee_good *good;
 	const struct levee_detector *detector;
 	struct levee_window *window;
 	struct levee_bin *bin;

@@ -355,6 +355,7 @@ static int open_controller(struct levee_run *r)
 		.repeat_factor = config->block.repeat_factor,
 		.max_block_s = config->block.max_block,
 		.flows = levee_run_wants_flows(config),
+		.keep_good = config->nacl.enabled && config->nacl.strategy == LEVEE_NACL_COVER,
 		.limit_pps = config->block.limit_rate,
 		.limit_burst = config->block.limit_burst,
 		.trip = { .on = config->detect.fast,

@@ -10,17 +10,19 @@
 struct levee_good {
 	struct levee_sourcetable table; /* word: packets of the largest bin; extra: last bin */
 	size_t max;
+	unsigned int bins_to_come;
 	int64_t unknown_s; /* last bin of which not everybody is known */
 	int64_t begin_s;   /* of the window */
 };
 
-struct levee_good *levee_good_new(size_t max)
+struct levee_good *levee_good_new(size_t max, unsigned int bins)
 {
 	struct levee_good *good = calloc(1, sizeof(*good));
 
 	if (!good)
 		return NULL;
 	good->max = max;
+	good->bins_to_come = bins;
 	good->unknown_s = INT64_MIN;
 	good->begin_s = INT64_MIN;
 	if (levee_sourcetable_init(&good->table)) {
@@ -39,6 +41,29 @@ void levee_good_free(struct levee_good **good)
 	*good = NULL;
 }
 
+int levee_good_put(struct levee_good *good, const struct levee_cover_source *seen, int64_t last_s)
+{
+	struct levee_sourcetable *table = &good->table;
+	uint32_t hash = levee_sourcetable_hash(table, &seen->prefix);
+	struct levee_source *source = levee_sourcetable_find(table, &seen->prefix, hash);
+	uint64_t before;
+	int ret;
+
+	if (!source && table->n >= good->max)
+		return -ENOSPC;
+	if (!source) {
+		ret = levee_sourcetable_reserve(table, 1);
+		if (ret)
+			return ret;
+		source = levee_sourcetable_insert(table, &seen->prefix, hash);
+	}
+	before = levee_source_count(source);
+	if (seen->packets > before)
+		source->word += seen->packets - before;
+	source->extra = (uint64_t)last_s;
+	return 0;
+}
+
 struct closing {
 	struct levee_good *good;
 	int64_t start_s;
@@ -48,25 +73,11 @@ struct closing {
 static void see(void *ctx, const struct levee_bin_entry *entry)
 {
 	struct closing *c = ctx;
-	struct levee_sourcetable *table = &c->good->table;
-	uint32_t hash = levee_sourcetable_hash(table, &entry->source);
-	struct levee_source *source = levee_sourcetable_find(table, &entry->source, hash);
-	uint64_t before;
+	struct levee_cover_source seen = { entry->source, entry->packets };
+	int ret = levee_good_put(c->good, &seen, c->start_s);
 
-	if (!source && table->n >= c->good->max) {
-		c->ret = -ENOSPC;
-		return;
-	}
-	if (!source && levee_sourcetable_reserve(table, 1)) {
-		c->ret = -ENOMEM;
-		return;
-	}
-	if (!source)
-		source = levee_sourcetable_insert(table, &entry->source, hash);
-	before = levee_source_count(source);
-	if (entry->packets > before)
-		source->word += entry->packets - before;
-	source->extra = (uint64_t)c->start_s;
+	if (ret)
+		c->ret = ret;
 }
 
 static bool is_recent(void *ctx, const struct levee_source *source)
@@ -86,12 +97,14 @@ int levee_good_close(struct levee_good *good, const struct levee_bin *bin, int64
 	levee_bin_walk(bin, 0, see, &c);
 	if (c.ret || levee_bin_folded(bin))
 		good->unknown_s = start_s;
+	if (good->bins_to_come)
+		good->bins_to_come--;
 	return c.ret == -ENOMEM ? -ENOMEM : 0;
 }
 
 bool levee_good_known(const struct levee_good *good)
 {
-	return good->begin_s != INT64_MIN && good->unknown_s < good->begin_s;
+	return !good->bins_to_come && good->unknown_s < good->begin_s;
 }
 
 /* ---- who is near ----------------------------------------------------------------------------- */

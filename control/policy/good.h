@@ -14,8 +14,15 @@
 
 struct levee_good;
 
-/** \param max  sources kept, 1 at least. \return levee_good_free() frees it; NULL */
-struct levee_good *levee_good_new(size_t max);
+#define LEVEE_GOOD_MAX	(1U << 20) /* sources */
+#define LEVEE_GOOD_BINS 10	   /* closed bins before it is known who is there */
+
+/**
+ * \param max   sources kept, 1 at least
+ * \param bins  closed bins before levee_good_known(); LEVEE_GOOD_BINS
+ * \return levee_good_free() frees it; NULL if memory is short
+ */
+struct levee_good *levee_good_new(size_t max, unsigned int bins);
 void levee_good_free(struct levee_good **good);
 
 /**
@@ -26,6 +33,10 @@ void levee_good_free(struct levee_good **good);
  */
 int levee_good_close(struct levee_good *good, const struct levee_bin *bin, int64_t start_s,
 		     int64_t begin_s);
+
+/** One of before a restart, last seen in the bin of last_s. \return 0; -ENOMEM; -ENOSPC */
+int levee_good_put(struct levee_good *good, const struct levee_cover_source *source,
+		   int64_t last_s);
 
 /** Is everybody known who sent anything in the window? */
 bool levee_good_known(const struct levee_good *good);

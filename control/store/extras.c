@@ -11,29 +11,28 @@
 #define HEADER_BYTES 12
 #define HEAD_BYTES   53 /* of a measure */
 #define ENTRY_BYTES  42
+#define GOOD_BYTES   26
 #define ANSWERED     0x80U /* beside the family */
 
-static uint64_t checksum(const struct levee_bin_record *record, const uint8_t *data, size_t size)
+static uint64_t checksum(int64_t start_s, const uint8_t *data, size_t size)
 {
 	uint8_t start[8];
 
-	levee_put_le64(start, (uint64_t)record->start_s);
+	levee_put_le64(start, (uint64_t)start_s);
 	return levee_fnv(levee_fnv(LEVEE_FNV_BEGIN, start, sizeof(start)), data, size);
 }
 
-static void seal(const struct levee_bin_record *record, const char magic[static 4], uint8_t *blob,
-		 size_t size)
+static void seal(int64_t start_s, const char magic[static 4], uint8_t *blob, size_t size)
 {
 	memcpy(blob, magic, 4);
-	levee_put_le64(blob + 4, checksum(record, blob + HEADER_BYTES, size - HEADER_BYTES));
+	levee_put_le64(blob + 4, checksum(start_s, blob + HEADER_BYTES, size - HEADER_BYTES));
 }
 
-static bool is_sealed(const struct levee_bin_record *record, const char magic[static 4],
-		      const uint8_t *blob, size_t size)
+static bool is_sealed(int64_t start_s, const char magic[static 4], const uint8_t *blob, size_t size)
 {
 	return size >= HEADER_BYTES && !memcmp(blob, magic, 4) &&
 	       levee_get_le64(blob + 4) ==
-		       checksum(record, blob + HEADER_BYTES, size - HEADER_BYTES);
+		       checksum(start_s, blob + HEADER_BYTES, size - HEADER_BYTES);
 }
 
 /* ---- histogram ----------------------------------------------------------------------------- */
@@ -52,7 +51,7 @@ int levee_histogram_pack(const struct levee_bin_record *record, uint8_t **blob, 
 	if (*blob) {
 		memcpy(*blob + HEADER_BYTES, bytes, n);
 		*size = HEADER_BYTES + n;
-		seal(record, "LVH1", *blob, *size);
+		seal(record->start_s, "LVH1", *blob, *size);
 	}
 	free(bytes);
 	return *blob ? 0 : -ENOMEM;
@@ -65,7 +64,7 @@ int levee_histogram_unpack(struct levee_bin_record *record, const void *blob, si
 
 	if (!blob)
 		return 0;
-	if (!is_sealed(record, "LVH1", at, size))
+	if (!is_sealed(record->start_s, "LVH1", at, size))
 		return -EUCLEAN;
 	ret = levee_histogram_read(&record->histogram, at + HEADER_BYTES, size - HEADER_BYTES);
 	return ret == -EINVAL ? -EUCLEAN : ret;
@@ -129,7 +128,7 @@ int levee_measures_pack(const struct levee_bin_record *record, uint8_t **blob, s
 		if (record->measures[m])
 			at = put_measure(at, m, record->measures[m]);
 	*size = n;
-	seal(record, "LVM1", *blob, n);
+	seal(record->start_s, "LVM1", *blob, n);
 	return 0;
 }
 
@@ -201,7 +200,7 @@ int levee_measures_unpack(struct levee_bin_record *record, const void *blob, siz
 
 	if (!blob)
 		return 0;
-	if (!is_sealed(record, "LVM1", at, size))
+	if (!is_sealed(record->start_s, "LVM1", at, size))
 		return -EUCLEAN;
 	at += HEADER_BYTES;
 	size -= HEADER_BYTES;
@@ -214,6 +213,70 @@ int levee_measures_unpack(struct levee_bin_record *record, const void *blob, siz
 		}
 		at += n;
 		size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* ---- good sources -------------------------------------------------------------------------- */
+
+uint8_t *levee_good_pack(const struct levee_cover_source *list, size_t n, int64_t unix_s,
+			 size_t *size)
+{
+	uint8_t *blob = malloc(HEADER_BYTES + n * GOOD_BYTES), *at;
+
+	if (!blob)
+		return NULL;
+	at = blob + HEADER_BYTES;
+	for (size_t i = 0; i < n; i++, at += GOOD_BYTES) {
+		at[0] = list[i].prefix.family;
+		at[1] = list[i].prefix.length;
+		levee_put_le64(at + 2, list[i].prefix.hi);
+		levee_put_le64(at + 10, list[i].prefix.lo);
+		levee_put_le64(at + 18, list[i].packets);
+	}
+	*size = HEADER_BYTES + n * GOOD_BYTES;
+	seal(unix_s, "LVG1", blob, *size);
+	return blob;
+}
+
+static bool is_canonical(const struct levee_prefix *prefix)
+{
+	struct levee_prefix canon = *prefix;
+
+	if (!(prefix->family == 4 && prefix->length <= 32) &&
+	    !(prefix->family == 6 && prefix->length <= 128))
+		return false;
+	levee_prefix_canon(&canon);
+	return !levee_prefix_compare(&canon, prefix);
+}
+
+int levee_good_unpack(const void *blob, size_t size, int64_t unix_s,
+		      struct levee_cover_source **list, size_t *n)
+{
+	const uint8_t *at = blob;
+
+	*list = NULL;
+	*n = 0;
+	if (!blob || !is_sealed(unix_s, "LVG1", at, size) || (size - HEADER_BYTES) % GOOD_BYTES)
+		return -EUCLEAN;
+	*n = (size - HEADER_BYTES) / GOOD_BYTES;
+	*list = calloc(*n + 1, sizeof(**list));
+	if (!*list)
+		return -ENOMEM;
+	at += HEADER_BYTES;
+	for (size_t i = 0; i < *n; i++, at += GOOD_BYTES) {
+		struct levee_cover_source *source = &(*list)[i];
+
+		source->prefix = (struct levee_prefix){ .family = at[0],
+							.length = at[1],
+							.hi = levee_get_le64(at + 2),
+							.lo = levee_get_le64(at + 10) };
+		source->packets = levee_get_le64(at + 18);
+		if (is_canonical(&source->prefix) && source->packets <= LEVEE_VALUE_MAX)
+			continue;
+		free(*list);
+		*list = NULL;
+		return -EUCLEAN;
 	}
 	return 0;
 }

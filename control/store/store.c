@@ -74,8 +74,14 @@ static const char schema_2[] =
 	"  boot_id TEXT NOT NULL) WITHOUT ROWID;"
 	"CREATE INDEX offender_by_end ON offender (end_unix_ns);";
 
+/* Who would pay for a rule about a prefix. */
+static const char schema_3[] = "CREATE TABLE good ("
+			       "  id INTEGER PRIMARY KEY CHECK (id = 1),"
+			       "  unix_s INTEGER NOT NULL, known INTEGER NOT NULL,"
+			       "  list BLOB NOT NULL);"; /* control/store/extras.h */
+
 /* What turns each schema into the next one; a new file goes through all of them. */
-static const char *const upgrades[] = { schema_1, schema_2 };
+static const char *const upgrades[] = { schema_1, schema_2, schema_3 };
 
 #define SCHEMA_VERSION ((int)(sizeof(upgrades) / sizeof(upgrades[0])))
 
@@ -100,6 +106,8 @@ enum statement {
 	PRUNE_OFFENDERS,
 	BOUND_OFFENDERS,
 	GET_OFFENDERS,
+	PUT_GOOD,
+	GET_GOOD,
 	STATEMENTS,
 };
 
@@ -153,6 +161,9 @@ static const struct {
 	[GET_OFFENDERS] = { "read the offenders",
 			    "SELECT prefix, blocks, end_boot_ns, end_unix_ns, boot_id"
 			    " FROM offender ORDER BY end_unix_ns" },
+	[PUT_GOOD] = { "store good sources", "INSERT OR REPLACE INTO good (id, unix_s, known,"
+					     " list) VALUES (1, ?, ?, ?)" },
+	[GET_GOOD] = { "read good sources", "SELECT unix_s, known, list FROM good" },
 };
 
 struct levee_store {
@@ -1125,6 +1136,55 @@ int levee_store_load_offenders(struct levee_store *store, const char *boot_id,
 		ret = fn(ctx, &offender);
 	}
 	sqlite3_reset(st);
+	return ret;
+}
+
+/* ---- good sources -------------------------------------------------------------------------- */
+
+int levee_store_put_good(struct levee_store *store, const struct levee_cover_source *list, size_t n,
+			 int64_t unix_s, bool known)
+{
+	sqlite3_stmt *st = store->statement[PUT_GOOD];
+	size_t size;
+	uint8_t *blob = levee_good_pack(list, n, unix_s, &size);
+	int ret;
+
+	if (!blob)
+		return -ENOMEM;
+	sqlite3_bind_int64(st, 1, unix_s);
+	sqlite3_bind_int(st, 2, known);
+	sqlite3_bind_blob64(st, 3, blob, size, SQLITE_STATIC);
+	ret = run_write(store, PUT_GOOD);
+	free(blob);
+	return ret;
+}
+
+int levee_store_get_good(struct levee_store *store, struct levee_cover_source **list, size_t *n,
+			 int64_t *unix_s, bool *known)
+{
+	sqlite3_stmt *st = store->statement[GET_GOOD];
+	int code = step(st), ret = 0;
+	const void *blob;
+
+	*list = NULL;
+	*n = 0;
+	*unix_s = 0;
+	*known = false;
+	if (code == SQLITE_ROW) {
+		*unix_s = sqlite3_column_int64(st, 0);
+		blob = sqlite3_column_blob(st, 2);
+		ret = levee_good_unpack(blob, (size_t)sqlite3_column_bytes(st, 2), *unix_s, list,
+					n);
+		*known = ret == 0 && sqlite3_column_int(st, 1) != 0;
+	} else if (code != SQLITE_DONE) {
+		ret = fail(store, statements[GET_GOOD].what);
+	}
+	sqlite3_reset(st);
+	if (ret == -EUCLEAN) {
+		*n = 0;
+		say(store, "%s: the list of good sources is damaged and left out", store->path);
+		ret = 0;
+	}
 	return ret;
 }
 

@@ -20,6 +20,7 @@
 
 #include "control/detect/window.h"
 #include "control/policy/blocks.h"
+#include "control/policy/nacl_cover.h"
 #include "dataplane/dataplane.h"
 
 struct levee_store;
@@ -83,6 +84,20 @@ int levee_store_drop_offender(struct levee_store *store, const struct levee_pref
 
 /** Remove those whose block ended before then, and the oldest above LEVEE_OFFENDERS_MAX. */
 int levee_store_prune_offenders(struct levee_store *store, uint64_t before_unix_ns);
+
+/**
+ * Good sources near blocks, in place of those of before: for `levee nacl plan`, and a restart.
+ * \param known  nobody is missing
+ */
+int levee_store_put_good(struct levee_store *store, const struct levee_cover_source *list, size_t n,
+			 int64_t unix_s, bool known);
+
+/**
+ * \param list  the caller frees it; NULL and n = 0 if nothing was ever put, or it is damaged
+ * \return 0; -errno, reported
+ */
+int levee_store_get_good(struct levee_store *store, struct levee_cover_source **list, size_t *n,
+			 int64_t *unix_s, bool *known);
 
 /** Note an event for the history. \param kind  "blocked", "expired", "started", ... */
 int levee_store_event(struct levee_store *store, uint64_t unix_ns, const char *kind,

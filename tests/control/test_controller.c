@@ -126,6 +126,7 @@ static void open_all(struct world *w)
 		.repeat_memory_s = 86400,
 		.repeat_factor = 2,
 		.max_block_s = 86400,
+		.keep_good = true,
 		.trip = { .on = true, .warmup_bins = 1, .cpus = 2 },
 		.max_sources = 4096,
 		.boot_id = BOOT,
@@ -521,6 +522,34 @@ static void a_source_over_the_threshold_is_blocked_within_the_bin(void **state)
 	assert_int_equal(levee_blocks_count(w->c.blocks), 3);
 }
 
+static void who_is_near_to_a_block_is_known_and_outlives_a_restart(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix flood = prefix("198.18.0.200");
+	struct levee_time now = at(START + BIN + 10), later = at(START + 12 * BIN);
+
+	write_traffic(w, 12, 30, 0);
+	open_all(w);
+	for (int i = 0; i < 12; i++) {
+		run_bin(w, i);
+		now = at(START + (i + 1) * BIN + 10);
+		if (i == 1) {
+			assert_int_equal(w->c.n_near, 0);
+			assert_int_equal(levee_controller_trip(&w->c, &flood, 100000, &now), 1);
+		}
+		assert_int_equal(w->c.near_known, i >= LEVEE_GOOD_BINS - 1);
+	}
+	/* All thirty are in the /20 of the block, each with 100 packets. */
+	assert_int_equal(w->c.n_near, 30);
+	assert_int_equal(w->c.near[0].packets, 100);
+	close_all(w);
+	open_all(w);
+	assert_int_equal(levee_controller_restore(&w->c, &later, START + 12 * BIN), 0);
+	assert_int_equal(levee_controller_evaluate(&w->c, &later), 0);
+	assert_int_equal(w->c.n_near, 30);
+	assert_false(w->c.near_known);
+}
+
 static void an_allowed_source_does_not_trip(void **state)
 {
 	struct world *w = *state;
@@ -556,6 +585,7 @@ int main(void)
 		T(a_block_that_ends_while_nobody_lives_is_an_offence),
 		T(a_source_over_the_threshold_is_blocked_within_the_bin),
 		T(an_allowed_source_does_not_trip),
+		T(who_is_near_to_a_block_is_known_and_outlives_a_restart),
 		T(the_stored_account_is_the_sum_over_all_bins),
 	};
 

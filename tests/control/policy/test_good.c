@@ -23,7 +23,7 @@ static int setup(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 	struct levee_blocks_params params = { .bin_s = 60, .window_s = 600 };
 
-	f->good = levee_good_new(100);
+	f->good = levee_good_new(100, 1);
 	f->bin = levee_bin_new(1024);
 	f->blocks = levee_blocks_new(&params);
 	*state = f;
@@ -130,6 +130,35 @@ static void before_the_first_bin_nothing_is_known(void **state)
 	assert_false(levee_good_known(f->good));
 }
 
+static void it_takes_some_bins_to_know_who_is_there(void **state)
+{
+	struct fixture *f = *state;
+
+	levee_good_free(&f->good);
+	f->good = levee_good_new(100, 3);
+	for (int64_t at = 0; at < 180; at += 60) {
+		assert_false(levee_good_known(f->good));
+		close_bin(f, at);
+	}
+	assert_true(levee_good_known(f->good));
+}
+
+static void who_was_known_before_a_restart_is_kept_for_his_window(void **state)
+{
+	struct fixture *f = *state;
+	struct levee_cover_source before = { ipv4(0xcb007101), 44 };
+
+	block(f, 0xcb007105, LEVEE_KIND_DROP);
+	assert_int_equal(levee_good_put(f->good, &before, 60), 0);
+	close_bin(f, 120);
+	list(f);
+	assert_int_equal(f->n, 1);
+	assert_int_equal(f->list[0].packets, 44);
+	close_bin(f, 660);
+	list(f);
+	assert_int_equal(f->n, 0);
+}
+
 static void names_that_were_lost_are_known_to_be(void **state)
 {
 	struct fixture *f = *state;
@@ -159,6 +188,8 @@ int main(void)
 		T(who_is_only_limited_is_good),
 		T(who_was_silent_for_a_window_is_forgotten),
 		T(before_the_first_bin_nothing_is_known),
+		T(it_takes_some_bins_to_know_who_is_there),
+		T(who_was_known_before_a_restart_is_kept_for_his_window),
 		T(names_that_were_lost_are_known_to_be),
 	};
 

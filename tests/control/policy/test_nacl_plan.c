@@ -52,6 +52,7 @@ static void add_operator(struct scene *s, int number, const char *cidr,
 
 static void clear(struct scene *s)
 {
+	levee_nacl_plan_free(&s->plan);
 	memset(s, 0, sizeof(*s));
 	s->params = (struct levee_nacl_params){
 		.budget = LEVEE_NACL_BUDGET,

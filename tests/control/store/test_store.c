@@ -539,6 +539,43 @@ static void offenders_of_long_ago_are_pruned(void **state)
 	assert_int_equal(load_offenders(b, "boot-a", 30, 1700008200).n, 2);
 }
 
+static void good_sources_are_read_as_they_were_put(void **state)
+{
+	struct bench *b = *state;
+	const struct levee_cover_source near[] = {
+		{ { .family = 4, .length = 32, .hi = 0xcb007101 }, 44 },
+		{ { .family = 6, .length = 64, .hi = 0x20010db800000000 }, 1ULL << 48 },
+	};
+	struct levee_cover_source *list;
+	int64_t unix_s;
+	bool known;
+	size_t n;
+
+	assert_int_equal(levee_store_get_good(b->store, &list, &n, &unix_s, &known), 0);
+	assert_int_equal(n, 0);
+	assert_false(known);
+	free(list);
+	assert_int_equal(levee_store_put_good(b->store, near, 1, 60, false), 0);
+	assert_int_equal(levee_store_put_good(b->store, near, 2, 120, true), 0);
+	reopen(b);
+	assert_int_equal(levee_store_get_good(b->store, &list, &n, &unix_s, &known), 0);
+	assert_int_equal(n, 2);
+	assert_int_equal(unix_s, 120);
+	assert_true(known);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(levee_prefix_compare(&list[i].prefix, &near[i].prefix), 0);
+		assert_int_equal(list[i].packets, near[i].packets);
+	}
+	free(list);
+	/* Damaged: nobody is known, and nobody is made up. */
+	sql(b, "UPDATE good SET unix_s = 121");
+	assert_int_equal(levee_store_get_good(b->store, &list, &n, &unix_s, &known), 0);
+	assert_int_equal(n, 0);
+	assert_false(known);
+	assert_int_equal(b->said, 1);
+	free(list);
+}
+
 static void tables_of_an_older_levee_are_added_to(void **state)
 {
 	struct bench *b = *state;
@@ -555,7 +592,7 @@ static void tables_of_an_older_levee_are_added_to(void **state)
 	       "ALTER TABLE block DROP COLUMN kind; ALTER TABLE block DROP COLUMN repeats;"
 	       "ALTER TABLE block DROP COLUMN measure; ALTER TABLE block DROP COLUMN max_value;"
 	       "ALTER TABLE block DROP COLUMN spoofable;"
-	       "DROP TABLE offender; PRAGMA user_version = 1");
+	       "DROP TABLE offender; DROP TABLE good; PRAGMA user_version = 1");
 	assert_int_equal(open_store(b), 0);
 	assert_int_equal(b->said, 0);
 	assert_int_equal(load_blocks(b, "boot-a", 2000, 1700002000).n, 1);
@@ -1217,6 +1254,7 @@ int main(void)
 		TEST(expired_blocks_become_offenders_once),
 		TEST(an_offender_keeps_its_end_over_a_reboot),
 		TEST(offenders_of_long_ago_are_pruned),
+		TEST(good_sources_are_read_as_they_were_put),
 		TEST(tables_of_an_older_levee_are_added_to),
 		TEST(after_a_reboot_a_block_lasts_as_long_as_it_would_have),
 		TEST(a_clock_in_the_past_makes_no_block_longer),
