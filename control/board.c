@@ -106,6 +106,7 @@ static void free_snapshot(struct levee_snapshot *s)
 	free(s->allowed);
 	free(s->exemptions);
 	free(s->top);
+	free(s->near);
 	free(s);
 }
 

@@ -28,8 +28,10 @@
 #include <stdio.h>
 
 #include "control/detect/detector.h"
+#include "control/detect/trip.h"
 #include "control/json.h"
 #include "control/policy/blocks.h"
+#include "control/policy/nacl_cover.h"
 #include "dataplane/dataplane.h"
 
 struct levee_board;
@@ -135,6 +137,13 @@ struct levee_snapshot {
 	struct levee_board_exemption *exemptions;
 	size_t n_top; /* largest first, at most LEVEE_BOARD_TOP */
 	struct levee_board_source *top;
+
+	/* [nacl] strategy = cover: not blocked, and near enough to a block for a rule to touch */
+	size_t n_near;
+	struct levee_cover_source *near;
+	bool near_known; /* nobody is missing */
+
+	struct levee_trip trip; /* the fast path's threshold for the running bin */
 
 	/* room, for whoever warns before it is used up */
 	size_t rules_used;

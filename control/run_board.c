@@ -177,7 +177,8 @@ void levee_run_on_report(void *ctx, const struct levee_report *report)
 
 static const char *reason_name(const struct levee_block *block)
 {
-	return block->reason == LEVEE_BLOCK_MANUAL ? "by hand" : "detected";
+	return block->reason == LEVEE_BLOCK_MANUAL ? "by hand"
+						   : levee_block_reason_name(block->reason);
 }
 
 static void note_block(struct levee_run *r, enum levee_block_change change,
@@ -340,6 +341,19 @@ static int copy_top(const struct levee_run_view *v, struct levee_snapshot *s)
 	return 0;
 }
 
+static int copy_near(const struct levee_controller *c, struct levee_snapshot *s)
+{
+	s->trip = c->trip;
+	s->near_known = c->near_known;
+	s->near = calloc(c->n_near + 1, sizeof(*s->near));
+	if (!s->near)
+		return -ENOMEM;
+	if (c->n_near)
+		memcpy(s->near, c->near, c->n_near * sizeof(*s->near));
+	s->n_near = c->n_near;
+	return 0;
+}
+
 static void copy_accounts(struct levee_run *r, struct levee_snapshot *s)
 {
 	const struct levee_run_view *v = &r->view;
@@ -391,6 +405,7 @@ static struct levee_snapshot *take_snapshot(struct levee_run *r)
 	ret = ret ? ret : copy_exemptions(r, s);
 	ret = ret ? ret : copy_findings(&r->view, s);
 	ret = ret ? ret : copy_top(&r->view, s);
+	ret = ret ? ret : copy_near(&r->controller, s);
 	if (!ret)
 		return s;
 	levee_snapshot_put(&put);
@@ -419,6 +434,10 @@ static void check_health(const struct levee_run *r, const struct levee_snapshot 
 		r, "counts", r->drain_failed, true,
 		"the data path's counts cannot be read: nothing is detected, and blocks in force "
 		"stay until they end");
+	set_health(
+		r, "masking", s->evaluation.masked, false,
+		"so many sources are above [detect] min_packets that their Z-scores cannot all "
+		"pass min_zscore; set detector = both, or raise min_packets if they are clients");
 	set_health(r, "rules", s->rules_max && s->rules_used >= s->rules_max - s->rules_max / 10,
 		   false, "the policy table is nine tenths full; raise [data_path] rules");
 	set_health(r, "sources", s->last_folded > 0, false,
