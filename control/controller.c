@@ -326,6 +326,20 @@ struct change_ctx {
 	struct levee_time now;
 };
 
+/* A block that only limits, or one that did and drops now. */
+static int apply_rate(struct levee_controller *c, const struct levee_block *block)
+{
+	struct levee_policy *policy = levee_dataplane_policy(c->dp);
+	bool limits = block->kind == LEVEE_KIND_LIMIT && c->options.limit_pps;
+	struct levee_policy_info info;
+	int ret = levee_policy_get(policy, &block->prefix, &info);
+
+	if (ret || (!limits && !info.rate_pps))
+		return ret;
+	return levee_policy_set_rate(policy, &block->prefix, limits ? c->options.limit_pps : 0,
+				     limits ? c->options.limit_burst : 1);
+}
+
 static void apply_block(struct levee_controller *c, const struct levee_block *block,
 			uint64_t now_ns)
 {
@@ -333,6 +347,8 @@ static void apply_block(struct levee_controller *c, const struct levee_block *bl
 				     block->expires_boot_ns, now_ns);
 	char text[LEVEE_PREFIX_TEXT];
 
+	if (!ret)
+		ret = apply_rate(c, block);
 	if (ret && c->not_blocked++ < NOT_BLOCKED_SAID)
 		levee_error("%s is not blocked: %s; it is tried again at each evaluation. Raise "
 			    "[data_path] rules",
@@ -590,6 +606,7 @@ int levee_controller_trip(struct levee_controller *c, const struct levee_prefix 
 			  uint64_t packets, const struct levee_time *now)
 {
 	struct change_ctx ctx = { .c = c, .now = *now };
+	const struct levee_block *there;
 	struct levee_finding finding;
 	int ret;
 
@@ -599,7 +616,9 @@ int levee_controller_trip(struct levee_controller *c, const struct levee_prefix 
 		c->on_share(c->ctx, source, packets);
 	if (!levee_trip_decide(&c->trip, source, packets, running_bin_s(c, now), &finding))
 		return 0;
-	if (levee_blocks_get(c->blocks, source) ||
+	there = levee_blocks_get(c->blocks, source);
+	/* One that is only limited is dropped from now on. */
+	if ((there && (there->kind == LEVEE_KIND_DROP || there->reason == LEVEE_BLOCK_MANUAL)) ||
 	    levee_policy_is_allowed(levee_dataplane_policy(c->dp), source) || is_exempt(c, source))
 		return 0;
 	finding.answered = has_answered(c, source);

@@ -550,6 +550,39 @@ static void who_is_near_to_a_block_is_known_and_outlives_a_restart(void **state)
 	assert_false(w->c.near_known);
 }
 
+static uint64_t rate_of(const struct world *w, const char *text)
+{
+	struct levee_prefix p = prefix(text);
+	struct levee_policy_info info = { 0 };
+
+	assert_int_equal(levee_policy_get(levee_dataplane_policy(w->dp), &p, &info), 0);
+	return info.rate_pps;
+}
+
+static void a_source_between_the_thresholds_is_limited_until_it_floods(void **state)
+{
+	struct world *w = *state;
+	struct levee_prefix p = prefix("203.0.113.5");
+	struct levee_time now = at(START + BIN + 10);
+
+	write_traffic(w, 2, 30, 2000);
+	open_all(w);
+	w->c.options.detect.soft_zscore = 3;
+	w->c.options.trip.detect.min_zscore = 100;
+	w->c.options.limit_pps = 50;
+	w->c.options.limit_burst = 75;
+	w->c.options.detect.min_zscore = 6; /* z of the one among 31 is sqrt(30) */
+	run_bin(w, 0);
+	assert_int_equal(levee_blocks_get(w->c.blocks, &p)->kind, LEVEE_KIND_LIMIT);
+	assert_int_equal(rate_of(w, "203.0.113.5"), 50);
+	/* The threshold of the fast path, about 36,000, is passed by what the limit let through. */
+	assert_int_equal(levee_controller_trip(&w->c, &p, 1000, &now), 0);
+	assert_int_equal(levee_controller_trip(&w->c, &p, 1000000, &now), 1);
+	assert_int_equal(levee_blocks_get(w->c.blocks, &p)->kind, LEVEE_KIND_DROP);
+	assert_int_equal(rate_of(w, "203.0.113.5"), 0);
+	assert_int_equal(levee_controller_trip(&w->c, &p, 1000000, &now), 0);
+}
+
 static void an_allowed_source_does_not_trip(void **state)
 {
 	struct world *w = *state;
@@ -584,6 +617,7 @@ int main(void)
 		T(an_offence_is_remembered_over_a_restart),
 		T(a_block_that_ends_while_nobody_lives_is_an_offence),
 		T(a_source_over_the_threshold_is_blocked_within_the_bin),
+		T(a_source_between_the_thresholds_is_limited_until_it_floods),
 		T(an_allowed_source_does_not_trip),
 		T(who_is_near_to_a_block_is_known_and_outlives_a_restart),
 		T(the_stored_account_is_the_sum_over_all_bins),
