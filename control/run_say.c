@@ -131,11 +131,13 @@ void levee_run_log_block(const struct levee_run *r, enum levee_block_change chan
 		snprintf(before, sizeof(before), "; blocked %u times before", block->repeats);
 	switch (change) {
 	case LEVEE_BLOCK_ADDED:
-		levee_notice("block %s until %s (by %s: z = %.2f, %llu packets)%s%s", prefix,
+		levee_notice("%s %s until %s (by %s: z = %.2f, %llu packets)%s%s%s",
+			     block->kind == LEVEE_KIND_LIMIT ? "limit" : "block", prefix,
 			     levee_run_format_time(
 				     (int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
 			     levee_block_reason_name(block->reason), block->max_zscore,
 			     (unsigned long long)block->max_packets, before,
+			     block->spoofable ? "; its address may be made up" : "",
 			     r->config->block.mode == LEVEE_MODE_AUDIT
 				     ? "; audit: nothing is dropped"
 				     : "");

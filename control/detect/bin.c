@@ -347,8 +347,10 @@ static int measure_bytes(const struct levee_bin *bin, struct levee_moments *out)
 	return ret;
 }
 
+/* Of every source that sent anything: those who sent no SYN are values of 0. */
 static int measure_syns(const struct levee_bin *bin, struct levee_moments *out)
 {
+	uint64_t sources = bin->table.n + bin->folded.n;
 	struct levee_moments m = { .n = bin->syns.n };
 	int ret;
 
@@ -359,6 +361,8 @@ static int measure_syns(const struct levee_bin *bin, struct levee_moments *out)
 		m.sq += (levee_u128)syns * syns;
 	}
 	ret = levee_moments_merge(&m, &bin->folded_syns);
+	if (m.n < sources)
+		m.n = sources;
 	if (!ret)
 		*out = m;
 	return ret;

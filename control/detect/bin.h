@@ -67,7 +67,7 @@ int levee_bin_add_fold(struct levee_bin *bin, const struct levee_fold *fold);
 int levee_bin_moments(const struct levee_bin *bin, struct levee_moments *out);
 
 /**
- * The same for any measure. Sources without a name count as their mean: their number and sum are
+ * The same for any measure. A source without SYNs is a value of 0 there. Sources without a name count as their mean: their number and sum are
  * exact, the sum of squares is the least possible. \return 0; -ERANGE
  */
 int levee_bin_measure(const struct levee_bin *bin, enum levee_measure measure,

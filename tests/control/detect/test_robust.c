@@ -421,6 +421,21 @@ static void a_flood_of_syns_is_flagged_by_them_in_closed_and_running_bins(void *
 	assert_int_equal(judge(f, "zscore", 120)->n_findings, 0);
 }
 
+static void sources_without_syns_are_values_of_0(void **state)
+{
+	struct fixture *f = *state;
+
+	f->params.min_syns = 200;
+	for (uint32_t i = 0; i < 60; i++)
+		send(f, 100 + i, 30);
+	send_syns(f, ATTACKER, 450);
+	close_bin(f, 0);
+	assert_int_equal(levee_window_bin(f->window, 0)->measures[LEVEE_SYNS]->moments.n, 61);
+	judge(f, "zscore", 60);
+	assert_int_equal(f->e.n_findings, 1);
+	assert_int_equal(f->e.findings[0].measure, LEVEE_SYNS);
+}
+
 static void a_source_that_two_measures_flag_is_one_finding(void **state)
 {
 	struct fixture *f = *state;
@@ -542,6 +557,7 @@ int main(void)
 		T(between_soft_and_hard_a_source_is_flagged_softly),
 		T(a_source_of_few_large_packets_is_flagged_by_its_bytes),
 		T(a_flood_of_syns_is_flagged_by_them_in_closed_and_running_bins),
+		T(sources_without_syns_are_values_of_0),
 		T(a_source_that_two_measures_flag_is_one_finding),
 		T(parts_of_a_bin_add_up_in_every_measure),
 		T(who_answered_is_known_in_closed_and_running_bins),
