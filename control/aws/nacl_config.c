@@ -87,6 +87,8 @@ void levee_nacl_config_params(const struct levee_config *config,
 		.mask6 = (uint8_t)config->nacl.mask6,
 		.action = audit ? LEVEE_NACL_ALLOW : config->nacl.action,
 		.range = config->nacl.range,
+		.strategy = (enum levee_nacl_strategy)config->nacl.strategy,
+		.max_collateral = config->nacl.max_collateral,
 	};
 }
 
@@ -99,7 +101,8 @@ const char *levee_nacl_config_journal(const struct levee_config *config,
 	return path;
 }
 
-bool levee_nacl_source_of(struct levee_nacl_source *source, const struct levee_block *block)
+bool levee_nacl_source_of(struct levee_nacl_source *source, const struct levee_block *block,
+			  bool push_spoofable)
 {
 	bool manual = block->reason == LEVEE_BLOCK_MANUAL;
 
@@ -107,9 +110,12 @@ bool levee_nacl_source_of(struct levee_nacl_source *source, const struct levee_b
 	if (block->kind == LEVEE_KIND_LIMIT ||
 	    (block->marks & LEVEE_BLOCK_DRILL && !(block->marks & LEVEE_BLOCK_PUSH)))
 		return false;
-
+	/* A rule would lock out the owner of an address that somebody made up. */
+	if (block->spoofable && !manual && !push_spoofable)
+		return false;
 	*source = (struct levee_nacl_source){ .prefix = block->prefix,
 					      .max_zscore = manual ? INFINITY : block->max_zscore,
-					      .max_packets = block->max_packets };
+					      .max_packets = block->max_packets,
+					      .flood_packets = block->bin_packets };
 	return true;
 }

@@ -24,7 +24,8 @@ void levee_nacl_config_params(const struct levee_config *config,
 			      struct levee_nacl_push_params *params);
 
 /** A block as a source of the plan. \return false if network ACLs are not to have it */
-bool levee_nacl_source_of(struct levee_nacl_source *source, const struct levee_block *block);
+bool levee_nacl_source_of(struct levee_nacl_source *source, const struct levee_block *block,
+			  bool push_spoofable);
 
 /** Where writes are put down: beside the state file. \return NULL if no state is kept */
 const char *levee_nacl_config_journal(const struct levee_config *config,

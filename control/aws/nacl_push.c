@@ -602,7 +602,10 @@ static int make_plan(struct levee_nacl_push *push, const struct levee_nacl_push_
 					    .operators = push->survey.operators,
 					    .n_operators = push->survey.n_operators,
 					    .in_place = push->survey.in_place,
-					    .n_in_place = push->survey.n_in_place };
+					    .n_in_place = push->survey.n_in_place,
+					    .good = input->good,
+					    .n_good = input->n_good,
+					    .good_known = input->good_known };
 	int ret = join_allowed(push, input);
 
 	if (ret)

@@ -60,6 +60,9 @@ struct levee_nacl_push_input {
 	size_t n_sources;
 	const struct levee_prefix *allowed; /* the VPC's CIDRs are added by the push */
 	size_t n_allowed;
+	const struct levee_cover_source *good; /* see struct levee_nacl_plan_input */
+	size_t n_good;
+	bool good_known;
 };
 
 enum levee_push_verdict {

@@ -285,6 +285,10 @@ static uint64_t hash_input(const struct levee_nacl_push_input *input)
 	hash = mix(hash, input->n_sources);
 	for (size_t i = 0; i < input->n_allowed; i++)
 		hash = hash_prefix(hash, &input->allowed[i]);
+	/* Who is there; how much of it changes all the time. */
+	hash = mix(hash, input->good_known);
+	for (size_t i = 0; i < input->n_good; i++)
+		hash = hash_prefix(hash, &input->good[i].prefix);
 	return hash;
 }
 
@@ -294,9 +298,14 @@ static void take_sources(struct levee_nacl_service *service, const struct levee_
 
 	/* What the allow list covers is not in force here, and the plan leaves it out. */
 	for (size_t i = 0; i < s->n_blocks; i++)
-		n += levee_nacl_source_of(&service->sources[n], &s->blocks[i].block);
+		n += levee_nacl_source_of(&service->sources[n], &s->blocks[i].block,
+					  service->config->nacl.push_spoofable);
 	service->input.sources = service->sources;
 	service->input.n_sources = n;
+	/* Of the snapshot, which is held as long as the input is used. */
+	service->input.good = s->near;
+	service->input.n_good = s->n_near;
+	service->input.good_known = s->near_known;
 }
 
 static void take_allowed(struct levee_nacl_service *service, const struct levee_snapshot *s)

@@ -21,17 +21,21 @@
 
 enum {
 	OPTION_BLOCKS = LEVEE_CONFIG_N_OPTIONS,
+	OPTION_GOOD,
 	OPTION_FORMAT,
 	OPTION_JSON,
 	OPTION_OWN, /* apply: wait; status: check */
 };
 
-#define NACL_OPTIONS                                                                   \
-	LEVEE_CONFIG_OPTIONS,                                                          \
-		[OPTION_BLOCKS] = { "blocks", "FILE",                                  \
-				    "lines PREFIX [ZSCORE [PACKETS]] in the place of " \
-				    "what the state file says is blocked" },           \
-		[OPTION_FORMAT] = { "format", "text|json", "for people, or JSON" },    \
+#define NACL_OPTIONS                                                                           \
+	LEVEE_CONFIG_OPTIONS,                                                                  \
+		[OPTION_BLOCKS] = { "blocks", "FILE",                                          \
+				    "lines PREFIX [ZSCORE [PACKETS]] in the place of "         \
+				    "what the state file says is blocked" },                   \
+		[OPTION_GOOD] = { "good", "FILE",                                              \
+				  "lines PREFIX PACKETS, sources that are not to be touched, " \
+				  "in the place of those that the state file knows" },         \
+		[OPTION_FORMAT] = { "format", "text|json", "for people, or JSON" },            \
 		[OPTION_JSON] = { "json", NULL, "the same as --format json" }
 
 const struct levee_option levee_nacl_plan_options[] = { NACL_OPTIONS, { 0 } };
@@ -49,6 +53,7 @@ const struct levee_option levee_nacl_status_options[] = {
 struct nacl_args {
 	struct levee_config_args from;
 	const char *blocks;
+	const char *good;
 	bool json;
 	bool check;
 	uint64_t wait_s;
@@ -61,6 +66,9 @@ static int set_option(void *ctx, int option, const char *value)
 	switch (option) {
 	case OPTION_BLOCKS:
 		args->blocks = value;
+		return 0;
+	case OPTION_GOOD:
+		args->good = value;
 		return 0;
 	case OPTION_FORMAT:
 		args->json = !strcmp(value, "json");
@@ -177,12 +185,15 @@ static int begin(struct work *w, const struct nacl_args *args, bool writes)
 	w->has_config = true;
 	levee_log_set_level((enum levee_log_level)w->config.log.level);
 	if (levee_config_check_nacl(&w->config, path, stderr) ||
-	    levee_nacl_given_read(&w->given, &w->config, args->blocks))
+	    levee_nacl_given_read(&w->given, &w->config, args->blocks, args->good))
 		return LEVEE_EXIT_ERROR;
 	w->input = (struct levee_nacl_push_input){ .sources = w->given.sources,
 						   .n_sources = w->given.n_sources,
 						   .allowed = w->given.allowed.list,
-						   .n_allowed = w->given.allowed.n };
+						   .n_allowed = w->given.allowed.n,
+						   .good = w->given.good,
+						   .n_good = w->given.n_good,
+						   .good_known = w->given.good_known };
 	ret = open_session(w);
 	return ret ? ret : open_push(w, writes);
 }
@@ -229,6 +240,9 @@ static int show(struct work *w, const struct nacl_args *args, const char *name)
 	view.origin = w->given.origin;
 	view.n_sources = w->given.n_sources;
 	view.n_allowed = w->given.allowed.n;
+	view.n_good = w->given.n_good;
+	view.good_known = w->given.good_known;
+	view.n_spoofable = w->given.n_spoofable;
 	if (ret)
 		fail_plain(ret);
 	else if (args->json)

@@ -41,9 +41,13 @@ static int add_source(struct levee_nacl_given *given, const struct levee_nacl_so
 
 static int add_block(void *ctx, const struct levee_block *block)
 {
+	struct levee_nacl_given *given = ctx;
 	struct levee_nacl_source source;
 
-	return levee_nacl_source_of(&source, block) ? add_source(ctx, &source) : 0;
+	if (levee_nacl_source_of(&source, block, given->push_spoofable))
+		return add_source(given, &source);
+	given->n_spoofable += block->spoofable;
+	return 0;
 }
 
 /* What operators allowed, or exempted from blocks: a rule must not touch either. */
@@ -79,7 +83,19 @@ static int read_boot_id(char out[static 64])
 	return ret;
 }
 
-static int read_state(struct levee_nacl_given *given, const char *path)
+/* What was seen longer ago than a window says little of now. */
+static int load_good(struct levee_nacl_given *given, struct levee_store *store, uint64_t window_s)
+{
+	int64_t seen_s;
+	int ret = levee_store_get_good(store, &given->good, &given->n_good, &seen_s,
+				       &given->good_known);
+
+	if (!ret && now_ns(CLOCK_REALTIME) / LEVEE_NS_PER_S > (uint64_t)seen_s + window_s)
+		given->good_known = false;
+	return ret;
+}
+
+static int read_state(struct levee_nacl_given *given, const char *path, uint64_t window_s)
 {
 	struct levee_time now = { .boot_ns = now_ns(CLOCK_BOOTTIME),
 				  .unix_ns = now_ns(CLOCK_REALTIME) };
@@ -108,6 +124,8 @@ static int read_state(struct levee_nacl_given *given, const char *path)
 	ret = levee_store_load_blocks(store, boot_id, &now, add_block, given);
 	if (!ret)
 		ret = levee_store_load_operator(store, boot_id, &now, add_operator, given);
+	if (!ret && window_s)
+		ret = load_good(given, store, window_s);
 	if (ret)
 		fprintf(stderr, "levee: %s cannot be read: %s\n", path, strerror(-ret));
 	levee_store_close(&store);
@@ -187,6 +205,83 @@ static int read_file(struct levee_nacl_given *given, const char *file)
 	return ret;
 }
 
+/* ---- good sources ---- */
+
+static int add_good(struct levee_nacl_given *given, const struct levee_cover_source *source)
+{
+	struct levee_cover_source *more;
+	size_t n = given->n_good;
+
+	if ((n & (n - 1)) == 0) {
+		more = reallocarray(given->good, n ? 2 * n : 1, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		given->good = more;
+	}
+	given->good[given->n_good++] = *source;
+	return 0;
+}
+
+static int take_good(struct levee_nacl_given *given, const char *file, unsigned int number,
+		     char *line)
+{
+	struct levee_cover_source source = { 0 };
+	const char *why = "not a number of packets", *word, *packets;
+	char *at, *end;
+
+	line[strcspn(line, "#")] = '\0';
+	word = strtok_r(line, " \t\r\n", &at);
+	if (!word)
+		return 0;
+	packets = strtok_r(NULL, " \t\r\n", &at);
+	if (!levee_prefix_parse(&source.prefix, word, strlen(word), &why) && packets &&
+	    *packets != '-') {
+		source.packets = strtoull(packets, &end, 10);
+		if (!*end && !strtok_r(NULL, " \t\r\n", &at))
+			return add_good(given, &source);
+		why = "not a number of packets";
+	}
+	fprintf(stderr, "levee: %s:%u: %s; a line is PREFIX PACKETS\n", file, number, why);
+	return -EINVAL;
+}
+
+static int read_good_file(struct levee_nacl_given *given, const char *file)
+{
+	FILE *in = fopen(file, "re");
+	unsigned int number = 0;
+	char line[512];
+	int ret = 0;
+
+	if (!in) {
+		ret = -errno;
+		fprintf(stderr, "levee: %s: %s\n", file, strerror(-ret));
+		return ret;
+	}
+	while (!ret && fgets(line, sizeof(line), in))
+		ret = take_good(given, file, ++number, line);
+	fclose(in);
+	given->good_known = !ret;
+	return ret;
+}
+
+/* The blocks are from a file; the state file, if there is one, knows who else is there. */
+static int read_good_state(struct levee_nacl_given *given, const struct levee_config *config)
+{
+	const char *path = config->state.file;
+	struct levee_store *store;
+	int ret;
+
+	given->good_known = true;
+	if (!*path || access(path, R_OK) < 0)
+		return 0;
+	ret = levee_store_open_to_read(&store, path, say, NULL);
+	if (ret)
+		return ret;
+	ret = load_good(given, store, config->detect.window);
+	levee_store_close(&store);
+	return ret;
+}
+
 /* ---- the allow list ---- */
 
 static int merge(struct levee_allowlist *all, const struct levee_prefix *list, size_t n)
@@ -235,12 +330,18 @@ static int read_allowed(struct levee_allowlist *all, const struct levee_config *
 }
 
 int levee_nacl_given_read(struct levee_nacl_given *given, const struct levee_config *config,
-			  const char *file)
+			  const char *file, const char *good)
 {
+	uint64_t window_s = good ? 0 : config->detect.window;
 	int ret;
 
 	memset(given, 0, sizeof(*given));
-	ret = file ? read_file(given, file) : read_state(given, config->state.file);
+	given->push_spoofable = config->nacl.push_spoofable;
+	ret = file ? read_file(given, file) : read_state(given, config->state.file, window_s);
+	if (!ret && good)
+		ret = read_good_file(given, good);
+	else if (!ret && file)
+		ret = read_good_state(given, config);
 	if (!ret)
 		ret = read_allowed(&given->allowed, config);
 	if (ret == -ENOMEM)
@@ -251,6 +352,7 @@ int levee_nacl_given_read(struct levee_nacl_given *given, const struct levee_con
 void levee_nacl_given_clear(struct levee_nacl_given *given)
 {
 	free(given->sources);
+	free(given->good);
 	levee_allowlist_clear(&given->allowed);
 	memset(given, 0, sizeof(*given));
 }

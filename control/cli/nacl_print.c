@@ -207,7 +207,46 @@ static void print_weight(const struct levee_nacl_target *target, FILE *out)
 	else
 		fputs("by hand", out);
 	if (target->n_sources > 1)
-		fprintf(out, ", %zu sources", target->n_sources);
+		fprintf(out, ", %zu sources, %" PRIu64 " packets a bin", target->n_sources,
+			target->flood_packets);
+	if (target->n_good)
+		fprintf(out, "; costs %" PRIu64 " packets a bin of %zu good source%s",
+			target->good_packets, target->n_good, plural(target->n_good));
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+	return whole ? 100.0 * (double)part / (double)whole : 0.0;
+}
+
+/* What the plan is worth, and what it costs. */
+static void print_worth(const struct levee_nacl_view *view, FILE *out)
+{
+	const struct levee_nacl_plan *plan = view->look->plan;
+	bool cover = view->params->strategy == LEVEE_NACL_COVER;
+
+	fprintf(out,
+		"strategy %s: %zu rule%s block %" PRIu64 " of %" PRIu64
+		" flood packets a bin (%.1f %%) and touch %" PRIu64
+		" good ones; as many rules about single sources block at most %" PRIu64
+		" (%.1f %%)\n",
+		cover ? "cover" : "mask", plan->n_rules, plural(plan->n_rules),
+		plan->blocked_packets, plan->flood_packets,
+		percent(plan->blocked_packets, plan->flood_packets), plan->good_packets,
+		plan->single_packets, percent(plan->single_packets, plan->flood_packets));
+	if (cover && !view->good_known)
+		fputs("not everybody is known who is near to the blocks, so no rule is wider than "
+		      "its source: see --good, and [nacl] strategy\n",
+		      out);
+	else if (cover && !plan->exact)
+		fputs("there was too much good traffic between the sources to try everything: a "
+		      "better set may exist\n",
+		      out);
+	if (view->n_spoofable)
+		fprintf(out,
+			"%zu block%s left out, never seen with an established flow ([nacl] "
+			"push_spoofable)\n",
+			view->n_spoofable, view->n_spoofable == 1 ? " is" : "s are");
 }
 
 static void print_head(const struct levee_nacl_view *view, FILE *out)
@@ -226,6 +265,7 @@ static void print_head(const struct levee_nacl_view *view, FILE *out)
 		"room: %u IPv4 and %u IPv6 rules of a budget of %u each; your own rules (%zu "
 		"in both directions) and the default deny are counted\n",
 		view->room4, view->room6, view->params->budget, look->survey->n_operators);
+	print_worth(view, out);
 }
 
 static void print_subnets(const struct levee_nacl_view *view, FILE *out)
@@ -420,6 +460,9 @@ static void json_weight(struct levee_json *j, const struct levee_nacl_target *ta
 	levee_json_double(j, "max_zscore", target->max_zscore);
 	levee_json_uint(j, "max_packets", target->max_packets);
 	levee_json_uint(j, "sources", target->n_sources);
+	levee_json_uint(j, "flood_packets", target->flood_packets);
+	levee_json_uint(j, "good_packets", target->good_packets);
+	levee_json_uint(j, "good_sources", target->n_good);
 }
 
 static void json_rule(struct levee_json *j, const struct levee_nacl_view_rule *rule)
@@ -503,6 +546,15 @@ static void json_work(struct levee_json *j, const struct levee_nacl_view *view)
 	levee_json_uint(j, "room6", view->room6);
 	levee_json_uint(j, "wanted", view->look->plan->n_rules);
 	levee_json_uint(j, "sources_without_rule", view->look->plan->unblocked_sources);
+	levee_json_string(j, "strategy",
+			  view->params->strategy == LEVEE_NACL_COVER ? "cover" : "mask");
+	levee_json_uint(j, "flood_packets", view->look->plan->flood_packets);
+	levee_json_uint(j, "blocked_packets", view->look->plan->blocked_packets);
+	levee_json_uint(j, "good_packets", view->look->plan->good_packets);
+	levee_json_uint(j, "single_packets", view->look->plan->single_packets);
+	levee_json_bool(j, "good_known", view->good_known);
+	levee_json_bool(j, "exact", view->look->plan->exact);
+	levee_json_uint(j, "spoofable_left_out", view->n_spoofable);
 	levee_json_uint(j, "writes", view->n_writes);
 	levee_json_array(j, "rules");
 	for (size_t i = 0; i < view->n_rules; i++)

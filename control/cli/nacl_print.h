@@ -38,6 +38,9 @@ struct levee_nacl_view {
 	const char *origin; /* of the blocks */
 	size_t n_sources;
 	size_t n_allowed;
+	size_t n_good;	    /* sources near to blocks that are not blocked */
+	bool good_known;    /* nobody is missing there */
+	size_t n_spoofable; /* blocks left out: [nacl] push_spoofable */
 	const struct levee_nacl_params *params;
 	unsigned int room4, room6;
 	struct levee_nacl_view_rule *rules; /* by number */
