@@ -101,6 +101,10 @@ static void show_status(void *ctx, struct levee_json *j)
 	levee_json_uint(j, "unblocked_networks", s.unblocked_networks);
 	levee_json_uint(j, "blocked_sources", s.blocked_sources);
 	levee_json_uint(j, "unblocked_sources", s.unblocked_sources);
+	levee_json_uint(j, "spoofable_sources", s.spoofable);
+	levee_json_uint(j, "flood_packets", s.flood_packets);
+	levee_json_uint(j, "blocked_packets", s.blocked_packets);
+	levee_json_uint(j, "good_packets", s.good_packets);
 	show_time(j, "in_force_at", s.in_force_unix_ms);
 	show_time(j, "wrote_at", s.wrote_unix_ms);
 	show_time(j, "failed_at", s.failed_unix_ms);
@@ -134,6 +138,15 @@ static void show_metrics(void *ctx, FILE *out)
 	metric(out, "unblocked_sources", "gauge",
 	       "Blocked sources without a rule, dropped on the instances alone.",
 	       s.unblocked_sources);
+	metric(out, "spoofable_sources", "gauge",
+	       "Blocked sources that are not pushed, for their addresses may be made up.",
+	       s.spoofable);
+	metric(out, "flood_packets", "gauge", "Packets a bin of all sources to be denied.",
+	       s.flood_packets);
+	metric(out, "blocked_packets", "gauge", "Of these, packets that rules deny.",
+	       s.blocked_packets);
+	metric(out, "good_packets", "gauge", "Packets a bin of good sources that rules touch.",
+	       s.good_packets);
 	metric(out, "pushes_total", "counter", "Pushes that wrote something and were read back.",
 	       s.pushes);
 	metric(out, "reads_total", "counter", "DescribeNetworkAcls.", s.counts.reads);
@@ -162,6 +175,9 @@ static void count_plan(struct levee_nacl_status *status, const struct levee_nacl
 		status->blocked_networks += plan->targets[i].number != 0;
 		status->unblocked_networks += plan->targets[i].number == 0;
 	}
+	status->flood_packets = plan->flood_packets;
+	status->blocked_packets = plan->blocked_packets;
+	status->good_packets = plan->good_packets;
 	status->unblocked_sources = plan->unblocked_sources;
 	status->blocked_sources = plan->n_sources - plan->unblocked_sources;
 }
@@ -292,14 +308,37 @@ static uint64_t hash_input(const struct levee_nacl_push_input *input)
 	return hash;
 }
 
+/* The crossing alone: how many there are, the status says. */
+static void note_spoofable(struct levee_nacl_service *service, size_t n)
+{
+	size_t before;
+
+	pthread_mutex_lock(&service->lock);
+	before = service->status.spoofable;
+	service->status.spoofable = n;
+	pthread_mutex_unlock(&service->lock);
+	if (n && !before)
+		levee_notice("network ACLs: %zu blocked source%s never seen with an established "
+			     "flow and not pushed, for the address may be made up; they are "
+			     "dropped here. [nacl] push_spoofable = yes pushes them, too",
+			     n, n == 1 ? " was" : "s were");
+}
+
 static void take_sources(struct levee_nacl_service *service, const struct levee_snapshot *s)
 {
-	size_t n = 0;
+	bool push_spoofable = service->config->nacl.push_spoofable;
+	size_t n = 0, spoofable = 0;
 
 	/* What the allow list covers is not in force here, and the plan leaves it out. */
-	for (size_t i = 0; i < s->n_blocks; i++)
-		n += levee_nacl_source_of(&service->sources[n], &s->blocks[i].block,
-					  service->config->nacl.push_spoofable);
+	for (size_t i = 0; i < s->n_blocks; i++) {
+		const struct levee_block *block = &s->blocks[i].block;
+
+		if (levee_nacl_source_of(&service->sources[n], block, push_spoofable))
+			n++;
+		else
+			spoofable += block->spoofable && block->kind == LEVEE_KIND_DROP;
+	}
+	note_spoofable(service, spoofable);
 	service->input.sources = service->sources;
 	service->input.n_sources = n;
 	/* Of the snapshot, which is held as long as the input is used. */

@@ -41,6 +41,9 @@ struct levee_nacl_status {
 	size_t rules;				     /* wanted */
 	size_t blocked_networks, unblocked_networks; /* of the plan: with and without a rule */
 	size_t blocked_sources, unblocked_sources;
+	size_t spoofable; /* blocked sources that are not pushed: [nacl] push_spoofable */
+	/* Flood packets a bin of all sources, of those with a rule, and good ones that rules touch. */
+	uint64_t flood_packets, blocked_packets, good_packets;
 	int64_t in_force_unix_ms; /* read back last; 0: never */
 	int64_t wrote_unix_ms;	  /* wrote last; 0: never */
 	int64_t failed_unix_ms;	  /* a call failed, or it stopped, last; 0: never */

@@ -37,6 +37,7 @@ subnets = $(jq -r '.subnets | join(" ")' "$dir/world")
 min_interval = 1
 verify_every = 10
 settle = 1
+push_spoofable = yes
 CONF
 
 cat >"$dir/clients.ini" <<'INI'
