@@ -145,6 +145,11 @@ struct levee_snapshot {
 
 	struct levee_trip trip; /* the fast path's threshold for the running bin */
 
+	/* packets that the platform dropped above the instance's allowance, in the last bin and
+	 * since the start: control/allowance.h */
+	uint64_t allowance_exceeded;
+	uint64_t allowance_exceeded_total;
+
 	/* room, for whoever warns before it is used up */
 	size_t rules_used;
 	size_t rules_max;

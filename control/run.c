@@ -40,6 +40,7 @@ static void check_links(struct levee_run *r)
 {
 	levee_privilege_raise();
 	levee_run_check_path(r);
+	levee_run_check_allowance(r);
 	levee_privilege_lower();
 }
 

@@ -386,6 +386,8 @@ static void copy_settings(const struct levee_run *r, struct levee_snapshot *s)
 	s->bin_end_boot_ns = r->clock.end_boot_ns;
 	s->rules_used = levee_policy_blocks(policy) + levee_policy_allowed(policy);
 	s->rules_max = r->config->data_path.rules;
+	s->allowance_exceeded = r->allowance.exceeded;
+	s->allowance_exceeded_total = r->allowance.total;
 }
 
 static struct levee_snapshot *take_snapshot(struct levee_run *r)

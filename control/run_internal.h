@@ -10,6 +10,7 @@
 
 #include "control/allowinbox.h"
 #include "control/aws/agent.h"
+#include "control/allowance.h"
 #include "control/board.h"
 #include "control/controller.h"
 #include "control/detect/binclock.h"
@@ -87,6 +88,8 @@ struct levee_run {
 	bool file_missing;		  /* said already */
 	bool automatic_failed;		  /* said already */
 	bool masked;			  /* by the latest evaluation, and said */
+	struct levee_allowance allowance; /* of the platform */
+	bool exceeded;			  /* in the last bin, and said */
 
 	struct levee_notify notify; /* the service manager */
 	struct levee_log_limit drain_limit;
@@ -104,6 +107,8 @@ void levee_run_say_warning(void *ctx, const char *message);
 /** "2026-01-31T12:00:00Z" */
 const char *levee_run_format_time(int64_t unix_s, char text[static 32]);
 const char *levee_run_mode(const struct levee_config *config);
+/** At each close of a bin: what the platform dropped before it came here. */
+void levee_run_check_allowance(struct levee_run *r);
 void levee_run_log_report(struct levee_run *r, const struct levee_report *report);
 void levee_run_log_block(const struct levee_run *r, enum levee_block_change change,
 			 const struct levee_block *block, const struct levee_policy_info *info);

@@ -156,3 +156,24 @@ void levee_run_log_block(const struct levee_run *r, enum levee_block_change chan
 								       : "dropped");
 	}
 }
+
+void levee_run_check_allowance(struct levee_run *r)
+{
+	const struct levee_words *names = &r->config->data_path.interfaces;
+	bool before = r->exceeded;
+	uint64_t value;
+
+	levee_allowance_begin(&r->allowance);
+	for (size_t i = 0; i < names->n && i < LEVEE_ALLOWANCE_MAX; i++)
+		if (!levee_ethtool_stat(names->word[i], LEVEE_ALLOWANCE_STAT, &value))
+			levee_allowance_note(&r->allowance, i, value);
+	r->exceeded = r->allowance.exceeded > 0;
+	if (r->exceeded && !before)
+		levee_warning("the platform dropped %llu packets in this bin, above the instance's "
+			      "allowance (" LEVEE_ALLOWANCE_STAT "): good ones among them, and "
+			      "before Levee saw any. Network ACLs stop a flood before that "
+			      "([nacl] enabled); a larger instance has a larger allowance",
+			      (unsigned long long)r->allowance.exceeded);
+	else if (before && !r->exceeded)
+		levee_notice("the platform drops nothing above the allowance any more");
+}

@@ -573,6 +573,9 @@ static int64_t next_due_ms(const struct levee_nacl_service *service)
 
 	if (!service->converged)
 		return 0;
+	/* Nothing on the instance can stop what drowns it: the ACL cannot wait. */
+	if (service->input_hash != service->pushed_hash && service->snapshot->allowance_exceeded)
+		return service->end_ms;
 	if (service->input_hash != service->pushed_hash)
 		return service->end_ms + (int64_t)config->nacl.min_interval * 1000;
 	return service->end_ms + (int64_t)config->nacl.verify_every * 1000;
