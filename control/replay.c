@@ -25,6 +25,7 @@ struct replay {
 	bool traffic;	   /* the running bin holds records */
 	bool extra;	   /* this evaluation is made for --evaluate-every alone */
 	int percent;	   /* last shown */
+	bool masked;	   /* by the latest evaluation, and said */
 };
 
 /* ---- printing ---------------------------------------------------------------------------- */
@@ -82,14 +83,6 @@ static void print_text(const struct replay *r, const struct levee_report *report
 		"  mean %.2f  stddev %.2f  threshold %.2f  flagged %zu\n",
 		when, report->sources, e->moments.n, e->mean, e->stddev, e->threshold,
 		e->n_findings);
-	if (e->masked)
-		fprintf(r->options->out,
-			"    masking: %" PRIu64 " of %" PRIu64 " values are above %" PRIu64
-			" packets, too many for Z-scores above %g%s\n",
-			e->n_above, e->moments.n, r->options->min_packets, r->options->min_zscore,
-			levee_detector_wants_histogram(r->options->detector)
-				? ""
-				: "; --detector both sees them");
 	for (size_t i = 0; i < e->n_findings && i < r->options->limit; i++)
 		fprintf(r->options->out, "    %-4s %-40s z %10.3f  packets %" PRIu64 "\n",
 			report->is_new[i] ? "new" : "",
@@ -98,19 +91,6 @@ static void print_text(const struct replay *r, const struct levee_report *report
 	if (e->n_findings > r->options->limit)
 		fprintf(r->options->out, "    ... and %" PRIu64 " more (--limit %" PRIu64 ")\n",
 			(uint64_t)e->n_findings - r->options->limit, r->options->limit);
-}
-
-static void on_report(void *ctx, const struct levee_report *report)
-{
-	const struct replay *r = ctx;
-
-	/* In a stretch without traffic there is nothing to say once the window is empty. */
-	if (r->extra && !report->evaluation->moments.n)
-		return;
-	if (r->options->json)
-		print_json(r, report);
-	else
-		print_text(r, report);
 }
 
 static void show_progress(struct replay *r)
@@ -130,6 +110,44 @@ static void end_progress(const struct replay *r)
 {
 	if (r->options->progress && r->percent >= 0)
 		fprintf(stderr, "\r%*s\r", PROGRESS_WIDTH + 10, "");
+}
+
+/*
+ * An alarm and no verdict: on standard error, at the crossing. With zscore only people are told:
+ * what is compared with the solution that is taken over has nothing to say.
+ */
+static void say_masked(struct replay *r, const struct levee_evaluation *e)
+{
+	bool before = r->masked;
+
+	r->masked = e->masked;
+	if (!e->masked || before ||
+	    !(r->options->progress || levee_detector_wants_histogram(r->options->detector)))
+		return;
+	end_progress(r);
+	r->percent = -1;
+	fprintf(stderr,
+		"levee: masking at %" PRId64 ": %" PRIu64 " of %" PRIu64
+		" values are above %" PRIu64
+		" packets, so many that their Z-scores cannot all pass %g%s\n",
+		e->now_s, e->n_above, e->moments.n, r->options->min_packets, r->options->min_zscore,
+		levee_detector_wants_histogram(r->options->detector)
+			? ""
+			: "; --detector both sees them");
+}
+
+static void on_report(void *ctx, const struct levee_report *report)
+{
+	struct replay *r = ctx;
+
+	/* In a stretch without traffic there is nothing to say once the window is empty. */
+	if (r->extra && !report->evaluation->moments.n)
+		return;
+	say_masked(r, report->evaluation);
+	if (r->options->json)
+		print_json(r, report);
+	else
+		print_text(r, report);
 }
 
 static void report_defect(void *ctx, const char *message)
