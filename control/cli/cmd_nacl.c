@@ -342,16 +342,22 @@ static bool push_all(struct work *w, const struct nacl_args *args, struct levee_
 	return turn->verdict == LEVEE_PUSH_CONVERGED;
 }
 
+static const char *plural(uint64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void print_done(const struct work *w)
 {
 	const struct levee_nacl_push_counts *counts = levee_nacl_push_counts(w->push);
 	const struct levee_nacl_plan *plan = levee_nacl_push_plan(w->push);
 	char cidr[LEVEE_PREFIX_TEXT];
 
-	printf("in force and read back on %zu subnets: %s with %zu rules, %llu call%s wrote; "
+	printf("in force and read back on %zu subnet%s: %s with %zu rule%s; %llu call%s wrote; "
 	       "blocks are from %s\n",
-	       w->params.n_subnets, levee_nacl_push_in_force(w->push), plan->n_rules,
-	       (unsigned long long)counts->writes, counts->writes == 1 ? "" : "s", w->given.origin);
+	       w->params.n_subnets, plural(w->params.n_subnets), levee_nacl_push_in_force(w->push),
+	       plan->n_rules, plural(plan->n_rules), (unsigned long long)counts->writes,
+	       plural(counts->writes), w->given.origin);
 	if (plan->unblocked_sources)
 		printf("without a rule, blocked on the instances alone: %zu\n",
 		       plan->unblocked_sources);

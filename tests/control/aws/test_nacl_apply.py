@@ -203,6 +203,14 @@ def managed():
     check(good(result, {**world, **pair}, hosts(2)) or violations(), "and is in force", result)
     again_writes = (standin.clear_log(), levee.run("apply"), writes())[2]
     tap.check(not again_writes, "it is found again by its tags", again_writes)
+    levee.configure(world, blue=None, green=None, manage="yes", subnets=None)
+    status = levee.run("status", env={"AWS_REGION": ""})
+    tap.check(
+        status.returncode == 0 and "1 protected subnet," in status.stdout and world["subnets"][0] in status.stdout,
+        "region and subnet are those of the instance where none is named",
+        status.stdout,
+        status.stderr,
+    )
 
 
 def late_reads(world):
