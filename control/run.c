@@ -558,8 +558,8 @@ int levee_run(const struct levee_config *config, const char *path)
 		levee_notice("stopped; %s", levee_run_stopped(&r));
 	else if (r.dp && ret)
 		levee_error("stopped: %s", strerror(-ret));
+	levee_run_stop_aws(&r); /* it asks the fleet who leads */
 	levee_run_stop_fleet(&r);
-	levee_run_stop_aws(&r);
 	if (r.board)
 		levee_board_close(r.board);
 	levee_run_close_board(&r);

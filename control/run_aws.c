@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control/aws/nacl_service.h"
+#include "control/fleet/fleet.h"
 
 static bool wants_s3(const struct levee_run *r)
 {
@@ -90,17 +91,42 @@ int levee_run_open_aws(struct levee_run *r)
 /* For the metrics of the agent. */
 static bool count_acl(void *ctx, struct levee_aws_acl_counts *out)
 {
-	struct levee_run_aws *aws = ctx;
+	struct levee_run *r = ctx;
 	struct levee_nacl_status status;
 
-	if (!aws->nacl)
+	if (!r->aws.nacl)
 		return false;
-	levee_nacl_service_status(aws->nacl, &status);
+	levee_nacl_service_status(r->aws.nacl, &status);
 	*out = (struct levee_aws_acl_counts){ .blocked_networks = status.blocked_networks,
 					      .unblocked_networks = status.unblocked_networks,
 					      .blocked_ips = status.blocked_sources,
 					      .unblocked_ips = status.unblocked_sources };
 	return true;
+}
+
+/*
+ * One writer in a fleet: who holds the lease, and the engine is asked before each write whether
+ * that is still so. Where it cannot be asked nobody writes: the ACLs stay as they are, and drops on
+ * the instances go on.
+ */
+static bool may_write(void *ctx)
+{
+	struct levee_run *r = ctx;
+	uint64_t token;
+
+	if (!r->fleet.fleet)
+		return true;
+	return levee_fleet_leads(r->fleet.fleet, &token) &&
+	       levee_fleet_fence(r->fleet.fleet, token) == 0;
+}
+
+/* While the fleet decides, all flag the same sources, and one message is enough. */
+static bool speaks(void *ctx)
+{
+	const struct levee_run *r = ctx;
+
+	return !r->fleet.fleet || !levee_fleet_together(r->fleet.fleet) ||
+	       levee_fleet_leads(r->fleet.fleet, NULL);
 }
 
 static void start_nacl(struct levee_run *r)
@@ -109,7 +135,7 @@ static void start_nacl(struct levee_run *r)
 
 	if (!r->config->nacl.enabled)
 		return;
-	ret = levee_nacl_service_start(&r->aws.nacl, r->config, r->board, NULL, NULL);
+	ret = levee_nacl_service_start(&r->aws.nacl, r->config, r->board, may_write, r);
 	if (ret)
 		levee_error("network ACLs: the thread cannot be started: %s; they are not "
 			    "written, and the instance is protected all the same",
@@ -122,7 +148,8 @@ int levee_run_start_aws(struct levee_run *r)
 							 .board = r->board,
 							 .inbox = r->aws.inbox,
 							 .acl = count_acl,
-							 .ctx = &r->aws };
+							 .speaks = speaks,
+							 .ctx = r };
 	int ret;
 
 	if (!r->config->aws.enabled)
