@@ -61,13 +61,17 @@ ifeq ($(WITH_DPDK),1)
 DPDK_CPPFLAGS := -DWITH_DPDK $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags libdpdk 2>/dev/null))
 DPDK_LIBS     := $(shell $(PKG_CONFIG) --libs libdpdk 2>/dev/null)
 endif
-LIBS := $(DPDK_LIBS) -lhiredis -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lcap -lm
+LIBS := $(DPDK_LIBS) -lhiredis -lbpf -lpcap -lsqlite3 -linih -lcurl -lssl -lcrypto -lexpat -ljansson -lcap -lmicrohttpd -lncursesw -ltinfo -lm
 
 # ---- what there is to build -------------------------------------------------------------------
 
 BPF_OBJ  := $(patsubst %.bpf.c,$(B)/%.bpf.o,$(wildcard ebpf/*.bpf.c))
 BPF_SKEL := $(BPF_OBJ:.bpf.o=.skel.h)
 TBPF_SKEL := $(patsubst %.bpf.c,$(B)/%.skel.h,$(wildcard tests/*/*.bpf.c tools/*/*.bpf.c))
+
+# Files that are built into the program: NAME becomes NAME.h, the bytes as a C initialiser.
+EMBEDDED := control/api/openapi.json
+EMBEDDED_H := $(EMBEDDED:%=$(B)/%.h)
 
 LIB_SRC := $(sort $(filter-out control/main.c,$(wildcard dataplane/*.c dataplane/*/*.c control/*.c control/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
@@ -214,8 +218,13 @@ $(B)/%.skel.h: $(B)/%.bpf.o
 	$(say) SKEL $@
 	$(Q)$(BPFTOOL) gen skeleton $< name $(notdir $*)_bpf > $@
 
+$(EMBEDDED_H): $(B)/%.h: %
+	@mkdir -p $(@D)
+	$(say) EMBED $<
+	$(Q)od -An -v -tx1 $< | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g' > $@
+
 # Skeletons must be there before the first compilation; after that the .d files know who needs them.
-$(LIB_OBJ): | $(BPF_SKEL)
+$(LIB_OBJ): | $(BPF_SKEL) $(EMBEDDED_H)
 $(TESTS:%=%.o) $(KTESTS:%=%.o) $(TOOL_SRC:%.c=$(B)/%.o) $(TOOL_LIB_OBJ) $(TEST_LIB_OBJ): | $(BPF_SKEL) $(TBPF_SKEL)
 
 $(B)/%.o: %.c
@@ -282,13 +291,16 @@ FUZZ_CFLAGS := -std=c17 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,a
                -fno-sanitize-recover=all
 FUZZ_OBJ := $(LIB_SRC:%.c=.build/fuzz/obj/%.o)
 
-$(FUZZ_OBJ): | $(BPF_SKEL)
+$(FUZZ_OBJ): | $(BPF_SKEL) $(EMBEDDED_H)
 $(filter .build/fuzz/obj/dataplane/dpdk/%,$(FUZZ_OBJ)): .build/fuzz/with-dpdk
 
 .build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) FUZZ $<
 	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+
+# Its board and its controller in memory are those of the unit tests.
+.build/fuzz/fuzz_api: .build/fuzz/obj/tests/support/board.o
 
 .build/fuzz/fuzz_%: .build/fuzz/obj/tests/fuzz/fuzz_%.o $(FUZZ_OBJ)
 	$(say) LD $@

@@ -110,6 +110,12 @@ static void free_snapshot(struct levee_snapshot *s)
 	free(s);
 }
 
+const struct levee_snapshot *levee_snapshot_get(const struct levee_snapshot *snapshot)
+{
+	__atomic_add_fetch(&((struct levee_snapshot *)snapshot)->refs, 1, __ATOMIC_RELAXED);
+	return snapshot;
+}
+
 void levee_snapshot_put(const struct levee_snapshot **snapshot)
 {
 	struct levee_snapshot *s = (struct levee_snapshot *)*snapshot;
@@ -673,6 +679,22 @@ int levee_board_service_status(struct levee_board *board, const char *name, stru
 	}
 	pthread_mutex_unlock(&board->services_lock);
 	return ret;
+}
+
+void levee_board_service_explain(struct levee_board *board, const struct levee_prefix *source,
+				 struct levee_json *j)
+{
+	pthread_mutex_lock(&board->services_lock);
+	for (size_t i = 0; i < LEVEE_BOARD_SERVICES; i++) {
+		const struct levee_board_service *s = board->services[i];
+
+		if (!s || !s->explain)
+			continue;
+		levee_json_object(j, s->name);
+		s->explain(s->ctx, source, j);
+		levee_json_end(j);
+	}
+	pthread_mutex_unlock(&board->services_lock);
 }
 
 void levee_board_service_metrics(struct levee_board *board, FILE *out)

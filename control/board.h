@@ -45,7 +45,8 @@ struct levee_board_block {
 	uint64_t bytes;
 	uint64_t first_boot_ns; /* first and last hit [CLOCK_BOOTTIME]; 0: none yet */
 	uint64_t last_boot_ns;
-	bool shadowed; /* not in force: the allow list covers it, or there was no room */
+	double drop_rate; /* packets/s since the snapshot before, about a second */
+	bool shadowed;	  /* not in force: the allow list covers it, or there was no room */
 };
 
 enum levee_allow_origin {
@@ -116,6 +117,8 @@ struct levee_snapshot {
 	size_t last_sources;
 	uint64_t last_folded;
 	struct levee_account total; /* since the process started, running bin included */
+	double receive_rate;	    /* packets/s, about the last second */
+	double drop_rate;
 	uint64_t bins_closed;
 	uint64_t bins_late; /* of these, names that stood for several bins, or were closed late */
 
@@ -159,6 +162,9 @@ struct levee_snapshot {
 
 /** All zero, one reference. \return NULL if memory is short */
 struct levee_snapshot *levee_snapshot_new(void);
+
+/** One more reference. */
+const struct levee_snapshot *levee_snapshot_get(const struct levee_snapshot *snapshot);
 
 /** Give a reference back; the last one frees it. Accepts NULL inside, and sets it. */
 void levee_snapshot_put(const struct levee_snapshot **snapshot);
@@ -367,6 +373,8 @@ struct levee_board_service {
 	void (*status)(void *ctx, struct levee_json *j);
 	/** Write metrics in Prometheus' text format, names levee_NAME_...; may be NULL. */
 	void (*metrics)(void *ctx, FILE *out);
+	/** Write what the service does about a source, as members; nothing: none of it. May be NULL. */
+	void (*explain)(void *ctx, const struct levee_prefix *source, struct levee_json *j);
 	void *ctx;
 };
 
@@ -379,6 +387,9 @@ void levee_board_withdraw(struct levee_board *board, const struct levee_board_se
 
 /** Have a service write its status. \return 0; -ENOENT if there is none of that name */
 int levee_board_service_status(struct levee_board *board, const char *name, struct levee_json *j);
+/** Have every service write an object of its name with what it does about a source. */
+void levee_board_service_explain(struct levee_board *board, const struct levee_prefix *source,
+				 struct levee_json *j);
 void levee_board_service_metrics(struct levee_board *board, FILE *out);
 
 #endif

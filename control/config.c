@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "control/api/socket.h"
 #include "control/fleet/url.h"
 #include "control/log.h"
 
@@ -868,6 +869,25 @@ static int check_fleet_name(struct levee_config *config, const char *word, const
 	return 0;
 }
 
+/* ---- [api] -------------------------------------------------------------------------------- */
+
+static int check_group(struct levee_config *config, const char *word, const char **why)
+{
+	(void)config;
+	*why = "not the name of a group";
+	return strlen(word) <= 32 && !strpbrk(word, " :,/") ? 0 : -EINVAL;
+}
+
+static int check_listen(struct levee_config *config, const char *word, const char **why)
+{
+	static char reason[WHY_BYTES];
+	bool is_loopback;
+
+	(void)config;
+	*why = reason;
+	return levee_api_parse_listen(word, &is_loopback, reason, sizeof(reason));
+}
+
 /* ---- the table ---------------------------------------------------------------------------- */
 
 static const char *const nacl_actions[] = {
@@ -1024,7 +1044,7 @@ static const struct levee_config_key keys[] = {
 		"protocol's number from 0 to 255",
 		"What is counted: protocols, and destination ports of TCP and UDP. Empty means "
 		"everything. Blocked sources are dropped whatever they send.",
-		.kind = &word_list, AT(scope.ports), .word = add_ports, .reset = reset_scope,
+		.live = true, .kind = &word_list, AT(scope.ports), .word = add_ports, .reset = reset_scope,
 	},
 	{
 		"detect", "bin", "integer", "s", "60",
@@ -1045,27 +1065,27 @@ static const struct levee_config_key keys[] = {
 		"0 to 3600",
 		"Also judge the running bin this often, at most once a `bin`. 0: only when a "
 		"bin closes.",
-		.kind = &integer, AT(detect.evaluate_every), .min = 0, .max = 3600,
+		.live = true, .kind = &integer, AT(detect.evaluate_every), .min = 0, .max = 3600,
 	},
 	{
 		"detect", "min_zscore", "number", "standard deviations", "3.0",
 		"0.1 to 1000",
 		"A source is abnormal if a bin of it is further than this above the mean of the "
 		"window. At most 6 decimals.",
-		.kind = &number, AT(detect.min_zscore), .min = MICRO / 10, .max = 1000 * MICRO,
+		.live = true, .kind = &number, AT(detect.min_zscore), .min = MICRO / 10, .max = 1000 * MICRO,
 	},
 	{
 		"detect", "min_packets", "integer", "packets/bin", "12000",
 		"0 to 281474976710656",
 		"A source with no more packets than this in a bin is never abnormal.",
-		.kind = &integer, AT(detect.min_packets), .min = 0, .max = 1ULL << 48,
+		.live = true, .kind = &integer, AT(detect.min_packets), .min = 0, .max = 1ULL << 48,
 	},
 	{
 		"detect", "limit", "integer", "sources", "40",
 		"1 to 100000",
 		"Abnormal sources named in one message, worst first. It does not limit what is "
 		"blocked.",
-		.kind = &integer, AT(detect.limit), .min = 1, .max = 100000,
+		.live = true, .kind = &integer, AT(detect.limit), .min = 1, .max = 100000,
 	},
 	{
 		"detect", "max_sources", "integer", "sources", "4194304",
@@ -1089,14 +1109,14 @@ static const struct levee_config_key keys[] = {
 		"0 to 1000",
 		"Sources above `min_packets` and this, but not above `min_zscore`, are limited "
 		"to [block] limit_rate instead of dropped. 0, or `min_zscore` and more: none are.",
-		.kind = &number, AT(detect.soft_zscore), .min = 0, .max = 1000 * MICRO,
+		.live = true, .kind = &number, AT(detect.soft_zscore), .min = 0, .max = 1000 * MICRO,
 	},
 	{
 		"detect", "min_bytes", "integer", "bytes/bin", "0",
 		"0 to 281474976710656",
 		"Judge bytes, too: a source is also abnormal if a bin of it has more bytes than "
 		"this and is further than `min_zscore` above the mean of all sources' bytes. 0: off.",
-		.kind = &integer, AT(detect.min_bytes), .min = 0, .max = 1ULL << 48,
+		.live = true, .kind = &integer, AT(detect.min_bytes), .min = 0, .max = 1ULL << 48,
 	},
 	{
 		"detect", "min_syns", "integer", "SYNs/bin", "0",
@@ -1111,21 +1131,21 @@ static const struct levee_config_key keys[] = {
 		"Block a source within the bin, as soon as its packets pass the larger of "
 		"`min_packets` and mean + `min_zscore` * deviation of the complete bins. Off: only "
 		"evaluations block.",
-		.kind = &choice, AT(detect.fast), .choices = switches,
+		.live = true, .kind = &choice, AT(detect.fast), .choices = switches,
 	},
 	{
 		"detect", "warmup_bins", "integer", "bins", "3",
 		"0 to 10080",
 		"Complete bins that the window must hold before `fast` begins: without them there is "
 		"no mean to compare with. A restart counts those it finds in the state file.",
-		.kind = &integer, AT(detect.warmup_bins), .min = 0, .max = BINS_MAX,
+		.live = true, .kind = &integer, AT(detect.warmup_bins), .min = 0, .max = BINS_MAX,
 	},
 	{
 		"block", "mode", "choice", "", "enforce",
 		"enforce or audit",
 		"Whether blocked sources are dropped, or everything runs and what would be "
 		"dropped is only counted (audit).",
-		.kind = &choice, AT(block.mode), .choices = block_modes,
+		.live = true, .kind = &choice, AT(block.mode), .choices = block_modes,
 	},
 	{
 		"block", "repeat_memory", "integer", "s", "86400",
@@ -1164,7 +1184,7 @@ static const struct levee_config_key keys[] = {
 		"allow", "file", "path", "", "",
 		"an absolute path, or nothing",
 		"File of prefixes that are never blocked, one a line; # begins a comment.",
-		.kind = &path, AT(allow.file),
+		.live = true, .kind = &path, AT(allow.file),
 	},
 	{
 		"allow", "prefixes", "words", "", "",
@@ -1172,7 +1192,7 @@ static const struct levee_config_key keys[] = {
 		"More prefixes that are never blocked, such as the VPC's CIDRs. Loopback, link- "
 		"local and metadata addresses, the interfaces' own and their gateways are "
 		"always allowed.",
-		.kind = &word_list, AT(allow.prefixes), .word = add_prefix, .reset = reset_prefixes,
+		.live = true, .kind = &word_list, AT(allow.prefixes), .word = add_prefix, .reset = reset_prefixes,
 	},
 	{
 		"allow", "s3", "text", "", "",
@@ -1465,6 +1485,45 @@ static const struct levee_config_key keys[] = {
 		.kind = &integer, AT(fleet.grace), .min = 1, .max = 600,
 	},
 	{
+		"api", "socket", "path", "", "/run/levee/levee.sock",
+		"an absolute path, or nothing",
+		"Unix socket of the HTTP API, on which `levee status` and the other commands, the page "
+		"and Prometheus stand. Empty: none.",
+		.kind = &path, AT(api.socket),
+	},
+	{
+		"api", "group", "text", "", "levee",
+		"the name of a group, or nothing",
+		"Group whose members may use the socket (mode 0660).",
+		.kind = &one_text, AT(api.group), .word = check_group,
+	},
+	{
+		"api", "listen", "text", "", "",
+		"an IPv4 or IPv6 address and a port, such as 127.0.0.1:9187 or [::1]:9187, or nothing",
+		"Also serve the API over TCP, to whoever has the token. Anything but a loopback address "
+		"needs a certificate, too.",
+		.kind = &one_text, AT(api.listen), .word = check_listen,
+	},
+	{
+		"api", "token_file", "path", "", "",
+		"an absolute path, or nothing",
+		"File whose first line is the bearer token of the TCP listener: 16 printable characters "
+		"at least. Others must not be able to read it.",
+		.kind = &path, AT(api.token_file),
+	},
+	{
+		"api", "tls_certificate", "path", "", "",
+		"an absolute path, or nothing",
+		"PEM file with the certificate of the TCP listener, and those of its issuers.",
+		.kind = &path, AT(api.tls_certificate),
+	},
+	{
+		"api", "tls_key", "path", "", "",
+		"an absolute path, or nothing",
+		"PEM file with the certificate's private key.",
+		.kind = &path, AT(api.tls_key),
+	},
+	{
 		"state", "file", "path", "", "/var/lib/levee/state.db",
 		"an absolute path, or nothing",
 		"SQLite file from which a restart resumes window and blocks. Empty: nothing is "
@@ -1475,7 +1534,7 @@ static const struct levee_config_key keys[] = {
 		"log", "level", "choice", "", "info",
 		"error, warning, notice, info or debug",
 		"Least important messages that are written.",
-		.kind = &choice, AT(log.level), .choices = log_levels,
+		.live = true, .kind = &choice, AT(log.level), .choices = log_levels,
 	},
 };
 /* clang-format on */
@@ -2034,6 +2093,37 @@ static int validate_dpdk(const struct levee_config *config, const struct place *
 	return ret;
 }
 
+static int check_api(const struct levee_config *config, const struct place *place)
+{
+	bool has_certificate = *config->api.tls_certificate, is_loopback = true;
+	char why[WHY_BYTES];
+
+	if (has_certificate != (*config->api.tls_key != '\0')) {
+		complain(place, "[api] %s is empty, but the other one is not: TLS needs both",
+			 has_certificate ? "tls_key" : "tls_certificate");
+		return -EINVAL;
+	}
+	if (!*config->api.listen)
+		return 0;
+	levee_api_parse_listen(config->api.listen, &is_loopback, why, sizeof(why));
+	if (!*config->api.token_file) {
+		complain(place,
+			 "[api] listen = %s: refused without a token; name a file with one in "
+			 "[api] token_file",
+			 config->api.listen);
+		return -EINVAL;
+	}
+	if (!is_loopback && !has_certificate) {
+		complain(
+			place,
+			"[api] listen = %s: not a loopback address, refused without TLS; set [api] "
+			"tls_certificate and tls_key, or listen on 127.0.0.1",
+			config->api.listen);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int levee_config_validate(struct levee_config *config, const char *file, FILE *errors)
 {
 	const struct place place = { .name = file, .errors = errors };
@@ -2066,6 +2156,8 @@ int levee_config_validate(struct levee_config *config, const char *file, FILE *e
 			 config->detect.evaluate_every, bin);
 		ret = -EINVAL;
 	}
+	if (check_api(config, &place))
+		ret = -EINVAL;
 	if (config->nacl.enabled && check_push(config, &place))
 		ret = -EINVAL;
 	return ret;
@@ -2119,6 +2211,12 @@ void levee_config_dump(const struct levee_config *config, FILE *out)
 		keys[i].kind->print(config, &keys[i], out);
 		fputc('\n', out);
 	}
+}
+
+void levee_config_print_value(const struct levee_config *config, const struct levee_config_key *key,
+			      FILE *out)
+{
+	key->kind->print(config, key, out);
 }
 
 void levee_config_reference(FILE *out)

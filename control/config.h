@@ -131,6 +131,14 @@ struct levee_config {
 		char *prefix;
 		uint64_t grace; /* [s] */
 	} fleet;
+	struct {	      /* [api] */
+		char *socket; /* "": none */
+		char *group;
+		char *listen; /* "127.0.0.1:9187"; "": none */
+		char *token_file;
+		char *tls_certificate;
+		char *tls_key;
+	} api;
 	struct {	    /* [state] */
 		char *file; /* "": keep nothing */
 	} state;
@@ -150,6 +158,7 @@ struct levee_config_key {
 	const char *value; /* default, as it would stand in the file */
 	const char *range; /* accepted values, in words: "1 to 86400" */
 	const char *help;  /* one or two sentences */
+	bool live;	   /* a reload puts it in force; others need a restart */
 
 	/* For config.c alone. */
 	const struct levee_config_kind *kind; /* how it is set, printed, and freed */
@@ -195,6 +204,20 @@ int levee_config_set(struct levee_config *config, const char *section, const cha
 
 /** Write every key with its value in force, its unit, range and help: a file that reads back. */
 void levee_config_dump(const struct levee_config *config, FILE *out);
+
+/** Write the value of one key as it stands in the file, after `key =`. */
+void levee_config_print_value(const struct levee_config *config, const struct levee_config_key *key,
+			      FILE *out);
+
+/** Write every section and key with its value in force as one JSON object. No value is secret. */
+void levee_config_write_json(const struct levee_config *config, FILE *out);
+
+/** Are the values of a key the same? */
+bool levee_config_same(const struct levee_config *a, const struct levee_config *b,
+		       const struct levee_config_key *key);
+
+/** Exchange the values of all live keys; nothing else is touched. */
+void levee_config_swap_live(struct levee_config *a, struct levee_config *b);
 
 /** The reference of all keys, as README has it (Markdown). */
 void levee_config_reference(FILE *out);

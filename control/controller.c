@@ -377,7 +377,8 @@ static void note_event(struct levee_controller *c, enum levee_block_change chang
 
 	if (change == LEVEE_BLOCK_UPDATED)
 		return;
-	snprintf(detail, sizeof(detail), "by=%s z=%.3f packets=%llu dropped=%llu repeats=%u",
+	snprintf(detail, sizeof(detail), "%sby=%s z=%.3f packets=%llu dropped=%llu repeats=%u",
+		 block->marks & LEVEE_BLOCK_DRILL ? "drill " : "",
 		 levee_block_reason_name(block->reason), block->max_zscore,
 		 (unsigned long long)block->max_packets, (unsigned long long)dropped,
 		 block->repeats);
@@ -527,6 +528,19 @@ static void find_near(struct levee_controller *c, int64_t now_s)
 		levee_store_put_good(c->store, c->near, c->n_near, now_s, c->near_known);
 }
 
+void levee_controller_set_limits(struct levee_controller *c,
+				 const struct levee_detect_params *detect,
+				 const struct levee_trip_params *trip, int64_t bin_start_s)
+{
+	c->options.detect = *detect;
+	c->options.trip.detect = *detect;
+	c->options.trip.on = trip->on;
+	c->options.trip.warmup_bins = trip->warmup_bins;
+	if (!trip->on)
+		c->trip.armed = false;
+	make_trip(c, bin_start_s);
+}
+
 static void prune(struct levee_controller *c, const struct levee_time *now)
 {
 	uint64_t memory_ns = c->options.repeat_memory_s * LEVEE_NS_PER_S;
@@ -537,6 +551,20 @@ static void prune(struct levee_controller *c, const struct levee_time *now)
 			  levee_window_begin(c->window, (int64_t)(now->unix_ns / LEVEE_NS_PER_S)));
 	if (now->unix_ns > memory_ns)
 		levee_store_prune_offenders(c->store, now->unix_ns - memory_ns);
+}
+
+/* A drill goes the way of every other finding from here on. Its place is behind the real ones. */
+static void add_drill(struct levee_controller *c, struct levee_evaluation *e)
+{
+	struct levee_finding finding, *more;
+
+	if (!c->drill || !c->drill(c->ctx, e, &finding))
+		return;
+	more = reallocarray(e->findings, e->n_findings + 1, sizeof(*more));
+	if (!more)
+		return;
+	e->findings = more;
+	e->findings[e->n_findings++] = finding;
 }
 
 int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now)
@@ -558,6 +586,7 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 	leave_alone(c, &e, &allowed, &exempt);
 	if (c->deferred)
 		e.n_findings = 0;
+	add_drill(c, &e);
 	is_new = calloc(e.n_findings + 1, sizeof(*is_new));
 	if (!is_new) {
 		levee_evaluation_clear(&e);
@@ -602,8 +631,8 @@ static bool has_answered(const struct levee_controller *c, const struct levee_pr
 	return levee_bin_find(c->bin, source, &entry), entry.answered || open.answered;
 }
 
-int levee_controller_trip(struct levee_controller *c, const struct levee_prefix *source,
-			  uint64_t packets, const struct levee_time *now)
+int levee_controller_trip_marked(struct levee_controller *c, const struct levee_prefix *source,
+				 uint64_t packets, uint32_t marks, const struct levee_time *now)
 {
 	struct change_ctx ctx = { .c = c, .now = *now };
 	const struct levee_block *there;
@@ -622,12 +651,19 @@ int levee_controller_trip(struct levee_controller *c, const struct levee_prefix 
 	    levee_policy_is_allowed(levee_dataplane_policy(c->dp), source) || is_exempt(c, source))
 		return 0;
 	finding.answered = has_answered(c, source);
+	finding.marks = marks;
 	ret = levee_blocks_add(c->blocks, &finding, now, on_change, &ctx);
 	if (ret)
 		levee_error("a source over the threshold is not blocked: %s; it is judged again "
 			    "when its bin closes",
 			    strerror(-ret));
 	return ret ? ret : levee_blocks_get(c->blocks, source) != NULL;
+}
+
+int levee_controller_trip(struct levee_controller *c, const struct levee_prefix *source,
+			  uint64_t packets, const struct levee_time *now)
+{
+	return levee_controller_trip_marked(c, source, packets, 0, now);
 }
 
 struct trip_ctx {

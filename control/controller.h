@@ -77,6 +77,9 @@ struct levee_controller {
 	/** Told of the packets of a source in the running bin, whenever the data path asks whether
 	 * they are too many. May be NULL. */
 	void (*on_share)(void *ctx, const struct levee_prefix *source, uint64_t packets);
+	/** A drill's finding, which joins those of the evaluation. \return false: none. May be NULL. */
+	bool (*drill)(void *ctx, const struct levee_evaluation *evaluation,
+		      struct levee_finding *finding);
 	void *ctx;
 
 	/*
@@ -154,6 +157,15 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
  */
 void levee_controller_shift(struct levee_controller *c, int64_t by_s);
 
+/**
+ * Other limits and another fast path from now on; the threshold of the running bin with them. Bins
+ * that were closed before keep the candidates of their own limits.
+ * \param trip  its `on` and `warmup_bins` count
+ */
+void levee_controller_set_limits(struct levee_controller *c,
+				 const struct levee_detect_params *detect,
+				 const struct levee_trip_params *trip, int64_t bin_start_s);
+
 /** Judge the window at `now` (unix_ns in bin time), and carry the verdicts out. */
 int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now);
 
@@ -167,6 +179,10 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
  */
 int levee_controller_trip(struct levee_controller *c, const struct levee_prefix *source,
 			  uint64_t packets, const struct levee_time *now);
+
+/** The same of a drill, with packets that nobody sent; the block gets the marks. */
+int levee_controller_trip_marked(struct levee_controller *c, const struct levee_prefix *source,
+				 uint64_t packets, uint32_t marks, const struct levee_time *now);
 
 /**
  * After a drain in mid-bin, with which every CPU's counts begin anew: the same for every source

@@ -77,8 +77,7 @@ static void close_bin(struct levee_run *r, struct levee_time *now)
 	levee_watch_clear(&r->watch);
 }
 
-/* The time of the bin clock, which may run ahead of the wall: what bins and blocks go by. */
-static uint64_t bin_time_ns(const struct levee_run *r, const struct levee_time *now)
+uint64_t levee_run_bin_time_ns(const struct levee_run *r, const struct levee_time *now)
 {
 	return r->clock.start_ns +
 	       (now->boot_ns - r->clock.opened_ns) % (r->config->detect.bin * LEVEE_NS_PER_S);
@@ -86,7 +85,8 @@ static uint64_t bin_time_ns(const struct levee_run *r, const struct levee_time *
 
 static void drain_early(struct levee_run *r, const struct levee_time *now)
 {
-	struct levee_time bin_now = { .boot_ns = now->boot_ns, .unix_ns = bin_time_ns(r, now) };
+	struct levee_time bin_now = { .boot_ns = now->boot_ns,
+				      .unix_ns = levee_run_bin_time_ns(r, now) };
 	int ret = levee_controller_drain(&r->controller, bin_start_s(r));
 
 	if (ret)
@@ -98,7 +98,8 @@ static void drain_early(struct levee_run *r, const struct levee_time *now)
 static void evaluate_early(struct levee_run *r, const struct levee_time *now)
 {
 	uint64_t every_ns = r->config->detect.evaluate_every * LEVEE_NS_PER_S;
-	struct levee_time bin_now = { .boot_ns = now->boot_ns, .unix_ns = bin_time_ns(r, now) };
+	struct levee_time bin_now = { .boot_ns = now->boot_ns,
+				      .unix_ns = levee_run_bin_time_ns(r, now) };
 
 	drain_early(r, now);
 	levee_run_ask_fleet(r);
@@ -120,7 +121,7 @@ static void on_trip(struct levee_run *r, const struct levee_prefix *source)
 	int ret;
 
 	levee_dataplane_now(r->dp, &now);
-	now.unix_ns = bin_time_ns(r, &now);
+	now.unix_ns = levee_run_bin_time_ns(r, &now);
 	r->dp->ops->count(r->dp, source, &counts);
 	ret = levee_controller_trip(&r->controller, source, counts.packets, &now);
 	if (ret > 0)
@@ -152,7 +153,7 @@ static void save_tripped(struct levee_run *r)
 	r->tripped = false;
 }
 
-static void schedule_evaluation(struct levee_run *r)
+void levee_run_schedule(struct levee_run *r)
 {
 	uint64_t every_ns = r->config->detect.evaluate_every * LEVEE_NS_PER_S;
 
@@ -166,7 +167,7 @@ static void on_time(struct levee_run *r)
 	levee_dataplane_now(r->dp, &now);
 	if (levee_binclock_due(&r->clock, now.boot_ns, now.unix_ns)) {
 		close_bin(r, &now);
-		schedule_evaluation(r);
+		levee_run_schedule(r);
 	} else if (now.boot_ns >= r->next_evaluation_ns) {
 		evaluate_early(r, &now);
 	}
@@ -185,7 +186,7 @@ static void on_signal(struct levee_run *r)
 		return;
 	if (info.ssi_signo == SIGHUP) {
 		levee_notify_reloading(&r->notify);
-		levee_run_reread_allowlist(r);
+		levee_run_reload(r, NULL);
 		levee_notify(&r->notify, "READY=1");
 		return;
 	}
@@ -231,6 +232,7 @@ static int turn(struct levee_run *r)
 	levee_run_tend_fleet(r);
 	on_time(r);
 	levee_dataplane_now(r->dp, &now);
+	levee_run_drill_tick(r, &now);
 	levee_run_publish(r, &now);
 	levee_notify_alive(&r->notify, now.boot_ns);
 	return 0;
@@ -373,6 +375,7 @@ static int open_controller(struct levee_run *r)
 	r->controller.on_block = levee_run_on_block;
 	r->controller.is_exempt = levee_run_is_exempt;
 	r->controller.on_share = levee_run_on_share;
+	r->controller.drill = levee_run_drill_judge;
 	r->controller.ctx = r;
 	return ret;
 }
@@ -485,13 +488,14 @@ static int start(struct levee_run *r)
 	levee_dataplane_now(r->dp, &now);
 	levee_binclock_start(&r->clock, r->config->detect.bin * LEVEE_NS_PER_S, now.boot_ns,
 			     bin_names_now_ns(r, &now));
-	schedule_evaluation(r);
+	levee_run_schedule(r);
 	if (levee_controller_restore(&r->controller, &now, bin_start_s(r)))
 		levee_warning("not all of the state could be read; see above");
 	levee_run_load_operator(r, &now);
 	ret = levee_run_open_fleet(r);
 	if (ret)
 		return ret;
+	levee_run_open_drill(r);
 	take_up_drained(r);
 	take_up_open(r, &now);
 
@@ -513,15 +517,18 @@ static int start(struct levee_run *r)
 		ret = levee_run_start_fleet(r);
 	if (ret)
 		return ret;
+	levee_run_open_api(r);
 	say_started(r);
 	levee_notify(&r->notify, "READY=1\nSTATUS=Attached; %zu blocks taken over",
 		     levee_blocks_count(r->controller.blocks));
 	return 0;
 }
 
-int levee_run(const struct levee_config *config, const char *path)
+int levee_run(struct levee_config *config, const struct levee_run_source *source)
 {
 	struct levee_run r = { .config = config,
+			       .live_config = config,
+			       .source = source,
 			       .state_lock_fd = -1,
 			       .signal_fd = -1,
 			       .notify = { .fd = -1, .next_ns = UINT64_MAX },
@@ -532,7 +539,7 @@ int levee_run(const struct levee_config *config, const char *path)
 		levee_error(
 			"%s: [data_path] interfaces is empty: name the interfaces that face the "
 			"load balancer, for example `interfaces = ens5`",
-			path);
+			source->path);
 		return -EINVAL;
 	}
 	ret = levee_notify_open(&r.notify);
@@ -560,8 +567,7 @@ int levee_run(const struct levee_config *config, const char *path)
 		levee_error("stopped: %s", strerror(-ret));
 	levee_run_stop_aws(&r); /* it asks the fleet who leads */
 	levee_run_stop_fleet(&r);
-	if (r.board)
-		levee_board_close(r.board);
+	levee_run_close_drill(&r);
 	levee_run_close_board(&r);
 	levee_controller_clear(&r.controller);
 	levee_run_close_aws(&r);

@@ -10,6 +10,12 @@
 /* While somebody reads, what the kernel counts is looked at this often. */
 #define REFRESH_NS LEVEE_NS_PER_S
 
+/* With fewer prefixes than this a look costs next to nothing: then it is always fresh. */
+#define REFRESH_ALWAYS 10000
+
+/* Rates are over this long at least. */
+#define RATE_NS (LEVEE_NS_PER_S * 9 / 10)
+
 /* ---- the largest sources of a bin --------------------------------------------------------- */
 
 /* A heap with the least of the largest on top, so that most sources are one comparison. */
@@ -442,9 +448,53 @@ static void check_health(const struct levee_run *r, const struct levee_snapshot 
 		"pass min_zscore; set detector = both, or raise min_packets if they are clients");
 	set_health(r, "rules", s->rules_max && s->rules_used >= s->rules_max - s->rules_max / 10,
 		   false, "the policy table is nine tenths full; raise [data_path] rules");
+	set_health(
+		r, "masking", s->evaluation.masked, false,
+		"so many sources are above the packet minimum that Z-scores cannot flag them all; "
+		"[detect] detector = both sees them");
 	set_health(r, "sources", s->last_folded > 0, false,
 		   "sources lost their names for want of room; raise [data_path] sources or "
 		   "[detect] max_sources");
+}
+
+static double rate(uint64_t now, uint64_t then, double seconds)
+{
+	return now > then && seconds > 0.05 ? (double)(now - then) / seconds : 0;
+}
+
+/*
+ * Rates since the snapshot before. One that was taken just now says too little: what it found goes
+ * on, and its readings stay those that the next one is compared with.
+ */
+static void find_rates(struct levee_run *r, struct levee_snapshot *s)
+{
+	const struct levee_snapshot *before = r->view.before;
+	uint64_t ns = before ? s->taken.boot_ns - before->taken.boot_ns : 0;
+	double seconds = (double)ns / (double)LEVEE_NS_PER_S;
+
+	if (!before)
+		return;
+	s->receive_rate = rate(s->total.received, before->total.received, seconds);
+	s->drop_rate = rate(s->total.outcome[LEVEE_DROPPED], before->total.outcome[LEVEE_DROPPED],
+			    seconds);
+	for (size_t i = 0, j = 0; i < s->n_blocks && j < before->n_blocks;) {
+		struct levee_board_block *now = &s->blocks[i];
+		const struct levee_board_block *then = &before->blocks[j];
+		int order = levee_prefix_compare(&now->block.prefix, &then->block.prefix);
+
+		if (!order && now->packets >= then->packets)
+			now->drop_rate = rate(now->packets, then->packets, seconds);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
+static void keep_for_rates(struct levee_run *r, const struct levee_snapshot *s)
+{
+	if (r->view.before && s->taken.boot_ns - r->view.before->taken.boot_ns < RATE_NS)
+		return;
+	levee_snapshot_put(&r->view.before);
+	r->view.before = levee_snapshot_get(s);
 }
 
 static void publish(struct levee_run *r)
@@ -453,18 +503,29 @@ static void publish(struct levee_run *r)
 
 	if (!s)
 		return; /* short of memory: the one before stays, and its time shows */
+	find_rates(r, s);
+	keep_for_rates(r, s);
 	check_health(r, s);
 	r->view.published_ns = s->taken.boot_ns;
 	r->view.changed = false;
 	levee_board_publish(r->board, s);
 }
 
+static bool is_stale(const struct levee_run *r, const struct levee_time *now)
+{
+	const struct levee_policy *policy = levee_dataplane_policy(r->dp);
+
+	if (now->boot_ns < r->view.published_ns + REFRESH_NS)
+		return false;
+	return levee_policy_blocks(policy) + levee_policy_allowed(policy) < REFRESH_ALWAYS ||
+	       levee_board_was_read(r->board);
+}
+
 void levee_run_publish(struct levee_run *r, const struct levee_time *now)
 {
 	if (!r->board)
 		return;
-	if (!r->view.changed &&
-	    (now->boot_ns < r->view.published_ns + REFRESH_NS || !levee_board_was_read(r->board)))
+	if (!r->view.changed && !is_stale(r, now))
 		return;
 	publish(r);
 }
@@ -499,10 +560,34 @@ int levee_run_open_board(struct levee_run *r)
 	return v->closed && v->top ? 0 : -ENOMEM;
 }
 
+static void say_api(void *ctx, bool is_error, const char *message)
+{
+	(void)ctx;
+	levee_log(is_error ? LEVEE_LOG_ERROR : LEVEE_LOG_WARNING, "%s", message);
+}
+
+/* What cannot be served is said; what protects goes on without it. */
+void levee_run_open_api(struct levee_run *r)
+{
+	struct levee_api_options options = { .board = r->board,
+					     .config = r->config,
+					     .say = say_api };
+
+	publish(r);
+	if (!levee_api_open(&r->api, &options))
+		return;
+	levee_error("there is no API: `levee status` and the page do not work; see above");
+	levee_board_health(r->board, "api", false, "the API does not serve; see the log");
+}
+
 void levee_run_close_board(struct levee_run *r)
 {
 	struct levee_run_view *v = &r->view;
 
+	if (r->board)
+		levee_board_close(r->board);
+	levee_api_close(&r->api);
+	levee_snapshot_put(&v->before);
 	levee_board_free(&r->board);
 	levee_evaluation_clear(&v->evaluation);
 	free(v->closed);

@@ -6,9 +6,11 @@
 #ifndef LEVEE_RUN_INTERNAL_H
 #define LEVEE_RUN_INTERNAL_H
 
+#include <pthread.h>
 #include <time.h>
 
 #include "control/allowinbox.h"
+#include "control/api/api.h"
 #include "control/aws/agent.h"
 #include "control/allowance.h"
 #include "control/board.h"
@@ -16,6 +18,7 @@
 #include "control/detect/binclock.h"
 #include "control/detect/watch.h"
 #include "control/log.h"
+#include "control/policy/drill.h"
 #include "control/policy/operator.h"
 #include "control/run.h"
 #include "control/service/notify.h"
@@ -33,7 +36,8 @@ struct levee_run_view {
 	struct levee_time started;
 	bool changed; /* since the last snapshot */
 	uint64_t published_ns;
-	struct levee_evaluation evaluation; /* the latest */
+	const struct levee_snapshot *before; /* what rates are found against */
+	struct levee_evaluation evaluation;  /* the latest */
 	struct levee_time evaluated;
 	uint64_t evaluations;
 	size_t findings_allowed, findings_exempt;
@@ -65,14 +69,40 @@ struct levee_run_fleet {
 	bool ready; /* what the fleet blocks is in force, or cannot be known */
 };
 
+#define LEVEE_DRILL_STEPS 16
+
+struct levee_drill_step {
+	uint64_t after_ns; /* since it began */
+	char text[256];
+};
+
+/* The drill that runs or ran last. Written by the controller's thread, under the lock. */
+struct levee_run_drill {
+	pthread_mutex_t lock;
+	struct levee_board_service service;
+	struct levee_drill drill;
+	uint64_t for_s;
+	uint64_t begun_boot_ns, ends_boot_ns, blocked_boot_ns;
+	bool has_run, is_running, was_judged, is_blocked;
+	uint64_t largest; /* its largest bin, and the Z-score of that, at the latest evaluation */
+	double zscore;
+	struct levee_drill_step steps[LEVEE_DRILL_STEPS];
+	size_t n_steps;
+	char result[256]; /* once it is over */
+};
+
 struct levee_run {
 	const struct levee_config *config;
+	struct levee_config *live_config; /* the same, for run_reload.c */
+	const struct levee_run_source *source;
 	struct levee_dataplane *dp;
 	struct levee_store *store;
 	struct levee_controller controller;
 	struct levee_binclock clock;
 	struct levee_board *board;
+	struct levee_api *api;
 	struct levee_run_view view;
+	struct levee_run_drill drill;
 	struct levee_run_aws aws;
 	struct levee_run_fleet fleet;
 	uint64_t next_evaluation_ns; /* boot time; LEVEE_NEVER: only at a bin's close */
@@ -100,6 +130,22 @@ struct levee_run {
 	int signal_fd;
 	bool stop;
 };
+
+/* ---- run.c ------------------------------------------------------------------------------- */
+
+/** The time of the bin clock, which may run ahead of the wall: what bins and blocks go by. */
+uint64_t levee_run_bin_time_ns(const struct levee_run *r, const struct levee_time *now);
+
+/** When the running bin is judged next. */
+void levee_run_schedule(struct levee_run *r);
+
+/* ---- run_reload.c ------------------------------------------------------------------------ */
+
+/**
+ * Read configuration and lists again, and put in force what is live; all of it or nothing.
+ * \param request  of whom the answer is; NULL: SIGHUP, and all is logged
+ */
+void levee_run_reload(struct levee_run *r, struct levee_request *request);
 
 /* ---- run_say.c --------------------------------------------------------------------------- */
 
@@ -199,6 +245,9 @@ void levee_run_on_share(void *ctx, const struct levee_prefix *source, uint64_t p
 /* ---- run_board.c ------------------------------------------------------------------------- */
 
 int levee_run_open_board(struct levee_run *r);
+/** Once everything is in force. What cannot be served is said. */
+void levee_run_open_api(struct levee_run *r);
+/** The API with it. */
 void levee_run_close_board(struct levee_run *r);
 
 /** At the end of each turn: a new snapshot, if something has changed or somebody looks. */
@@ -238,6 +287,19 @@ void levee_run_do_unblock(struct levee_run *r, struct levee_request *request);
 void levee_run_do_exempt_end(struct levee_run *r, struct levee_request *request);
 void levee_run_do_allow_add(struct levee_run *r, struct levee_request *request);
 void levee_run_do_allow_remove(struct levee_run *r, struct levee_request *request);
+
+/* ---- run_drill.c ------------------------------------------------------------------------- */
+
+/** Once the blocks of the process before are back: those of its drill are lifted. */
+void levee_run_open_drill(struct levee_run *r);
+void levee_run_close_drill(struct levee_run *r);
+void levee_run_do_drill(struct levee_run *r, struct levee_request *request);
+void levee_run_do_drill_end(struct levee_run *r, struct levee_request *request);
+/** At the end of each turn. */
+void levee_run_drill_tick(struct levee_run *r, const struct levee_time *now);
+/** Hook of the controller. */
+bool levee_run_drill_judge(void *ctx, const struct levee_evaluation *evaluation,
+			   struct levee_finding *finding);
 
 /** Fill the answer of a request. */
 void levee_run_answer(struct levee_request *request, int result, const char *format, ...)

@@ -117,6 +117,15 @@ void levee_run_execute(void *ctx, struct levee_request *request)
 	case LEVEE_REQUEST_SOURCE:
 		show_source(r, request);
 		break;
+	case LEVEE_REQUEST_RELOAD:
+		levee_run_reload(r, request);
+		break;
+	case LEVEE_REQUEST_DRILL:
+		levee_run_do_drill(r, request);
+		break;
+	case LEVEE_REQUEST_DRILL_END:
+		levee_run_do_drill_end(r, request);
+		break;
 	default:
 		levee_run_answer(request, -EOPNOTSUPP, "not possible in this version");
 	}

@@ -37,8 +37,9 @@ static void log_finding(const struct levee_run *r, const struct levee_finding *f
 {
 	char text[LEVEE_PREFIX_TEXT];
 
-	levee_notice("flagged %s by %s%s: z = %.2f > %g and %llu %s > %llu in a bin of %llu s",
+	levee_notice("flagged %s%s by %s%s: z = %.2f > %g and %llu %s > %llu in a bin of %llu s",
 		     levee_prefix_format(&f->source, text),
+		     f->marks & LEVEE_BLOCK_DRILL ? " (drill)" : "",
 		     f->by == LEVEE_BY_ROBUST ? "robust" : "zscore", f->soft ? ", softly" : "",
 		     f->max_zscore,
 		     f->soft ? r->config->detect.soft_zscore : r->config->detect.min_zscore,
@@ -127,7 +128,9 @@ void levee_run_log_block(const struct levee_run *r, enum levee_block_change chan
 	char prefix[LEVEE_PREFIX_TEXT], until[32], before[48] = "";
 
 	levee_prefix_format(&block->prefix, prefix);
-	if (block->repeats)
+	if (block->marks & LEVEE_BLOCK_DRILL)
+		snprintf(before, sizeof(before), "; drill");
+	else if (block->repeats)
 		snprintf(before, sizeof(before), "; blocked %u times before", block->repeats);
 	switch (change) {
 	case LEVEE_BLOCK_ADDED:
@@ -150,7 +153,7 @@ void levee_run_log_block(const struct levee_run *r, enum levee_block_change chan
 	default:
 		levee_notice("lift %s: %s; %llu packets were %s", prefix,
 			     change == LEVEE_BLOCK_EXPIRED ? "its block has expired"
-							   : "it is not flagged any more",
+							   : "it was released",
 			     (unsigned long long)info->packets,
 			     r->config->block.mode == LEVEE_MODE_AUDIT ? "not dropped (audit)"
 								       : "dropped");

@@ -36,6 +36,9 @@ libcap                 libcap-dev               libcap-devel
 hiredis                libhiredis-dev           hiredis-devel
 redis                  redis-server             ?valkey
 spin                   spin                     ?spin
+microhttpd             libmicrohttpd-dev        libmicrohttpd-devel
+ncurses                libncurses-dev           ncurses-devel
+promtool               prometheus               -
 cmocka                 libcmocka-dev            libcmocka-devel
 pkg-config             pkg-config               pkgconf-pkg-config
 git                    git                      git-core

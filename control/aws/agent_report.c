@@ -445,7 +445,8 @@ static int update_make(struct update *u, const struct levee_aws_logged *have,
 
 		*record = (struct levee_log_record){ .source = block->prefix,
 						     .zscore = block->max_zscore,
-						     .packets = block->max_packets };
+						     .packets = block->max_packets,
+						     .drill = block->marks & LEVEE_BLOCK_DRILL };
 		u->next.hours[i] = hour;
 		while (k < have->n &&
 		       levee_prefix_compare(&have->records[k].source, &block->prefix) < 0)

@@ -51,6 +51,8 @@ struct levee_nacl_service {
 
 	pthread_mutex_t lock; /* of what follows */
 	struct levee_nacl_status status;
+	struct levee_nacl_target *in_force; /* those with a rule, as read back last */
+	size_t n_in_force;
 };
 
 static const char *const state_names[] = {
@@ -182,6 +184,38 @@ static void count_plan(struct levee_nacl_status *status, const struct levee_nacl
 	status->blocked_sources = plan->n_sources - plan->unblocked_sources;
 }
 
+/* Which rules are there, for whoever asks where a source is blocked. Without memory: none. */
+static void keep_rules(struct levee_nacl_service *service, const struct levee_nacl_plan *plan)
+{
+	free(service->in_force);
+	service->in_force = calloc(plan->n_targets + 1, sizeof(*service->in_force));
+	service->n_in_force = 0;
+	for (size_t i = 0; service->in_force && i < plan->n_targets; i++)
+		if (plan->targets[i].number)
+			service->in_force[service->n_in_force++] = plan->targets[i];
+}
+
+/* For the API: the rule that holds a source. */
+static void explain(void *ctx, const struct levee_prefix *source, struct levee_json *j)
+{
+	struct levee_nacl_service *service = ctx;
+	char text[LEVEE_PREFIX_TEXT];
+
+	pthread_mutex_lock(&service->lock);
+	for (size_t i = 0; i < service->n_in_force; i++) {
+		const struct levee_nacl_target *t = &service->in_force[i];
+
+		if (!levee_prefix_covers(&t->prefix, source))
+			continue;
+		levee_json_uint(j, "rule", t->number);
+		levee_json_string(j, "prefix", levee_prefix_format(&t->prefix, text));
+		levee_json_string(j, "acl", service->status.in_force);
+		levee_json_string(j, "action", service->status.audit ? "allow" : "deny");
+		break;
+	}
+	pthread_mutex_unlock(&service->lock);
+}
+
 static int64_t unix_ms(const struct levee_nacl_service *service)
 {
 	return service->env.now_ms(service->env.ctx);
@@ -208,6 +242,8 @@ static void note_turn(struct levee_nacl_service *service, const struct levee_nac
 	if (turn->verdict == LEVEE_PUSH_CONVERGED) {
 		status->in_force_unix_ms = unix_ms(service);
 		status->pushes += service->wrote || turn->wrote;
+		if (plan)
+			keep_rules(service, plan);
 	}
 	pthread_mutex_unlock(&service->lock);
 }
@@ -655,9 +691,11 @@ int levee_nacl_service_start(struct levee_nacl_service **out, const struct levee
 	service->status.budget = (unsigned int)config->nacl.budget;
 	service->status.audit = config->block.mode == LEVEE_MODE_AUDIT ||
 				config->nacl.action == LEVEE_NACL_ALLOW;
-	service->shown = (struct levee_board_service){
-		.name = "nacl", .status = show_status, .metrics = show_metrics, .ctx = service
-	};
+	service->shown = (struct levee_board_service){ .name = "nacl",
+						       .status = show_status,
+						       .metrics = show_metrics,
+						       .explain = explain,
+						       .ctx = service };
 	pthread_mutex_init(&service->lock, NULL);
 	ret = levee_aws_cancel_init(&service->cancel);
 	if (!ret) {
@@ -688,6 +726,7 @@ void levee_nacl_service_stop(struct levee_nacl_service **out)
 	levee_snapshot_put(&service->snapshot);
 	free(service->sources);
 	free(service->allowed);
+	free(service->in_force);
 	levee_aws_cancel_free(&service->cancel);
 	pthread_mutex_destroy(&service->lock);
 	free(service);

@@ -40,9 +40,10 @@ size_t levee_sns_message(struct levee_aws_text *out, const struct levee_finding 
 		format_number(f->max_zscore, zscore, sizeof(zscore));
 		len = snprintf(item, sizeof(item),
 			       "%s{\"source_ip\": \"%s\", \"max_zscore\": %s, "
-			       "\"max_packets\": %" PRIu64 "}",
+			       "\"max_packets\": %" PRIu64 "%s}",
 			       taken ? ", " : "", levee_prefix_format(&f->source, source), zscore,
-			       f->max_packets);
+			       f->max_packets,
+			       f->marks & LEVEE_BLOCK_DRILL ? ", \"drill\": true" : "");
 		if (taken > 0 && out->n + (size_t)len + 1 > max_bytes)
 			break;
 		levee_aws_text_add(out, item, (size_t)len);
@@ -72,9 +73,10 @@ size_t levee_logs_body(struct levee_aws_text *out, const char *group, const char
 		char source[LEVEE_PREFIX_TEXT], message[192];
 		int len = snprintf(message, sizeof(message),
 				   "{\\\"ip\\\": \\\"%s\\\", \\\"z_score\\\": %.2f, "
-				   "\\\"packets\\\": %" PRIu64 "}",
+				   "\\\"packets\\\": %" PRIu64 "%s}",
 				   levee_prefix_format(&r->source, source),
-				   isfinite(r->zscore) ? r->zscore : 0.0, r->packets);
+				   isfinite(r->zscore) ? r->zscore : 0.0, r->packets,
+				   r->drill ? ", \\\"drill\\\": true" : "");
 
 		bytes += (size_t)len + LEVEE_LOGS_EVENT_BYTES;
 		if (taken > 0 && bytes > LEVEE_LOGS_BYTES)

@@ -16,11 +16,13 @@
 #ifndef LEVEE_AWS_REPORT_H
 #define LEVEE_AWS_REPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "control/aws/text.h"
 #include "control/detect/detector.h"
+#include "control/policy/blocks.h"
 #include "dataplane/dataplane.h"
 
 /* ---- SNS ---- */
@@ -28,7 +30,8 @@
 #define LEVEE_SNS_BYTES (250 * 1024) /* of a message; the service takes 256 KiB */
 
 /**
- * A JSON array of {"source_ip", "max_zscore", "max_packets"}, in the order given. source_ip is an
+ * A JSON array of {"source_ip", "max_zscore", "max_packets"}, in the order given; that of a drill
+ * also has "drill": true. source_ip is an
  * address, or for IPv6 a prefix with its length.
  * \return how many of the n findings are in it; 0 only for n = 0, which makes "[]"
  */
@@ -46,6 +49,7 @@ struct levee_log_record {
 	struct levee_prefix source;
 	double zscore; /* 0: blocked by hand */
 	uint64_t packets;
+	bool drill; /* of a drill: the record then says so */
 };
 
 /**

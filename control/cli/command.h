@@ -2,7 +2,8 @@
 /*
  * Commands and their options are tables: parser, --help and (later) man pages are made from them.
  *
- * Exit codes: 0 done; 1 it failed, or the input had defects; 2 the command line is wrong.
+ * Exit codes: 0 done; 1 it failed, or the input had defects; 2 the command line is wrong; 3 no daemon
+ * can be reached.
  */
 #ifndef LEVEE_COMMAND_H
 #define LEVEE_COMMAND_H

@@ -4,6 +4,7 @@
 #include "control/cli/cmd_doctor.h"
 #include "control/cli/cmd_fleet.h"
 #include "control/cli/cmd_list.h"
+#include "control/cli/cmd_live.h"
 #include "control/cli/cmd_nacl.h"
 #include "control/cli/command.h"
 #include "control/cli/config_args.h"
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "control/allowlist.h"
+#include "control/api/metrics.h"
 #include "control/config.h"
 #include "control/detect/detector.h"
 #include "control/log.h"
@@ -44,6 +46,12 @@ static int no_arguments(const struct levee_command *command, int argc, char **ar
 
 static const struct levee_option run_options[] = { LEVEE_CONFIG_OPTIONS, { 0 } };
 
+/* What a reload reads: the same file, and what --set said over it. */
+static int read_again(void *ctx, struct levee_config *config, FILE *errors)
+{
+	return levee_config_args_read_to(config, ctx, errors);
+}
+
 static int run(const struct levee_command *command, int argc, char **argv)
 {
 	struct levee_config_args from = { 0 };
@@ -59,7 +67,9 @@ static int run(const struct levee_command *command, int argc, char **argv)
 	if (levee_config_args_read(&config, &from))
 		return LEVEE_EXIT_ERROR;
 	levee_log_set_level((enum levee_log_level)config.log.level);
-	ret = levee_run(&config, levee_config_args_path(&from));
+	ret = levee_run(&config, &(struct levee_run_source){ .path = levee_config_args_path(&from),
+							     .read = read_again,
+							     .ctx = &from });
 	levee_config_clear(&config);
 	return ret ? LEVEE_EXIT_ERROR : LEVEE_EXIT_OK;
 }
@@ -273,12 +283,13 @@ static const struct levee_option dump_options[] = {
 	LEVEE_CONFIG_OPTIONS,
 	{ "defaults", NULL, "every key at its default; no file is read" },
 	{ "markdown", NULL, "the reference of all keys, as README has it" },
+	{ "metrics", NULL, "the reference of all metrics of the API, as README has it" },
 	{ 0 }
 };
 
 struct dump_ctx {
 	struct levee_config_args from;
-	bool defaults, markdown;
+	bool defaults, markdown, metrics;
 };
 
 static int set_dump_option(void *ctx, int option, const char *value)
@@ -287,10 +298,7 @@ static int set_dump_option(void *ctx, int option, const char *value)
 
 	if (option < 2)
 		return set_config_option(&d->from, option, value);
-	if (option == 2)
-		d->defaults = true;
-	else
-		d->markdown = true;
+	*(option == 2 ? &d->defaults : option == 3 ? &d->markdown : &d->metrics) = true;
 	return 0;
 }
 
@@ -308,8 +316,11 @@ static int config_dump(const struct levee_command *command, int argc, char **arg
 	ret = no_arguments(command, argc, argv, first);
 	if (ret)
 		return ret;
-	if (d.markdown) {
-		levee_config_reference(stdout);
+	if (d.markdown || d.metrics) {
+		if (d.markdown)
+			levee_config_reference(stdout);
+		else
+			levee_metrics_reference(stdout);
 		return LEVEE_EXIT_OK;
 	}
 	ret = d.defaults ? levee_config_init(&config) : levee_config_args_read(&config, &d.from);
@@ -480,6 +491,76 @@ const struct levee_command levee_commands[] = {
 	  "code 1 if\n"
 	  "anything fails.",
 	  levee_doctor_options, levee_cmd_doctor },
+	{ "status", "", "what is going on: packets, verdicts, blocks, problems",
+	  "Asks the running daemon. Exit code 1 if protection does not work at present, 3 if no\n"
+	  "daemon can be reached. The columns: PACKETS/S is the rate in the bin that tripped,\n"
+	  "DROPPED/S the rate that is dropped at present, DROPPED packets since the block began.",
+	  levee_client_options, levee_cmd_status },
+	{ "top", "", "sources and blocks, live on the whole screen",
+	  "The largest sources of the last bin and all that is blocked, looked at each second. "
+	  "Keys\n"
+	  "sort, filter, block, unblock and allow; each change asks first. Without a terminal the\n"
+	  "table is printed once.",
+	  levee_client_options, levee_cmd_top },
+	{ "why", "ADDRESS", "why a source is blocked or passes, with the detector's numbers",
+	  "Its bins in the window, mean, deviation and threshold, the decision, when it ends, and\n"
+	  "where it is enforced. All packets of an IPv6 /64 (by default) are one source.",
+	  levee_client_options, levee_cmd_why },
+	{ "blocks", "[PREFIX]", "list what is blocked",
+	  "All blocks, or those within the prefix, with what made them and what they dropped.",
+	  levee_blocks_options, levee_cmd_blocks },
+	{ "block", "PREFIX", "block an address or prefix by hand",
+	  "Takes effect at once, wins over detection, and outlives restarts. What is on the allow\n"
+	  "list is refused, and so is a prefix that holds the address of this SSH session.",
+	  levee_block_options, levee_cmd_block },
+	{ "unblock", "[PREFIX]", "lift a block, and keep it lifted",
+	  "Lifts the block of this prefix, or all blocks within it, or with --all every block, at "
+	  "once. The spike that made "
+	  "it\n"
+	  "is still in the window, so no detector blocks the prefix until it has left; see\n"
+	  "`levee exempt list`.",
+	  levee_unblock_options, levee_cmd_unblock },
+	{ "exempt list", "", "list what was unblocked and is exempt from detection",
+	  "Each with its end. Exempt sources are counted and judged, but not blocked.",
+	  levee_prefixes_options, levee_cmd_exempt_list },
+	{ "exempt remove", "PREFIX", "let detection block it again",
+	  "Takes an exemption back before its end.", levee_client_options,
+	  levee_cmd_exempt_remove },
+	{ "allow list", "", "list what is never blocked, and why it is on the list",
+	  "Origins: automatic (own addresses, gateways, metadata), configuration, file, operator\n"
+	  "(`levee allow add`), service.",
+	  levee_prefixes_options, levee_cmd_allow_list },
+	{ "allow add", "PREFIX", "never block an address or prefix",
+	  "Takes effect at once, wins over every block, and outlives restarts.",
+	  levee_allow_options, levee_cmd_allow_add },
+	{ "allow remove", "PREFIX", "take back what `levee allow add` said",
+	  "The lists of configuration and file are changed there.", levee_client_options,
+	  levee_cmd_allow_remove },
+	{ "events", "", "what has happened, and what happens",
+	  "The last events of the running daemon; with --follow also those that come. --json "
+	  "prints\n"
+	  "one object a line with --follow.",
+	  levee_events_options, levee_cmd_events },
+	{ "history", "[PREFIX]", "what has happened in the last 30 days, newest first",
+	  "From the state file, so restarts do not matter.", levee_history_options,
+	  levee_cmd_history },
+	{ "drill", "", "a synthetic flood, to see that protection works",
+	  "A flood is injected into detection: no packet is sent. It is marked as a drill "
+	  "everywhere,\n"
+	  "goes the whole way of a real one, ends by itself, and never touches the statistics "
+	  "that\n"
+	  "real sources are judged by. Prints each step with its time. Exit code 1 if the source "
+	  "was\n"
+	  "not blocked. Interrupting it ends the drill.",
+	  levee_drill_options, levee_cmd_drill },
+	{ "reload", "", "read configuration and lists again",
+	  "As SIGHUP does. A configuration with a defect is refused whole, and the old one stays "
+	  "in\n"
+	  "force. Keys that need a restart are named and keep their value.",
+	  levee_client_options, levee_cmd_reload },
+	{ "completion", "SHELL", "print a completion script for bash, zsh or fish",
+	  "For example: levee completion bash > /usr/share/bash-completion/completions/levee",
+	  levee_completion_options, levee_cmd_completion },
 	{ "version", "", "version, and what is built in",
 	  "Prints the version, the data paths that are "
 	  "built in, and the libraries in use.",

@@ -26,21 +26,22 @@ const char *levee_config_args_path(const struct levee_config_args *args)
 	return args->path ? args->path : LEVEE_CONFIG_PATH;
 }
 
-static int apply_set(struct levee_config *config, const char *text)
+static int apply_set(struct levee_config *config, const char *text, FILE *errors)
 {
 	char section[64], key[64];
 	const char *dot = strchr(text, '.'), *eq = strchr(text, '=');
 
 	if (!dot || !eq || eq < dot || dot - text >= 64 || eq - dot > 64) {
-		fprintf(stderr, "levee: --set %s: not SECTION.KEY=VALUE\n", text);
+		fprintf(errors, "levee: --set %s: not SECTION.KEY=VALUE\n", text);
 		return -EINVAL;
 	}
 	snprintf(section, sizeof(section), "%.*s", (int)(dot - text), text);
 	snprintf(key, sizeof(key), "%.*s", (int)(eq - dot - 1), dot + 1);
-	return levee_config_set(config, section, key, eq + 1, "--set", stderr);
+	return levee_config_set(config, section, key, eq + 1, "--set", errors);
 }
 
-static int read_over(struct levee_config *config, const struct levee_config_args *args, bool file)
+static int read_over(struct levee_config *config, const struct levee_config_args *args, bool file,
+		     FILE *errors)
 {
 	const char *path = levee_config_args_path(args);
 	int ret = levee_config_init(config);
@@ -48,12 +49,12 @@ static int read_over(struct levee_config *config, const struct levee_config_args
 	if (ret)
 		return ret;
 	if (file)
-		ret = levee_config_read(config, path, stderr);
+		ret = levee_config_read(config, path, errors);
 	for (size_t i = 0; i < args->n_sets; i++)
-		if (apply_set(config, args->sets[i]))
+		if (apply_set(config, args->sets[i], errors))
 			ret = -EINVAL;
 	if (!ret)
-		ret = levee_config_validate(config, path, stderr);
+		ret = levee_config_validate(config, path, errors);
 	if (ret)
 		levee_config_clear(config);
 	return ret;
@@ -61,12 +62,18 @@ static int read_over(struct levee_config *config, const struct levee_config_args
 
 int levee_config_args_read(struct levee_config *config, const struct levee_config_args *args)
 {
-	return read_over(config, args, true);
+	return read_over(config, args, true, stderr);
+}
+
+int levee_config_args_read_to(struct levee_config *config, const struct levee_config_args *args,
+			      FILE *errors)
+{
+	return read_over(config, args, true, errors);
 }
 
 int levee_config_args_read_if_any(struct levee_config *config, const struct levee_config_args *args)
 {
 	bool none = !args->path && access(LEVEE_CONFIG_PATH, F_OK) < 0 && errno == ENOENT;
 
-	return read_over(config, args, !none);
+	return read_over(config, args, !none, stderr);
 }

@@ -32,6 +32,10 @@ const char *levee_config_args_path(const struct levee_config_args *args);
 /** Read the file, then what --set says, then validate. \return 0; -errno, every defect said */
 int levee_config_args_read(struct levee_config *config, const struct levee_config_args *args);
 
+/** The same, with the defects written elsewhere. */
+int levee_config_args_read_to(struct levee_config *config, const struct levee_config_args *args,
+			      FILE *errors);
+
 /** The same for commands that work without a file: none under the default path is no error. */
 int levee_config_args_read_if_any(struct levee_config *config,
 				  const struct levee_config_args *args);

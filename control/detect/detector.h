@@ -70,6 +70,7 @@ struct levee_finding {
 	uint64_t max_packets;  /* packets in that bin [packets/bin] */
 	int64_t last_bin_s;    /* start of its last anomalous bin [unix s] */
 	uint64_t last_packets; /* packets in that bin */
+	uint32_t marks;	       /* of the block it makes: LEVEE_BLOCK_DRILL, ... */
 };
 
 /** The result of one evaluation. */

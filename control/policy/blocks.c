@@ -238,6 +238,7 @@ static int add_finding(struct levee_blocks *blocks, const struct levee_finding *
 	struct levee_block block = {
 		.prefix = finding->source,
 		.reason = reason_of(finding->by),
+		.marks = finding->marks,
 		.created_boot_ns = now->boot_ns,
 		.created_unix_ns = now->unix_ns,
 		.last_bin_s = finding->last_bin_s,

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # venv.sh: the virtual environment of the AWS tests, in .build/aws-venv, with the versions that
-# requirements.txt and constraints.txt name. Prints the path of its python.
+# requirements.txt and constraints.txt name. Prints the path of its python. LEVEE_VENV=api makes that
+# of tests/api/.
 #
 # With the environment there it takes no time and no network. Exit code 69: the package index
 # cannot be reached, so the tests that need it cannot run; 1: anything else.
@@ -10,7 +11,8 @@
 # PYTHON=python3.12 tests/aws/venv.sh    takes another interpreter (3.10 or later)
 set -u
 here=$(cd "$(dirname "$0")" && pwd) || exit 1
-venv=$(cd "$here/../.." && pwd)/.build/aws-venv
+venv=$(cd "$here/../.." && pwd)/.build/${LEVEE_VENV:-aws}-venv
+here=$(cd "$here/../${LEVEE_VENV:-aws}" && pwd) || exit 1
 stamp=$venv/levee-stamp
 python=${PYTHON:-python3}
 

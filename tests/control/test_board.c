@@ -384,11 +384,20 @@ static void write_metrics(void *ctx, FILE *out)
 	fprintf(out, "levee_x %d\n", *(int *)ctx);
 }
 
+static void explain(void *ctx, const struct levee_prefix *source, struct levee_json *j)
+{
+	levee_json_int(j, "rule", *(int *)ctx + source->length);
+}
+
 static void a_service_is_asked_by_its_name(void **state)
 {
 	struct fixture *f = *state;
 	int answer = 42;
-	struct levee_board_service service = { "x", write_status, write_metrics, &answer };
+	struct levee_board_service service = { .name = "x",
+					       .status = write_status,
+					       .metrics = write_metrics,
+					       .explain = explain,
+					       .ctx = &answer };
 	struct levee_json j;
 	char *text;
 	size_t size;
@@ -400,13 +409,15 @@ static void a_service_is_asked_by_its_name(void **state)
 	assert_int_equal(levee_board_register(f->board, &service), -EEXIST);
 	assert_int_equal(levee_board_service_status(f->board, "y", &j), -ENOENT);
 	assert_int_equal(levee_board_service_status(f->board, "x", &j), 0);
+	levee_board_service_explain(f->board, &(struct levee_prefix){ .family = 4, .length = 8 },
+				    &j);
 	levee_json_end(&j);
 	levee_board_service_metrics(f->board, out);
 	levee_board_withdraw(f->board, &service);
 	assert_int_equal(levee_board_service_status(f->board, "x", &j), -ENOENT);
 	levee_board_service_metrics(f->board, out);
 	fclose(out);
-	assert_string_equal(text, "{\"answer\": 42}levee_x 42\n");
+	assert_string_equal(text, "{\"answer\": 42, \"x\": {\"rule\": 50}}levee_x 42\n");
 	free(text);
 }
 

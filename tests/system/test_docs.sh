@@ -16,6 +16,10 @@ reference() {
 	diff <(sed -n '/config reference: begin/,/config reference: end/p' README.md | sed '1d;$d') \
 		<("$levee" config dump --markdown)
 }
+metrics() {
+	diff <(sed -n '/metrics reference: begin/,/metrics reference: end/p' README.md | sed '1d;$d') \
+		<("$levee" config dump --metrics)
+}
 commands() {
 	local missing=0 name
 	while read -r name; do
@@ -37,7 +41,7 @@ summaries() {
 			echo "# --help does not say of $name: $what"
 			bad=1
 		}
-	done < <(grep '^| `levee' README.md)
+	done < <(grep '^| `levee ' README.md)
 	return $bad
 }
 defaults_good() {
@@ -141,6 +145,7 @@ installed() {
 	return $bad
 }
 check 'the configuration reference in README is what the program prints' reference
+check 'the reference of metrics in README is what the program prints' metrics
 check 'README lists every command' commands
 check 'README and --help describe commands in the same words' summaries
 check 'the default configuration is a good one' defaults_good

@@ -71,6 +71,34 @@ static void a_message_has_the_schema_that_subscribers_know(void **state)
 	levee_aws_text_free(&text);
 }
 
+static void a_drill_is_marked_and_nothing_else_is(void **state)
+{
+	struct levee_finding findings[] = { finding("203.0.113.5", 4, 20000),
+					    finding("198.51.100.7", 3.5, 20000) };
+	struct levee_log_record record = { .source = prefix("198.51.100.7"), .drill = true };
+	struct levee_aws_text text;
+	json_t *json;
+
+	(void)state;
+	findings[1].marks = LEVEE_BLOCK_DRILL;
+	levee_aws_text_init(&text, 4096);
+	levee_sns_message(&text, findings, 2, LEVEE_SNS_BYTES);
+	json = parse(&text);
+	assert_null(json_object_get(json_array_get(json, 0), "drill"));
+	assert_true(json_is_true(json_object_get(json_array_get(json, 1), "drill")));
+	json_decref(json);
+	levee_aws_text_free(&text);
+
+	levee_aws_text_init(&text, 4096);
+	assert_int_equal(levee_logs_body(&text, "g", "s", &record, 1, 0), 1);
+	json = parse(&text);
+	assert_non_null(
+		strstr(string_of(json_array_get(json_object_get(json, "logEvents"), 0), "message"),
+		       "\"drill\": true}"));
+	json_decref(json);
+	levee_aws_text_free(&text);
+}
+
 static void nobody_flagged_is_an_empty_array(void **state)
 {
 	struct levee_aws_text text;
@@ -144,8 +172,8 @@ static void one_source_always_fits(void **state)
 static void log_records_have_the_schema_that_queries_know(void **state)
 {
 	const struct levee_log_record records[] = {
-		{ prefix("203.0.113.5"), 3.31662, 20000 },
-		{ prefix("198.51.100.0/24"), 0, 0 },
+		{ prefix("203.0.113.5"), 3.31662, 20000, false },
+		{ prefix("198.51.100.0/24"), 0, 0, false },
 	};
 	struct levee_aws_text text;
 	json_t *json, *events, *record;
@@ -351,6 +379,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_has_the_schema_that_subscribers_know),
 		cmocka_unit_test(nobody_flagged_is_an_empty_array),
+		cmocka_unit_test(a_drill_is_marked_and_nothing_else_is),
 		cmocka_unit_test(a_long_list_is_split_below_the_limit),
 		cmocka_unit_test(one_source_always_fits),
 		cmocka_unit_test(log_records_have_the_schema_that_queries_know),
