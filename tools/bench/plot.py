@@ -17,7 +17,8 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 # Colours that differ in lightness, too (Okabe and Ito).
 COLOURS = ("#000000", "#E69F00", "#0072B2", "#999999", "#009E73", "#CC79A7")
-SERIES = {"none": "no protection", "nftables": "nftables, named set", "levee": "Levee",
+SERIES = {"none": "no protection", "nftables": "nftables, named set",
+          "filter": "XDP filter of ten lines", "levee": "Levee",
           "elsewhere": "flood elsewhere (control)"}
 
 
