@@ -51,7 +51,7 @@ start_node() {
 	: >"$(log_of "$1")"
 	nsenter --net="/run/netns/$server" "$levee" run --config "$dir/$1.conf" 2>>"$(log_of "$1")" &
 	daemons[$1]=$!
-	wait_for 30 grep -q 'notice: levee ' "$(log_of "$1")"
+	wait_for 90 grep -q 'notice: levee ' "$(log_of "$1")"
 }
 last_state() { grep -oE 'fleet: (together|alone)' "$(log_of "$1")" | tail -n 1; }
 all_are() {
@@ -86,19 +86,19 @@ stop_senders() {
 check 'the engine starts' start_engine
 started_all() { start_node 0 && start_node 1 && start_node 2; }
 check 'three daemons start' started_all
-check 'they are together' wait_for 20 all_are together
+check 'they are together' wait_for 60 all_are together
 
 # ---- invisible to each, abnormal in sum ------------------------------------------------------
 
 scenario third 600 203.0.113.9
 for n in "${nodes[@]}"; do send third "$n"; done
-check 'a source with 600 packets a bin on each is blocked on all' wait_for 40 blocked_on_all 203.0.113.9
+check 'a source with 600 packets a bin on each is blocked on all' wait_for 90 blocked_on_all 203.0.113.9
 nobody_alone() { ! grep -h 'notice: flagged' "$dir"/[012].log; }
 check 'none of them flagged it by itself' nobody_alone
 one_decision() { [ "$(status | jq '.entries')" -eq 1 ]; }
 check 'it is one entry in the engine' one_decision
 complete() { status | tee "$dir/status.json" | jq -e '.last_bin.complete and (.last_bin.nodes | length == 3)' >/dev/null; }
-check 'a fleet-wide bin is complete with three nodes' wait_for 20 complete
+check 'a fleet-wide bin is complete with three nodes' wait_for 60 complete
 named() { status | jq -e '(.nodes | length == 3) and (.leader | startswith("node-"))'; }
 check 'fleet status names three nodes and a leader' named
 stop_senders
@@ -108,17 +108,17 @@ stop_senders
 kill -KILL "$redis"
 wait "$redis" 2>/dev/null
 redis=''
-check 'without the engine every node is alone, and says so' wait_for 30 all_are alone
+check 'without the engine every node is alone, and says so' wait_for 60 all_are alone
 check 'the block is still there on all' blocked_on_all 203.0.113.9
 scenario alone 3000 203.0.113.10
 send alone 1
-check 'a node alone blocks by its own detector' wait_for 40 blocked_on 1 203.0.113.10
+check 'a node alone blocks by its own detector' wait_for 90 blocked_on 1 203.0.113.10
 not_elsewhere() { ! blocked_on 0 203.0.113.10 && ! blocked_on 2 203.0.113.10; }
 check 'and the others know nothing of it' not_elsewhere
 stop_senders
 check 'the engine starts again, and has forgotten everything' start_engine
-check 'they are together again' wait_for 40 all_are together
-check 'what one had decided alone is blocked on all' wait_for 20 blocked_on_all 203.0.113.10
+check 'they are together again' wait_for 60 all_are together
+check 'what one had decided alone is blocked on all' wait_for 60 blocked_on_all 203.0.113.10
 check 'what was blocked before still is' blocked_on_all 203.0.113.9
 both_known() { [ "$(status | jq '.entries')" -eq 2 ]; }
 check 'and the engine knows both, once each' wait_for 10 both_known
@@ -127,17 +127,17 @@ check 'and the engine knows both, once each' wait_for 10 both_known
 
 leader() { status | jq -r '.leader' | sed 's/node-//'; }
 has_leader() { [ -n "$(leader)" ]; }
-check 'there is a leader' wait_for 20 has_leader
+check 'there is a leader' wait_for 60 has_leader
 old=$(leader)
 kill -KILL "${daemons[$old]}"
 wait "${daemons[$old]}" 2>/dev/null
 daemons[$old]=''
 another_leads() { [ -n "$(leader)" ] && [ "$(leader)" != "$old" ]; }
-check 'another takes over from a leader that was killed' wait_for 10 another_leads
+check 'another takes over from a leader that was killed' wait_for 30 another_leads
 "$levee" detach --pin "$pin-$old" >/dev/null
 rm -f "$dir/state-$old.db"*
 check 'who joins with nothing starts' start_node "$old"
-check 'and has what the fleet blocks' wait_for 10 blocked_on_all 203.0.113.9
+check 'and has what the fleet blocks' wait_for 40 blocked_on_all 203.0.113.9
 for n in "${nodes[@]}"; do
 	kill -TERM "${daemons[$n]}"
 	wait "${daemons[$n]}" || echo "# node $n ended with $?"
