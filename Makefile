@@ -73,6 +73,10 @@ TBPF_SKEL := $(patsubst %.bpf.c,$(B)/%.skel.h,$(wildcard tests/*/*.bpf.c tools/*
 EMBEDDED := control/api/openapi.json
 EMBEDDED_H := $(EMBEDDED:%=$(B)/%.h)
 
+# The page, bundled by npm's esbuild; WITH_PAGE=0 leaves it out, and so does a machine without npm.
+WITH_PAGE ?= 1
+PAGE_H := $(B)/page/files.h
+
 LIB_SRC := $(sort $(filter-out control/main.c,$(wildcard dataplane/*.c dataplane/*/*.c control/*.c control/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 LIB     := $(B)/liblevee.a
@@ -127,6 +131,7 @@ help:
 	@echo 'make format     let clang-format have its way'
 	@echo
 	@echo 'BENCH="--quick --section detection" runs a part of the bench; BENCH=--help lists them'
+	@echo 'WITH_PAGE=0 leaves the page out, and with it the need for npm'
 	@echo 'V=1 shows commands, SAN=1 builds with ASan and UBSan, FUZZ_SECONDS=600 fuzzes longer,'
 	@echo 'WITH_DPDK=0 leaves the DPDK data path out (default: built in where libdpdk is found)'
 
@@ -223,8 +228,15 @@ $(EMBEDDED_H): $(B)/%.h: %
 	$(say) EMBED $<
 	$(Q)od -An -v -tx1 $< | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g' > $@
 
+$(PAGE_H): $(wildcard tools/page/*.json tools/page/src/*) tools/page/build.sh $(B)/page/with-$(WITH_PAGE)
+	$(say) PAGE $@
+	$(Q)tools/page/build.sh $(B)/page $(WITH_PAGE)
+
+$(B)/page/with-$(WITH_PAGE):
+	$(Q)mkdir -p $(@D) && rm -f $(@D)/with-* && touch $@
+
 # Skeletons must be there before the first compilation; after that the .d files know who needs them.
-$(LIB_OBJ): | $(BPF_SKEL) $(EMBEDDED_H)
+$(LIB_OBJ): | $(BPF_SKEL) $(EMBEDDED_H) $(PAGE_H)
 $(TESTS:%=%.o) $(KTESTS:%=%.o) $(TOOL_SRC:%.c=$(B)/%.o) $(TOOL_LIB_OBJ) $(TEST_LIB_OBJ): | $(BPF_SKEL) $(TBPF_SKEL)
 
 $(B)/%.o: %.c
@@ -291,7 +303,7 @@ FUZZ_CFLAGS := -std=c17 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,a
                -fno-sanitize-recover=all
 FUZZ_OBJ := $(LIB_SRC:%.c=.build/fuzz/obj/%.o)
 
-$(FUZZ_OBJ): | $(BPF_SKEL) $(EMBEDDED_H)
+$(FUZZ_OBJ): | $(BPF_SKEL) $(EMBEDDED_H) $(PAGE_H)
 $(filter .build/fuzz/obj/dataplane/dpdk/%,$(FUZZ_OBJ)): .build/fuzz/with-dpdk
 
 .build/fuzz/obj/%.o: %.c

@@ -56,6 +56,9 @@ systemd_analyze        systemd                  systemd
 jq                     jq                       jq
 ps                     procps                   procps-ng
 mount                  util-linux               util-linux
+npm                    npm                      nodejs-npm
+chromium               ?chromium                ?chromium
+fonts                  ?fonts-dejavu-core       ?dejavu-sans-fonts
 mandoc                 mandoc                   ?mandoc
 python                 python3                  python3
 nft                    nftables                 nftables
@@ -151,6 +154,8 @@ missing_debian() {
 	mapfile -t wanted < <(packages debian)
 	for name in $(not_installed "${wanted[@]#\?}"); do
 		[ "$name" != bpftool ] || ! have_bpftool || continue
+		# Others' packages of Node.js bring npm with them, and conflict with the distribution's.
+		[ "$name" != npm ] || ! command -v npm >/dev/null || continue
 		if [[ " ${wanted[*]} " == *" ?$name "* ]] && ! apt-cache show "$name" >/dev/null 2>&1; then
 			continue
 		fi

@@ -39,6 +39,7 @@ void levee_get_drill(struct levee_api_call *call);
 void levee_post_drill(struct levee_api_call *call);
 void levee_delete_drill(struct levee_api_call *call);
 void levee_get_openapi(struct levee_api_call *call);
+void levee_get_page(struct levee_api_call *call);
 void levee_get_metrics(struct levee_api_call *call);
 
 #endif

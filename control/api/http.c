@@ -20,7 +20,9 @@
 #include <unistd.h>
 
 #include "control/api/auth.h"
+#include "control/api/browser.h"
 #include "control/api/exchange.h"
+#include "control/api/page.h"
 #include "control/api/socket.h"
 
 #define CONNECTIONS_MAX	 256
@@ -122,6 +124,8 @@ static void add_headers(struct MHD_Response *response, const char *type)
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
 	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+	MHD_add_response_header(response, "Content-Security-Policy", LEVEE_PAGE_CSP);
 }
 
 static enum MHD_Result queue(struct exchange *ex, struct MHD_Response *response,
@@ -441,7 +445,14 @@ static enum MHD_Result answer(struct exchange *ex, const char *method)
 static bool refuse_early(const struct listener *listener, struct exchange *ex, enum MHD_Result *ret)
 {
 	const char *length = header(ex, "Content-Length");
+	const char *wrong = levee_api_check_browser(header(ex, "Host"), header(ex, "Origin"),
+						    header(ex, "Sec-Fetch-Site"),
+						    listener->needs_token);
 
+	if (wrong) {
+		*ret = send_failure(ex, 403, wrong);
+		return true;
+	}
 	if (listener->needs_token && !levee_api_is_public(ex->uri) &&
 	    !levee_token_matches(&ex->api->token, header(ex, "Authorization"))) {
 		*ret = send_failure(ex, 401,

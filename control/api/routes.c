@@ -65,6 +65,7 @@ static const struct levee_api_field drill_body[] = {
 #define SNAPSHOT LEVEE_ROUTE_SNAPSHOT
 #define PREFIX	 (LEVEE_ROUTE_PREFIX | LEVEE_ROUTE_SNAPSHOT)
 #define PLAIN	 LEVEE_ROUTE_PLAIN
+#define PAGE	 (LEVEE_ROUTE_PLAIN | LEVEE_ROUTE_PUBLIC)
 
 const struct levee_api_route levee_api_routes[] = {
 	{ .method = "GET", .path = V1 "status", .flags = SNAPSHOT, .handle = levee_get_status },
@@ -95,6 +96,10 @@ const struct levee_api_route levee_api_routes[] = {
 	{ .method = "DELETE", .path = V1 "drill", .flags = SNAPSHOT, .handle = levee_delete_drill },
 	{ .method = "GET", .path = V1 "health", .flags = 0, .handle = levee_get_health },
 	{ .method = "GET", .path = V1 "ready", .flags = 0, .handle = levee_get_ready },
+	{ .method = "GET", .path = "/", .flags = PAGE, .handle = levee_get_page },
+	{ .method = "GET", .path = "/page.js", .flags = PAGE, .handle = levee_get_page },
+	{ .method = "GET", .path = "/page.css", .flags = PAGE, .handle = levee_get_page },
+	{ .method = "GET", .path = "/icon.svg", .flags = PAGE, .handle = levee_get_page },
 	{ .method = "GET", .path = V1 "openapi.json", .flags = PLAIN, .type = "application/json",
 	  .handle = levee_get_openapi },
 	{ .method = "GET", .path = "/metrics", .flags = PLAIN | SNAPSHOT,

@@ -19,6 +19,7 @@
 
 #include "control/allowlist.h"
 #include "control/api/metrics.h"
+#include "control/api/page.h"
 #include "control/config.h"
 #include "control/detect/detector.h"
 #include "control/log.h"
@@ -403,6 +404,10 @@ static int version(const struct levee_command *command, int argc, char **argv)
 		printf("data paths: xdp, dpdk (DPDK %s), offline\n", levee_dpdk_version());
 	else
 		printf("data paths: xdp, offline (DPDK is not built in)\n");
+	if (levee_page_missing())
+		printf("page: not built in (%s)\n", levee_page_missing());
+	else
+		printf("page: built in (%s)\n", levee_page_libraries());
 	printf("map layout: %d\n", LEVEE_LAYOUT);
 	printf("libraries: libbpf %s, SQLite %s\n", libbpf_version_string() + 1,
 	       sqlite3_libversion());
