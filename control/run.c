@@ -442,6 +442,19 @@ static uint64_t bin_names_now_ns(const struct levee_run *r, const struct levee_t
 	return now->unix_ns;
 }
 
+/* Those that talk to the outside; their threads have no capability. */
+static int start_services(void *ctx)
+{
+	struct levee_run *r = ctx;
+	int ret = levee_run_start_aws(r);
+
+	if (!ret)
+		ret = levee_run_start_fleet(r);
+	if (!ret)
+		levee_run_open_api(r);
+	return ret;
+}
+
 /*
  * In this order: nothing is attached before the allow list and the stored blocks are in the
  * policy, so the first packet already meets both.
@@ -507,17 +520,13 @@ static int start(struct levee_run *r)
 		ret = r->dp->ops->watch(r->dp, levee_board_fd(r->board));
 	if (ret)
 		return ret;
-	/* Before services start: their threads have no more than this one. */
 	ret = levee_privilege_reduce();
 	if (ret)
 		levee_warning("capabilities that are not needed any more could not be given up: %s",
 			      strerror(-ret));
-	ret = levee_run_start_aws(r);
-	if (!ret)
-		ret = levee_run_start_fleet(r);
+	ret = levee_privilege_run(start_services, r);
 	if (ret)
 		return ret;
-	levee_run_open_api(r);
 	say_started(r);
 	levee_notify(&r->notify, "READY=1\nSTATUS=Attached; %zu blocks taken over",
 		     levee_blocks_count(r->controller.blocks));

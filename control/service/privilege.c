@@ -2,6 +2,7 @@
 #include "control/service/privilege.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/capability.h>
@@ -73,7 +74,33 @@ int levee_privilege_lower(void)
 	return is_root() ? 0 : set_thread(bpf_and_net, 2, bpf_only, 1);
 }
 
-int levee_privilege_none(void)
+struct errand {
+	int (*start)(void *ctx);
+	void *ctx;
+	int ret;
+};
+
+static void *run_errand(void *arg)
 {
-	return is_root() ? 0 : set_thread(NULL, 0, NULL, 0);
+	struct errand *e = arg;
+
+	e->ret = set_thread(NULL, 0, NULL, 0);
+	if (!e->ret)
+		e->ret = e->start(e->ctx);
+	return NULL;
+}
+
+int levee_privilege_run(int (*start)(void *ctx), void *ctx)
+{
+	struct errand errand = { .start = start, .ctx = ctx };
+	pthread_t thread;
+	int ret;
+
+	if (is_root())
+		return start(ctx);
+	ret = -pthread_create(&thread, NULL, run_errand, &errand);
+	if (ret)
+		return ret;
+	pthread_join(thread, NULL);
+	return errand.ret;
 }

@@ -4,8 +4,8 @@
  * CAP_PERFMON; once attached it needs CAP_BPF to read and write maps where the kernel is strict,
  * and CAP_NET_ADMIN for the moment in which an interface that came back is attached to again.
  *
- * Capabilities belong to threads, and a new thread has those of the one that starts it: threads
- * that talk to the outside begin with levee_privilege_none().
+ * Capabilities belong to threads, and a new thread has those of the one that starts it: services,
+ * which talk to the outside, are started by levee_privilege_run(), and their threads have none.
  *
  * A daemon that was started by root keeps what root has: whoever does that wants it.
  */
@@ -23,7 +23,11 @@ int levee_privilege_reduce(void);
 int levee_privilege_raise(void);
 int levee_privilege_lower(void);
 
-/** This thread needs no capability at all, and can get none back. \return 0, also for root */
-int levee_privilege_none(void);
+/**
+ * Call start(ctx) on a thread without any capability, and wait for it: what it starts has none
+ * either, and can get none back. By root it is simply called.
+ * \return what it returned; -errno if there is no such thread, and it was not called
+ */
+int levee_privilege_run(int (*start)(void *ctx), void *ctx);
 
 #endif

@@ -59,6 +59,7 @@ make_pair
 ip -n "$server" link set lo up
 mkdir -p "${state%/*}" && chown $uid:$uid "${state%/*}"
 configure 'bin = 1' 'window = 60' 'min_packets = 500'
+printf '[api]\nsocket = %s\ngroup =\n' "${state%/*}/levee.sock" >>"$config"
 sed -i '/^pin/a rules = 64' "$config" # few, so that the map of drops is read in no time
 python3 tests/system/listen.py "$dir/notify" "$told" &
 manager=$!
@@ -104,6 +105,17 @@ least() { # bits of capabilities(7): NET_ADMIN 12, PERFMON 38, BPF 39
 		[ "$(capability CapAmb)" = 0000000000000000 ] &&
 		[ "$(capability NoNewPrivs)" = 1 ]
 }
+# All threads but the first: they talk to the outside.
+others_have_none() {
+	local task n=0
+	for task in /proc/"$daemon"/task/*; do
+		[ "${task##*/}" != "$daemon" ] || continue
+		n=$((n + 1))
+		grep -E '^Cap(Prm|Eff|Inh|Amb):' "$task/status" | grep -v ':[[:space:]]*0*$' && return 1
+	done
+	[ $n -gt 0 ]
+}
+serves() { curl -s --unix-socket "${state%/*}/levee.sock" http://levee/api/v1/health | grep -q alive; }
 alive() { wait_for 10 is_told '^WATCHDOG=1$'; }
 status_line() { wait_for 10 is_told '^STATUS=Bin to .* sources'; }
 reload() {
@@ -167,6 +179,8 @@ check 'the manager is told READY=1' ready
 check 'READY=1 comes when it is attached' in_order
 check 'every pin is its own, and nobody else may open one' pins_owned
 check 'once attached it keeps CAP_BPF in effect, can take up CAP_NET_ADMIN, and no more' least
+check 'it serves the API' wait_for 10 serves
+check 'its other threads have no capability at all' others_have_none
 check 'it gives signs of life' alive
 check 'the manager is told of each bin' status_line
 check 'a reload is told from beginning to end' reload
