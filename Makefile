@@ -235,14 +235,15 @@ $(PAGE_H): $(wildcard tools/page/*.json tools/page/src/*) tools/page/build.sh $(
 $(B)/page/with-$(WITH_PAGE):
 	$(Q)mkdir -p $(@D) && rm -f $(@D)/with-* && touch $@
 
-# Skeletons must be there before the first compilation; after that the .d files know who needs them.
+# Skeletons must be there before the first compilation; after that the .d files know who needs them:
+# they are of -MD, for what -isystem finds is a system header and -MMD would leave it out.
 $(LIB_OBJ): | $(BPF_SKEL) $(EMBEDDED_H) $(PAGE_H)
 $(TESTS:%=%.o) $(KTESTS:%=%.o) $(TOOL_SRC:%.c=$(B)/%.o) $(TOOL_LIB_OBJ) $(TEST_LIB_OBJ): | $(BPF_SKEL) $(TBPF_SKEL)
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) CC $<
-	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MD -MP -MF $(@:.o=.d) -c $< -o $@
 
 $(LIB): $(LIB_OBJ)
 	$(say) AR $@
@@ -309,7 +310,7 @@ $(filter .build/fuzz/obj/dataplane/dpdk/%,$(FUZZ_OBJ)): .build/fuzz/with-dpdk
 .build/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(say) FUZZ $<
-	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MMD -MP -MF $(@:.o=.d) -c $< -o $@
+	$(Q)$(CLANG) $(CPPFLAGS) $(FUZZ_CFLAGS) -MD -MP -MF $(@:.o=.d) -c $< -o $@
 
 # Its board and its controller in memory are those of the unit tests.
 .build/fuzz/fuzz_api: .build/fuzz/obj/tests/support/board.o

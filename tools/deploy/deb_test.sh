@@ -66,12 +66,12 @@ cp /etc/resolv.conf "$root/etc/"
 
 deb=$(ls .build/deb/levee_*.deb)
 version=$(dpkg-deb -f "$deb" Version)
-cp "$deb" "$root/tmp/levee.deb"
+cp "$deb" "$root/root/levee.deb"
 DEB_VERSION=$version+next DEB_OUT=$base/next tools/deploy/deb.sh >"$base/next.log" 2>&1 || {
 	cat "$base/next.log"
 	exit 1
 }
-cp "$base"/next/levee_*.deb "$root/tmp/next.deb"
+cp "$base"/next/levee_*.deb "$root/root/next.deb"
 
 in_root() { chroot "$root" env DEBIAN_FRONTEND=noninteractive "$@"; }
 inside() { nsenter -t "$init" -m -p -n -i -u env DEBIAN_FRONTEND=noninteractive "$@"; }
@@ -80,7 +80,7 @@ inside() { nsenter -t "$init" -m -p -n -i -u env DEBIAN_FRONTEND=noninteractive 
 
 install_it() {
 	in_root apt-get update -qq &&
-		in_root apt-get install -y -qq --no-install-recommends /tmp/levee.deb
+		in_root apt-get install -y -qq --no-install-recommends /root/levee.deb
 }
 config_good() { in_root levee config check /etc/levee/levee.conf; }
 check 'it installs with nothing but what Debian 12 has' install_it
@@ -148,7 +148,7 @@ check 'a flood is blocked' flood
 pid() { inside systemctl show -p MainPID --value levee; }
 before=$(pid)
 upgrade() {
-	inside dpkg -i /tmp/next.deb && [ "$(inside dpkg-query -W -f '${Version}' levee)" = "$version+next" ]
+	inside dpkg -i /root/next.deb && [ "$(inside dpkg-query -W -f '${Version}' levee)" = "$version+next" ]
 }
 restarted() { [ "$(pid)" != "$before" ] && inside systemctl is-active levee; }
 took_over() { inside journalctl -u levee --no-pager | grep -q 'taken over); .* 1 blocks taken over'; }

@@ -30,9 +30,15 @@ const app = {
 		}
 		app.busy = true;
 		try {
-			app.model = buildModel(await read.everything());
+			const answers = await read.everything();
+
 			app.answered = Date.now();
-			app.draw();
+			try {
+				app.model = buildModel(answers);
+				app.draw();
+			} catch (error) {
+				console.error(error); /* a fault of the page, not of the daemon */
+			}
 		} catch (error) {
 			app.failed(error);
 		} finally {

@@ -27,9 +27,35 @@ const account = (a) => ({
 	passed: (a?.received ?? 0) - (a?.dropped ?? 0),
 });
 
-function buildBlock(b, acl) {
-	const rule = acl.get(b.prefix);
+/* The network ACL's own account of what it holds; null: it is not used. */
+function buildAcl(n) {
+	if (!n || n.enabled === false || n.state === undefined)
+		return null;
+	return {
+		state: n.state,
+		text: n.text ?? "",
+		rules: n.rules ?? 0,
+		budget: n.budget_granted ?? n.budget ?? 0,
+		networksIn: n.blocked_networks ?? 0,
+		networksOut: n.unblocked_networks ?? 0,
+		sourcesIn: n.blocked_sources ?? 0,
+		sourcesOut: n.unblocked_sources ?? 0,
+		subnets: n.subnets ?? 0,
+		inForce: n.in_force ?? "",
+		inForceAt_s: n.in_force_at ?? 0,
+		failedAt_s: n.failed_at ?? 0,
+		audit: n.action === "allow",
+	};
+}
 
+/* Where what is blocked is stopped. The ACL tells how many it holds, and it holds the worst. */
+function places(acl) {
+	if (!acl || acl.sourcesIn === 0)
+		return ["here only"];
+	return acl.sourcesOut === 0 ? ["here", "network ACL"] : ["here", "the worst at the network ACL"];
+}
+
+function buildBlock(b, acl) {
 	return {
 		prefix: b.prefix,
 		reason: REASONS[b.reason] ?? b.reason,
@@ -45,21 +71,8 @@ function buildBlock(b, acl) {
 		drill: !!b.drill,
 		flagged: !!b.flagged,
 		in_force: b.in_force !== false,
-		atAcl: rule !== undefined,
-		enforced: [b.in_force === false ? null : "here", rule === undefined ? null : rule].filter(Boolean),
+		enforced: b.in_force === false ? [] : places(acl),
 	};
-}
-
-/* Prefixes at the network ACL -> in words, which rule. */
-function buildAcl(nacl) {
-	const rules = new Map();
-
-	for (const r of nacl?.rules ?? nacl?.entries ?? []) {
-		const number = r.number ?? r.rule_number ?? r.rule;
-
-		rules.set(r.prefix ?? r.cidr, number === undefined ? "ACL" : `ACL rule ${number}`);
-	}
-	return rules;
 }
 
 /*
@@ -74,7 +87,7 @@ function buildFindings(blocks, sources, s) {
 		zscore: b.zscore,
 		packets: b.packets,
 		handled: b.in_force,
-		verdict: !b.in_force ? "not in force" : b.atAcl ? "blocked at the ACL" : s.mode === "audit" ? "would be blocked" : "blocked here only",
+		verdict: !b.in_force ? "not in force" : s.mode === "audit" ? "would be blocked" : `blocked ${b.enforced.join(", ")}`,
 	}));
 	const others = sources.filter((x) => words[x.verdict] && x.zscore > e.min_zscore && x.packets > e.min_packets)
 		.map((x) => ({ source: x.source, zscore: x.zscore, packets: x.packets, handled: x.verdict !== "passed", verdict: words[x.verdict] }));
@@ -116,7 +129,7 @@ const buildEvent = (e, i) => ({
 
 export function buildModel(api) {
 	const s = api.status;
-	const acl = buildAcl(api.nacl?.nacl ?? api.nacl);
+	const acl = buildAcl(api.nacl?.nacl);
 	const blocks = (api.blocks?.blocks ?? []).map((b) => buildBlock(b, acl));
 	const evaluation = s.evaluation ?? {};
 	const sources = api.sources?.sources ?? [];
@@ -176,18 +189,11 @@ export function buildModel(api) {
 			removable: a.origin === "operator",
 		})),
 		exemptions: (api.exemptions?.exemptions ?? []).map((x) => ({ prefix: x.prefix, ends_s: seconds(x.until), note: x.note ?? "" })),
-		acl: buildAclState(api.nacl?.nacl ?? api.nacl, acl),
+		acl,
 		problems: s.problems ?? [],
 		events,
 		hours: buildHours(events, history, now_s),
 	};
-}
-
-/* The network ACL in one line; "": it is not used. */
-function buildAclState(nacl, rules) {
-	if (!nacl || nacl.enabled === false)
-		return "";
-	return [plural(rules.size, "rule"), nacl.state, nacl.last_error].filter((x) => typeof x === "string" && x).join("; ");
 }
 
 const VERDICTS = {
@@ -229,7 +235,7 @@ function explain(s, bins, block) {
 export function sourceModel(s, m) {
 	const bins = s.bins ?? [];
 	const raw = s.block;
-	const block = raw ? m.blocks.find((b) => b.prefix === raw.prefix) ?? buildBlock(raw, new Map()) : null;
+	const block = raw ? m.blocks.find((b) => b.prefix === raw.prefix) ?? buildBlock(raw, m.acl) : null;
 	const byStart = new Map(bins.map((b) => [b.start, b.packets]));
 	const last = s.last_bin ?? {};
 	const limit = s.evaluation?.values ? Math.max(s.evaluation.threshold, s.evaluation.min_packets) : null;

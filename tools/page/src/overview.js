@@ -242,6 +242,12 @@ export class Overview {
 			],
 		});
 
+		/* the network ACL */
+		this.aclState = h("span", { class: "badge" });
+		this.aclFacts = h("dl", { class: "facts" });
+		this.aclCard = h("section", { class: "card" },
+			h("div", { class: "heading" }, h("h2", {}, "Network ACL"), this.aclState), this.aclFacts);
+
 		/* allow list, exemptions, events */
 		this.allowed = new Table({
 			caption: "Allow list",
@@ -275,6 +281,7 @@ export class Overview {
 			h("section", { class: "card", "aria-label": "Blocked sources" },
 				h("div", { class: "heading" }, h("h2", {}, "Blocked sources"), this.blockCount, h("span", { class: "grow" }), search),
 				this.blocks.element),
+			this.aclCard,
 			h("div", { class: "two" }, Object.values(this.charts).map((c) => c.element)),
 			h("div", { class: "two" },
 				card("Anomalous sources", this.findings.element),
@@ -321,7 +328,7 @@ export class Overview {
 
 	updateTiles(m) {
 		const t = this.tiles;
-		const atAcl = m.blocks.filter((b) => b.atAcl).length;
+		const atAcl = Math.min(m.acl?.sourcesIn ?? 0, m.blocksTotal);
 
 		t.passed.set(`${compact(m.rates.passed)}/s`, `${compact(m.total.passed)} packets since the start`);
 		t.dropped.set(`${compact(m.rates.dropped)}/s`, `${compact(m.total.dropped)} packets ${m.audit ? "would be dropped" : "since the start"}`);
@@ -329,6 +336,30 @@ export class Overview {
 		t.abnormal.set(count(m.flagged), m.spared ? `${plural(m.spared, "more", "more")} left alone` : "sources in the window");
 		t.blocked.set(count(m.blocksTotal), `${atAcl} at the ACL, ${m.blocksTotal - atAcl} only here`);
 		t.threshold.set(count(m.evaluation.threshold), `average ${decimals(m.evaluation.mean, 1)}, deviation ${decimals(m.evaluation.stddev, 1)}`);
+	}
+
+	updateAcl(m) {
+		const a = m.acl;
+
+		setHidden(this.aclCard, !a);
+		if (!a)
+			return;
+		setText(this.aclState, a.audit ? `${a.state}, audit` : a.state);
+		this.aclState.className = `badge ${/force/.test(a.state) ? "good" : /stop|fail/.test(a.state) ? "bad" : "warn"}`;
+		const facts = [
+			["Anomalous networks", `${count(a.networksIn)} blocked at the ACL, ${count(a.networksOut)} not`],
+			["Anomalous sources", `${count(a.sourcesIn)} blocked at the ACL, ${count(a.sourcesOut)} only on the instances`],
+			["Rules", `${count(a.rules)} of ${count(a.budget)}, on ${plural(a.subnets, "subnet")}`],
+			["In force", [a.inForce, a.inForceAt_s ? `read back at ${dateTime(a.inForceAt_s)}` : ""].filter(Boolean).join(", ")],
+			["Last failure", a.failedAt_s ? dateTime(a.failedAt_s) : ""],
+			["What it does", a.text],
+		].filter(([, value]) => value);
+		const text = JSON.stringify(facts);
+
+		if (text === this.aclText)
+			return;
+		this.aclText = text;
+		this.aclFacts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 	}
 
 	updateCharts(m) {
@@ -355,6 +386,7 @@ export class Overview {
 		const shown = this.blocks.update(m.blocks);
 
 		setText(this.blockCount, shown > 200 ? `${count(shown)}, the first 200 shown` : count(shown));
+		this.updateAcl(m);
 		this.updateCharts(m);
 		this.findings.update(m.findings);
 		this.top.update(m.top);
