@@ -301,7 +301,7 @@ $(DPDK_OBJ): $(B)/with-dpdk
 
 # Fuzz targets are built by clang with the library, so that coverage reaches into it.
 FUZZ_CFLAGS := -std=c17 -O1 -g -Wall -Wextra -Werror -fsanitize=fuzzer-no-link,address,undefined \
-               -fno-sanitize-recover=all
+               -fno-sanitize-recover=all -Wno-gnu-variable-sized-type-not-at-end
 FUZZ_OBJ := $(LIB_SRC:%.c=.build/fuzz/obj/%.o)
 
 $(FUZZ_OBJ): | $(BPF_SKEL) $(EMBEDDED_H) $(PAGE_H)
