@@ -8,10 +8,9 @@ Two hosts of one CPU each: the server's CPU runs its receive work (threaded NAPI
 veth), the service, and Levee's controller; the other one runs the generator, the clients and their
 receive work. Receive work goes before the service, as interrupts do; clients go before the
 generator, because they are the instrument. Clients ask at a fixed rate, over connections that were
-there before the flood. An XDP filter of ten lines says what of Levee's column is XDP's on a veth: a
-ring of 256 frames, whose losses TCP repairs after 200 ms. The last series sends the flood to another
-veth, where a program drops it: what the generator alone does to the clients, that no protection
-could help against.
+there before the flood. An XDP filter of ten lines says what of Levee's column is XDP's on a veth. The
+last series sends the flood to another veth, where a program drops it: what the generator alone does
+to the clients, that no protection could help against.
 """
 
 import contextlib

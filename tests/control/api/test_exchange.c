@@ -302,7 +302,6 @@ static void tricks_with_the_path_lead_nowhere(void **state)
 		"/api/v1/status#x",
 		"*",
 		"",
-		"/",
 		"/api/v1/blocks/",
 		"/api/v1/blocks/..",
 		"/api/v1/blocks/1.2.3.4/../../status",
