@@ -249,7 +249,7 @@ void levee_api_handle(const struct levee_api_core *core, const struct levee_api_
 
 	*answer = (struct levee_api_answer){ 0 };
 	if (strlen(request->uri) >= LEVEE_API_URI_MAX) {
-		levee_api_fail(answer, 414, "the address is longer than %d bytes",
+		levee_api_fail(answer, 400, "the address is longer than %d bytes",
 			       LEVEE_API_URI_MAX - 1);
 		return;
 	}

@@ -98,6 +98,9 @@ static int parse_text(const struct levee_api_field *field, const char *text, siz
 		step = levee_utf8_length(text + i, len - i);
 		if (!step || (unsigned char)text[i] < 0x20 || text[i] == 0x7f)
 			return -EINVAL;
+		/* U+0080 to U+009F: control characters, too */
+		if ((unsigned char)text[i] == 0xc2 && (unsigned char)text[i + 1] < 0xa0)
+			return -EINVAL;
 	}
 	memcpy(out, text, len);
 	out[len] = '\0';

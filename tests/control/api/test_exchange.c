@@ -413,7 +413,7 @@ static void an_address_must_be_short(void **state)
 	memset(uri, 'a', sizeof(uri));
 	uri[0] = '/';
 	uri[sizeof(uri) - 1] = '\0';
-	assert_int_equal(ask(f, "GET", uri), 414);
+	assert_int_equal(ask(f, "GET", uri), 400);
 }
 
 static void another_method_is_told_which_there_are(void **state)
