@@ -50,7 +50,7 @@ struct levee_board {
 	size_t n_problems;
 
 	pthread_mutex_t services_lock; /* held while one of their functions runs */
-	const struct levee_board_service *services[LEVEE_BOARD_SERVICES];
+	struct levee_board_service services[LEVEE_BOARD_SERVICES]; /* without a name: free */
 };
 
 static uint64_t unix_now_ns(void)
@@ -643,12 +643,12 @@ int levee_board_register(struct levee_board *board, const struct levee_board_ser
 
 	pthread_mutex_lock(&board->services_lock);
 	for (size_t i = 0; i < LEVEE_BOARD_SERVICES; i++)
-		if (board->services[i] && !strcmp(board->services[i]->name, service->name))
+		if (board->services[i].name && !strcmp(board->services[i].name, service->name))
 			ret = -EEXIST;
 	for (size_t i = 0; ret == -ENOSPC && i < LEVEE_BOARD_SERVICES; i++) {
-		if (board->services[i])
+		if (board->services[i].name)
 			continue;
-		board->services[i] = service;
+		board->services[i] = *service;
 		ret = 0;
 	}
 	pthread_mutex_unlock(&board->services_lock);
@@ -659,8 +659,8 @@ void levee_board_withdraw(struct levee_board *board, const struct levee_board_se
 {
 	pthread_mutex_lock(&board->services_lock);
 	for (size_t i = 0; i < LEVEE_BOARD_SERVICES; i++)
-		if (board->services[i] == service)
-			board->services[i] = NULL;
+		if (board->services[i].name && !strcmp(board->services[i].name, service->name))
+			board->services[i] = (struct levee_board_service){ 0 };
 	pthread_mutex_unlock(&board->services_lock);
 }
 
@@ -670,9 +670,9 @@ int levee_board_service_status(struct levee_board *board, const char *name, stru
 
 	pthread_mutex_lock(&board->services_lock);
 	for (size_t i = 0; ret && i < LEVEE_BOARD_SERVICES; i++) {
-		const struct levee_board_service *s = board->services[i];
+		const struct levee_board_service *s = &board->services[i];
 
-		if (!s || strcmp(s->name, name))
+		if (!s->name || strcmp(s->name, name))
 			continue;
 		s->status(s->ctx, j);
 		ret = 0;
@@ -686,9 +686,9 @@ void levee_board_service_explain(struct levee_board *board, const struct levee_p
 {
 	pthread_mutex_lock(&board->services_lock);
 	for (size_t i = 0; i < LEVEE_BOARD_SERVICES; i++) {
-		const struct levee_board_service *s = board->services[i];
+		const struct levee_board_service *s = &board->services[i];
 
-		if (!s || !s->explain)
+		if (!s->name || !s->explain)
 			continue;
 		levee_json_object(j, s->name);
 		s->explain(s->ctx, source, j);
@@ -701,9 +701,9 @@ void levee_board_service_metrics(struct levee_board *board, FILE *out)
 {
 	pthread_mutex_lock(&board->services_lock);
 	for (size_t i = 0; i < LEVEE_BOARD_SERVICES; i++) {
-		const struct levee_board_service *s = board->services[i];
+		const struct levee_board_service *s = &board->services[i];
 
-		if (s && s->metrics)
+		if (s->name && s->metrics)
 			s->metrics(s->ctx, out);
 	}
 	pthread_mutex_unlock(&board->services_lock);

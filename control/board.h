@@ -380,9 +380,9 @@ struct levee_board_service {
 
 #define LEVEE_BOARD_SERVICES 8
 
-/** The service must stay until levee_board_withdraw(). \return 0; -ENOSPC; -EEXIST */
+/** Copied; its name and ctx must stay until levee_board_withdraw(). \return 0; -ENOSPC; -EEXIST */
 int levee_board_register(struct levee_board *board, const struct levee_board_service *service);
-/** Once this returns, none of its functions runs or will run. */
+/** Of its name. Once this returns, none of its functions runs or will run. */
 void levee_board_withdraw(struct levee_board *board, const struct levee_board_service *service);
 
 /** Have a service write its status. \return 0; -ENOENT if there is none of that name */
