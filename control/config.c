@@ -1382,7 +1382,7 @@ static const struct levee_config_key keys[] = {
 		.kind = &integer, AT(nacl.max_collateral), .min = 0, .max = 1ULL << 48,
 	},
 	{
-		"nacl", "push_spoofable", "yes/no", "", "no",
+		"nacl", "push_spoofable", "yes/no", "", "yes",
 		"yes or no",
 		"Push sources, too, that were never seen with an established TCP flow: anybody may "
 		"have put such an address into packets, and a rule would lock its owner out. They "
