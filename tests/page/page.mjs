@@ -11,7 +11,7 @@ import { chromium } from "playwright-core";
 const [url, token, out, daemon] = process.argv.slice(2);
 const flooder = process.env.FLOODER ?? "203.0.113.1";
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const WAIT = { timeout: 10000 };
+const WAIT = { timeout: 30000 };
 let n = 0, failed = 0;
 
 async function check(name, test) {

@@ -17,7 +17,7 @@ api_section() { printf '[api]\nsocket = %s\ngroup =\n' "$LEVEE_SOCKET"; printf '
 api_section "listen = 127.0.0.1:$port" "token_file = $dir/token" >>"$config"
 ip -n "$server" link set lo up
 url=http://127.0.0.1:$port
-get() { in_server curl -sS --max-time 10 -o "$dir/body" -w '%{http_code}' "$@"; }
+get() { in_server curl -sS --max-time 60 -o "$dir/body" -w '%{http_code}' "$@"; }
 is() { # is STATUS CURL-ARGUMENTS...: the status is that
 	local got
 	got=$(get "${@:2}")

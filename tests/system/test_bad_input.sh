@@ -13,7 +13,7 @@ configure 'bin = 1' 'window = 60'
 says() {
 	local wanted=$1 words=$2 code=0
 	shift 2
-	timeout 20 "$@" >"$dir/said" 2>&1 || code=$?
+	timeout 120 "$@" >"$dir/said" 2>&1 || code=$?
 	cat "$dir/said"
 	echo "exit code $code"
 	[ "$code" -eq "$wanted" ] && grep -qE "$words" "$dir/said"

@@ -38,7 +38,7 @@ check() {
 	fi
 }
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + 4 * $1))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "$SECONDS" -lt "$end" ] || return 1
@@ -62,14 +62,27 @@ while True:
         print(port)
         break'
 }
-start() { # NAME PORT OPTION...
-	local name=$1 port=$2
-	shift 2
-	mkdir -p "$dir/$name"
-	"$engine" --bind 127.0.0.1 --port "$port" --dir "$dir/$name" --save '' "$@" \
-		>"$dir/$name.log" 2>&1 &
-	pids+=($!)
-	wait_for 20 grep -q 'Ready to accept connections' "$dir/$name.log"
+# The port is free until somebody else takes it first: then with another one.
+start() { # VARIABLE NAME PORT-OPTION OPTION...
+	local -n port_of=$1
+	local name=$2 option=$3 tries pid
+	shift 3
+	for ((tries = 0; tries < 5; tries++)); do
+		port_of=$(free_port)
+		rm -rf "${dir:?}/$name" && mkdir -p "$dir/$name"
+		"$engine" --bind 127.0.0.1 "$option" "$port_of" --dir "$dir/$name" --save '' "$@" \
+			>"$dir/$name.log" 2>&1 &
+		pid=$!
+		wait_for 20 eval "grep -q 'Ready to accept connections' '$dir/$name.log' || ! kill -0 $pid"
+		if kill -0 "$pid" 2>/dev/null; then
+			pids+=("$pid")
+			grep -q 'Ready to accept connections' "$dir/$name.log"
+			return
+		fi
+		wait "$pid"
+	done
+	cat "$dir/$name.log"
+	return 1
 }
 says() { # WORDS COMMAND...: it fails, and says so
 	local words=$1
@@ -90,12 +103,11 @@ config() { # KEY=VALUE...: of [fleet]
 
 # ---- a cluster -------------------------------------------------------------------------------
 
-p1=$(free_port) p2=$(free_port) p3=$(free_port)
+p1='' p2='' p3=''
 cluster() {
-	local n=0 port
-	for port in "$p1" "$p2" "$p3"; do
-		n=$((n + 1))
-		start "c$n" "$port" --cluster-enabled yes --cluster-config-file nodes.conf \
+	local n
+	for n in 1 2 3; do
+		start "p$n" "c$n" --port --cluster-enabled yes --cluster-config-file nodes.conf \
 			--cluster-node-timeout 2000 || return 1
 	done
 	"$cli" --cluster create "127.0.0.1:$p1" "127.0.0.1:$p2" "127.0.0.1:$p3" --cluster-yes || return 1
@@ -141,9 +153,9 @@ check 'README names the rights of a user' [ -n "$rights" ]
 printf 'user default off\nuser levee on >s3cret-word ~levee:* %s\n' "$rights" >"$dir/users.acl"
 printf 's3cret-word\n' >"$dir/password"
 printf 'wr0ng-word\n' >"$dir/wrong"
-pt=$(free_port)
+pt=''
 tls() {
-	start tls 0 --tls-port "$pt" --tls-cert-file "$dir/server.pem" --tls-key-file "$dir/server.key" \
+	start pt tls --tls-port --port 0 --tls-cert-file "$dir/server.pem" --tls-key-file "$dir/server.key" \
 		--tls-ca-cert-file "$dir/ca.pem" --tls-auth-clients no --aclfile "$dir/users.acl"
 }
 check 'a server with TLS and one user starts' tls

@@ -67,7 +67,7 @@ check 'with --audit it is' [ "$(counted --audit)" = '29 58 88 89 90 90 90 90 90 
 says() {
 	local wanted=$1 words=$2 code=0
 	shift 2
-	timeout 20 "$@" >"$dir/out" 2>"$dir/err" || code=$?
+	timeout 120 "$@" >"$dir/out" 2>"$dir/err" || code=$?
 	cat "$dir/err"
 	echo "exit code $code"
 	[ "$code" -eq "$wanted" ] && grep -qE "$words" "$dir/err"

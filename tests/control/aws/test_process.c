@@ -172,7 +172,7 @@ static void what_it_leaves_behind_is_ended(void **state)
 	assert_int_equal(run(f, "sh -c 'sleep 1000 & echo $!'", 10000), 0);
 	pid = atoi(levee_aws_text_string(&f->out));
 	assert_true(pid > 1);
-	for (int i = 0; i < 1000 && kill(pid, 0) == 0; i++) {
+	for (int i = 0; i < 30000 && kill(pid, 0) == 0; i++) {
 		const struct timespec pause = { .tv_nsec = 1000000 };
 		char path[64], state_of[256] = "";
 		FILE *in;
