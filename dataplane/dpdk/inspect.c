@@ -1,13 +1,30 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dataplane/dpdk/inspect.h"
 
+#include "dataplane/dpdk/lanes.h"
+
 #define BIT(i) (1ULL << (i))
 
-/* A packet between the passes. */
-struct item {
-	struct levee_packet pkt;
-	uint64_t hash;	/* of its source, which for IPv6 is masked in pkt from pass 2 on */
-	uint64_t tally; /* what it adds to its source's, from pass 2 on */
+/* Of each bit that is set, lowest first. */
+#define FOR_EACH_BIT(i, bits)                                                                \
+	for (uint64_t left_ = (bits), i; left_ && (i = (uint64_t)__builtin_ctzll(left_), 1); \
+	     left_ &= left_ - 1)
+
+/* A source between the passes, and its first bucket. */
+struct item4 {
+	struct levee_bucket4 *bucket;
+	uint32_t addr;
+};
+
+struct item6 {
+	struct levee_bucket6 *bucket;
+	uint64_t hi, lo; /* masked once they are counted */
+	uint64_t hash;
+};
+
+union item {
+	struct item4 four;
+	struct item6 six;
 };
 
 /* A burst, and where this lcore counts while it lasts. */
@@ -22,15 +39,15 @@ struct burst {
 	struct levee_evicted6 *evicted6;
 	uint32_t bits4, bits6;
 	uint32_t share; /* a power of two: packets of a source that are an event */
-	bool flows;
 	uint64_t seq;
 
-	uint64_t parsed;  /* bit i: item i has a source */
-	uint64_t touched; /* bit i: a rule may apply */
+	/* Bit i is packet i. */
+	uint64_t four, six; /* has a source of that family, and nothing is decided yet */
+	uint64_t touched;   /* a rule may apply */
 	uint64_t dropped;
-	struct item item[LEVEE_BURST_MAX];
-	uint32_t late[LEVEE_BURST_MAX]; /* items for pass 3 */
-	uint32_t n_late;
+	uint64_t late; /* is not in its first bucket */
+	union item item[LEVEE_BURST_MAX];
+	uint64_t tally[LEVEE_BURST_MAX]; /* what it adds to its source's */
 	uint32_t outcome[LEVEE_OUTCOMES];
 };
 
@@ -54,41 +71,17 @@ static void begin(struct burst *b, const struct levee_inspector *in)
 	b->bits4 = c->bits4[epoch];
 	b->bits6 = c->bits6[epoch];
 	b->share = levee_read_once(c->share);
-	b->flows = in->flows;
-	b->parsed = b->touched = b->dropped = 0;
-	b->n_late = 0;
+	b->four = b->six = b->touched = b->dropped = b->late = 0;
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
 		b->outcome[i] = 0;
 }
 
 /* ---- pass 1: who sent it ----------------------------------------------------------------- */
 
-static inline struct levee_bucket4 *first4(const struct burst *b, uint64_t hash)
-{
-	return &b->sources4[levee_bucket_of(hash, b->bits4)];
-}
-
-static inline struct levee_bucket6 *first6(const struct burst *b, uint64_t hash)
-{
-	return &b->sources6[levee_bucket_of(hash, b->bits6)];
-}
-
 static inline void ask_for6(const struct levee_bucket6 *bucket)
 {
 	__builtin_prefetch(bucket->hi, 1);
 	__builtin_prefetch(bucket->packets, 1);
-}
-
-static inline void look4(struct burst *b, struct item *item, unsigned int i)
-{
-	uint32_t addr = (uint32_t)item->pkt.hi;
-
-	item->hash = levee_hash4(b->key, addr);
-	__builtin_prefetch(first4(b, item->hash), 1);
-	if (levee_bit(b->page->near4, addr >> 16)) {
-		__builtin_prefetch(&b->in->tables->policy.far4[addr >> 14]);
-		b->touched |= BIT(i);
-	}
 }
 
 /* An IPv6 source by its bitmaps; the far one is only asked for. */
@@ -104,48 +97,165 @@ static inline uint64_t may_match6(const struct burst *b, uint64_t hi)
 	return code != 0;
 }
 
-static inline void look6(struct burst *b, struct item *item, unsigned int i)
+static void look6(struct burst *b, const struct levee_packet *pkt, unsigned int i)
 {
 	const struct levee_control *c = &b->page->control;
+	uint64_t hash = levee_hash6(b->key, pkt->hi & c->mask6_hi, pkt->lo & c->mask6_lo);
+	struct item6 *item = &b->item[i].six;
 
-	item->hash = levee_hash6(b->key, item->pkt.hi & c->mask6_hi, item->pkt.lo & c->mask6_lo);
-	ask_for6(first6(b, item->hash));
-	b->touched |= may_match6(b, item->pkt.hi) << i;
+	item->bucket = &b->sources6[levee_bucket_of(hash, b->bits6)];
+	item->hi = pkt->hi;
+	item->lo = pkt->lo;
+	item->hash = hash;
+	ask_for6(item->bucket);
+	b->six |= BIT(i);
+	b->touched |= may_match6(b, pkt->hi) << i;
 }
 
-static inline void look(struct burst *b, const struct levee_view *view, unsigned int n)
+static void note_sourceless(struct burst *b, int reason)
 {
-	uint64_t bytes = 0;
+	b->row->reasons[-reason]++;
+	b->outcome[reason == LEVEE_NOT_IP ? LEVEE_OUT_OF_SCOPE : LEVEE_UNPARSED]++;
+}
+
+/*
+ * The usual packet is of IPv4, and what it needs is in registers all along: every store into a
+ * table might have changed what is read through a pointer, and would have it read again.
+ */
+static void look(struct burst *b, const struct levee_view *view, unsigned int n)
+{
+	const struct levee_hash_key key = *b->key;
+	struct levee_bucket4 *const sources4 = b->sources4;
+	const __u64 *const near4 = b->page->near4;
+	const uint32_t bits4 = b->bits4;
+	uint64_t bytes = 0, four = 0, touched = 0;
 
 	for (unsigned int i = 0; i < n; i++) {
-		struct item *item = &b->item[i];
-		int ret = levee_packet_source(&item->pkt, view[i].data,
-					      view[i].data + view[i].captured);
+		struct item4 *item = &b->item[i].four;
+		struct levee_packet pkt;
+		uint32_t addr;
+		int ret;
 
+		ret = levee_packet_source(&pkt, view[i].data, view[i].data + view[i].captured);
 		bytes += view[i].bytes;
 		if (levee_unlikely(ret < 0)) {
-			b->row->reasons[-ret]++;
-			b->outcome[ret == LEVEE_NOT_IP ? LEVEE_OUT_OF_SCOPE : LEVEE_UNPARSED]++;
+			note_sourceless(b, ret);
 			continue;
 		}
-		b->parsed |= BIT(i);
-		if (levee_likely(item->pkt.family == 4))
-			look4(b, item, i);
-		else
-			look6(b, item, i);
+		if (levee_unlikely(pkt.family != 4)) {
+			look6(b, &pkt, i);
+			continue;
+		}
+		addr = (uint32_t)pkt.hi;
+		item->addr = addr;
+		item->bucket = &sources4[levee_bucket_of(levee_hash4(&key, addr), bits4)];
+		__builtin_prefetch(item->bucket, 1);
+		four |= BIT(i);
+		touched |= (uint64_t)levee_bit(near4, addr >> 16) << i;
 	}
+	b->four = four;
+	b->touched |= touched;
 	b->row->received_bytes += bytes;
 }
+
+/* ---- pass 2: may it pass ------------------------------------------------------------------ */
 
 /* Of the packets that a rule may match by the first bitmap: those that the second leaves. */
 static void ask_rules(struct burst *b)
 {
-	for (uint64_t left = b->touched; left; left &= left - 1) {
-		unsigned int i = (unsigned int)__builtin_ctzll(left);
-		const struct levee_packet *pkt = &b->item[i].pkt;
+	const struct levee_policy_memory *m = &b->in->tables->policy;
+	uint64_t four = b->touched & b->four, touched = b->touched & b->six;
 
-		if (!levee_policy_ask(&b->in->tables->policy, pkt->family, pkt->hi, pkt->lo))
+	FOR_EACH_BIT(i, four)
+	__builtin_prefetch(&m->far4[b->item[i].four.addr >> 14]);
+	FOR_EACH_BIT(i, four)
+	touched |= (uint64_t)levee_bit(m->far4, b->item[i].four.addr >> 8) << i;
+	b->touched = touched;
+	FOR_EACH_BIT(i, touched)
+	{
+		const union item *item = &b->item[i];
+		bool is_four = b->four & BIT(i);
+
+		if (!levee_policy_ask(m, is_four ? 4 : 6, is_four ? item->four.addr : item->six.hi,
+				      is_four ? 0 : item->six.lo))
 			b->touched &= ~BIT(i);
+	}
+}
+
+static enum levee_verdict ask_policy(const struct burst *b, uint64_t i, uint32_t bytes,
+				     uint64_t now_ns)
+{
+	const struct levee_policy_memory *m = &b->in->tables->policy;
+	const union item *item = &b->item[i];
+
+	if (b->four & BIT(i))
+		return levee_policy_lookup(m, 4, item->four.addr, 0, 1, bytes, now_ns, b->in->cpu);
+	return levee_policy_lookup(m, 6, item->six.hi, item->six.lo, 1, bytes, now_ns, b->in->cpu);
+}
+
+/* \return true if that was all: allowed, or dropped */
+static bool is_decided(struct burst *b, uint64_t i, uint32_t bytes, uint64_t now_ns)
+{
+	switch (ask_policy(b, i, bytes, now_ns)) {
+	case LEVEE_VERDICT_ALLOW:
+		b->outcome[LEVEE_ALLOWED]++;
+		return true;
+	case LEVEE_VERDICT_BLOCK:
+		if (levee_read_once(b->page->control.audit)) {
+			b->row->would_drop++;
+			return false;
+		}
+		b->outcome[LEVEE_DROPPED]++;
+		b->row->dropped_bytes += bytes;
+		b->dropped |= BIT(i);
+		return true;
+	case LEVEE_VERDICT_LIMIT: /* within its rate; what is above comes as a block */
+	case LEVEE_VERDICT_NONE:
+		break;
+	}
+	return false;
+}
+
+static void take_out(struct burst *b, uint64_t i)
+{
+	b->four &= ~BIT(i);
+	b->six &= ~BIT(i);
+}
+
+static void judge(struct burst *b, const struct levee_view *view, uint64_t now_ns)
+{
+	FOR_EACH_BIT(i, b->touched)
+	if (is_decided(b, i, view[i].bytes, now_ns))
+		take_out(b, i);
+}
+
+/* ---- pass 3: does it count, and as what --------------------------------------------------- */
+
+static bool is_in_scope(struct burst *b, const struct levee_packet *pkt)
+{
+	int ret = levee_scope_has(&b->page->scope, pkt);
+
+	if (ret == 2)
+		b->row->port_unknown++;
+	if (!ret)
+		b->outcome[LEVEE_OUT_OF_SCOPE]++;
+	return ret != 0;
+}
+
+/* What few set-ups need, and no packet is asked for otherwise: protocol, ports and TCP flags. */
+static void look_deeper(struct burst *b, const struct levee_view *view, bool scoped)
+{
+	FOR_EACH_BIT(i, b->four | b->six)
+	{
+		const uint8_t *end = view[i].data + view[i].captured;
+		struct levee_packet pkt;
+
+		if (levee_packet_source(&pkt, view[i].data, end))
+			continue; /* it was found before */
+		levee_packet_flow(&pkt, view[i].data, end);
+		b->tally[i] = view[i].bytes + (b->in->flows ? levee_flow_tally(&pkt) : 0);
+		if (scoped && !is_in_scope(b, &pkt))
+			take_out(b, i);
 	}
 }
 
@@ -191,11 +301,6 @@ static void evict6(struct burst *b, const struct levee_bucket6 *from, uint32_t s
 
 /* ---- counting ---------------------------------------------------------------------------- */
 
-static inline uint64_t add_tally(const struct burst *b, uint64_t tally, uint64_t more)
-{
-	return b->flows ? levee_tally_add(tally, more) : tally + more;
-}
-
 static void raise_trip(const struct burst *b, const struct levee_prefix *source)
 {
 	if (b->share == LEVEE_SHARE_OFF || !b->in->trip)
@@ -232,14 +337,14 @@ static void pass_share6(struct burst *b, struct levee_bucket6 *bucket, uint32_t 
 	bucket->tally[slot] = 0;
 }
 
-static inline void hit4(struct burst *b, struct levee_bucket4 *bucket, uint32_t slot,
-			uint64_t tally)
+static inline void hit4(struct burst *b, uint32_t share, struct levee_bucket4 *bucket,
+			uint32_t slot, uint64_t tally)
 {
 	uint32_t packets = bucket->packets[slot] + 1;
 
 	bucket->packets[slot] = packets;
-	bucket->tally[slot] = add_tally(b, bucket->tally[slot], tally);
-	if (levee_unlikely(!(packets & (b->share - 1))))
+	bucket->tally[slot] = levee_tally_add(bucket->tally[slot], tally);
+	if (levee_unlikely(!(packets & (share - 1))))
 		pass_share4(b, bucket, slot);
 }
 
@@ -249,38 +354,55 @@ static inline void hit6(struct burst *b, struct levee_bucket6 *bucket, uint32_t 
 	uint64_t packets = bucket->packets[slot] + 1;
 
 	bucket->packets[slot] = packets;
-	bucket->tally[slot] = add_tally(b, bucket->tally[slot], tally);
+	bucket->tally[slot] = levee_tally_add(bucket->tally[slot], tally);
 	if (levee_unlikely(!(packets & (b->share - 1))))
 		pass_share6(b, bucket, slot);
 }
 
-static inline void count4(struct burst *b, struct item *item, unsigned int i)
+/*
+ * \param deep  tallies are in b->tally; otherwise they are the packets' lengths. A constant, so
+ *              that there are two loops of it.
+ */
+static inline __attribute__((always_inline)) void count_all4(struct burst *b,
+							     const struct levee_view *view,
+							     bool deep)
 {
-	struct levee_bucket4 *bucket = first4(b, item->hash);
-	uint32_t slot = levee_find4(bucket, (uint32_t)item->pkt.hi);
+	const uint32_t share = b->share;
 
-	if (levee_likely(slot < LEVEE_SLOTS)) {
-		hit4(b, bucket, slot, item->tally);
-		return;
+	FOR_EACH_BIT(i, b->four)
+	{
+		const struct item4 *item = &b->item[i].four;
+		uint32_t slot = levee_lane4(item->bucket, item->addr);
+		uint64_t hash;
+
+		if (levee_likely(slot < LEVEE_SLOTS)) {
+			hit4(b, share, item->bucket, slot, deep ? b->tally[i] : view[i].bytes);
+			continue;
+		}
+		hash = levee_hash_again(b->key, levee_hash4(b->key, item->addr));
+		__builtin_prefetch(&b->sources4[levee_bucket_of(hash, b->bits4)], 1);
+		b->late |= BIT(i);
 	}
-	__builtin_prefetch(first4(b, levee_hash_again(b->key, item->hash)), 1);
-	b->late[b->n_late++] = i;
 }
 
-static inline void count6(struct burst *b, struct item *item, unsigned int i)
+static void count_all6(struct burst *b, const struct levee_view *view, bool deep)
 {
-	struct levee_bucket6 *bucket = first6(b, item->hash);
-	uint32_t slot;
+	FOR_EACH_BIT(i, b->six)
+	{
+		struct item6 *item = &b->item[i].six;
+		uint32_t slot;
 
-	item->pkt.hi &= b->page->control.mask6_hi;
-	item->pkt.lo &= b->page->control.mask6_lo;
-	slot = levee_find6(bucket, item->pkt.hi, item->pkt.lo);
-	if (levee_likely(slot < LEVEE_SLOTS)) {
-		hit6(b, bucket, slot, item->tally);
-		return;
+		item->hi &= b->page->control.mask6_hi;
+		item->lo &= b->page->control.mask6_lo;
+		slot = levee_find6(item->bucket, item->hi, item->lo);
+		if (levee_likely(slot < LEVEE_SLOTS)) {
+			hit6(b, item->bucket, slot, deep ? b->tally[i] : view[i].bytes);
+			continue;
+		}
+		item->hash = levee_hash_again(b->key, item->hash);
+		ask_for6(&b->sources6[levee_bucket_of(item->hash, b->bits6)]);
+		b->late |= BIT(i);
 	}
-	ask_for6(first6(b, levee_hash_again(b->key, item->hash)));
-	b->late[b->n_late++] = i;
 }
 
 /* A source that is in neither of its buckets takes the least slot of both. */
@@ -300,11 +422,11 @@ static void insert4(struct burst *b, struct levee_bucket4 *one, struct levee_buc
 	one->addr[slot] = addr;
 	one->packets[slot] = 0;
 	one->tally[slot] = 0;
-	hit4(b, one, slot, tally); /* with a share of 1 the first packet is an event */
+	hit4(b, b->share, one, slot, tally); /* with a share of 1 the first packet is an event */
 }
 
 static void insert6(struct burst *b, struct levee_bucket6 *one, struct levee_bucket6 *two,
-		    const struct levee_packet *pkt, uint64_t tally)
+		    const struct item6 *item, uint64_t tally)
 {
 	uint32_t slot = levee_least6(one), other = levee_least6(two);
 
@@ -316,148 +438,91 @@ static void insert6(struct burst *b, struct levee_bucket6 *one, struct levee_buc
 		evict6(b, one, slot);
 	else
 		b->row->names6++;
-	one->hi[slot] = pkt->hi;
-	one->lo[slot] = pkt->lo;
+	one->hi[slot] = item->hi;
+	one->lo[slot] = item->lo;
 	one->packets[slot] = 0;
 	one->tally[slot] = 0;
 	hit6(b, one, slot, tally);
 }
 
 /* The first bucket is looked at again: an item before may have put the source there. */
-static void settle4(struct burst *b, const struct item *item)
+static void settle4(struct burst *b, const struct item4 *item, uint64_t tally)
 {
-	struct levee_bucket4 *one = first4(b, item->hash);
-	struct levee_bucket4 *two = first4(b, levee_hash_again(b->key, item->hash));
-	uint32_t addr = (uint32_t)item->pkt.hi;
-	uint32_t slot = levee_find4(one, addr);
+	uint64_t hash = levee_hash_again(b->key, levee_hash4(b->key, item->addr));
+	struct levee_bucket4 *two = &b->sources4[levee_bucket_of(hash, b->bits4)];
+	uint32_t slot = levee_lane4(item->bucket, item->addr);
 
 	if (slot < LEVEE_SLOTS) {
-		hit4(b, one, slot, item->tally);
+		hit4(b, b->share, item->bucket, slot, tally);
 		return;
 	}
-	slot = levee_find4(two, addr);
+	slot = levee_lane4(two, item->addr);
 	if (slot < LEVEE_SLOTS)
-		hit4(b, two, slot, item->tally);
+		hit4(b, b->share, two, slot, tally);
 	else
-		insert4(b, one, two, addr, item->tally);
+		insert4(b, item->bucket, two, item->addr, tally);
 }
 
-static void settle6(struct burst *b, const struct item *item)
+static void settle6(struct burst *b, const struct item6 *item, uint64_t tally)
 {
-	struct levee_bucket6 *bucket = first6(b, item->hash);
-	struct levee_bucket6 *two = first6(b, levee_hash_again(b->key, item->hash));
-	uint32_t slot = levee_find6(bucket, item->pkt.hi, item->pkt.lo);
+	struct levee_bucket6 *two = &b->sources6[levee_bucket_of(item->hash, b->bits6)];
+	uint32_t slot = levee_find6(item->bucket, item->hi, item->lo);
 
-	if (slot == LEVEE_SLOTS) {
-		bucket = two;
-		slot = levee_find6(two, item->pkt.hi, item->pkt.lo);
-	}
-	if (slot == LEVEE_SLOTS) {
-		insert6(b, first6(b, item->hash), two, &item->pkt, item->tally);
+	if (slot < LEVEE_SLOTS) {
+		hit6(b, item->bucket, slot, tally);
 		return;
 	}
-	hit6(b, bucket, slot, item->tally);
+	slot = levee_find6(two, item->hi, item->lo);
+	if (slot < LEVEE_SLOTS)
+		hit6(b, two, slot, tally);
+	else
+		insert6(b, item->bucket, two, item, tally);
 }
 
-/* ---- pass 2: may it pass, and does it count ---------------------------------------------- */
+/* ---- pass 4: sources that are new, or in their second bucket ------------------------------ */
 
-static enum levee_verdict ask_policy(const struct burst *b, const struct levee_packet *pkt,
-				     uint32_t bytes, uint64_t now_ns)
+static void settle(struct burst *b, const struct levee_view *view, bool deep)
 {
-	const struct levee_policy_memory *m = &b->in->tables->policy;
+	FOR_EACH_BIT(i, b->late)
+	{
+		uint64_t tally = deep ? b->tally[i] : view[i].bytes;
 
-	return levee_policy_lookup(m, pkt->family, pkt->hi, pkt->lo, 1, bytes, now_ns, b->in->cpu);
-}
-
-/* \return true if that was all: allowed, or dropped */
-static bool is_decided(struct burst *b, unsigned int i, uint32_t bytes, uint64_t now_ns)
-{
-	switch (ask_policy(b, &b->item[i].pkt, bytes, now_ns)) {
-	case LEVEE_VERDICT_ALLOW:
-		b->outcome[LEVEE_ALLOWED]++;
-		return true;
-	case LEVEE_VERDICT_BLOCK:
-		if (levee_read_once(b->page->control.audit)) {
-			b->row->would_drop++;
-			return false;
-		}
-		b->outcome[LEVEE_DROPPED]++;
-		b->row->dropped_bytes += bytes;
-		b->dropped |= BIT(i);
-		return true;
-	case LEVEE_VERDICT_LIMIT: /* within its rate; what is above comes as a block */
-	case LEVEE_VERDICT_NONE:
-		break;
-	}
-	return false;
-}
-
-static bool is_in_scope(struct burst *b, const struct item *item)
-{
-	int ret = levee_scope_has(&b->page->scope, &item->pkt);
-
-	if (ret == 2)
-		b->row->port_unknown++;
-	if (!ret)
-		b->outcome[LEVEE_OUT_OF_SCOPE]++;
-	return ret != 0;
-}
-
-static inline void judge(struct burst *b, const struct levee_view *view, unsigned int n,
-			 uint64_t now_ns)
-{
-	bool scoped = __atomic_load_n(&b->page->scope.enabled, __ATOMIC_ACQUIRE) != 0;
-	uint32_t counted = 0;
-
-	for (unsigned int i = 0; i < n; i++) {
-		struct item *item = &b->item[i];
-
-		if (levee_unlikely(!(b->parsed & BIT(i))))
-			continue;
-		if ((b->touched & BIT(i)) && is_decided(b, i, view[i].bytes, now_ns))
-			continue;
-		item->tally = view[i].bytes;
-		if (scoped || b->flows)
-			levee_packet_flow(&item->pkt, view[i].data,
-					  view[i].data + view[i].captured);
-		if (scoped && !is_in_scope(b, item))
-			continue;
-		if (b->flows)
-			item->tally += levee_flow_tally(&item->pkt);
-		counted++;
-		if (levee_likely(item->pkt.family == 4))
-			count4(b, item, i);
+		if (b->four & BIT(i))
+			settle4(b, &b->item[i].four, tally);
 		else
-			count6(b, item, i);
+			settle6(b, &b->item[i].six, tally);
 	}
-	b->outcome[LEVEE_COUNTED] += counted;
 }
 
-/* ---- pass 3: sources that are new, or in their second bucket ------------------------------ */
-
-static void settle(struct burst *b)
+static void count(struct burst *b, const struct levee_view *view, bool deep)
 {
-	for (uint32_t at = 0; at < b->n_late; at++) {
-		uint32_t i = b->late[at];
-
-		if (b->item[i].pkt.family == 4)
-			settle4(b, &b->item[i]);
-		else
-			settle6(b, &b->item[i]);
-	}
+	b->outcome[LEVEE_COUNTED] += (uint32_t)__builtin_popcountll(b->four | b->six);
+	if (deep)
+		count_all4(b, view, true);
+	else
+		count_all4(b, view, false);
+	if (b->six)
+		count_all6(b, view, deep);
+	if (b->late)
+		settle(b, view, deep);
 }
 
 uint64_t levee_inspect(const struct levee_inspector *in, const struct levee_view *view,
 		       unsigned int n, uint64_t now_ns)
 {
 	struct burst b; /* its items are written before they are read, and many: not cleared */
+	bool scoped;
 
 	begin(&b, in);
 	look(&b, view, n);
-	if (b.touched)
+	if (b.touched) {
 		ask_rules(&b);
-	judge(&b, view, n, now_ns);
-	settle(&b);
+		judge(&b, view, now_ns);
+	}
+	scoped = __atomic_load_n(&b.page->scope.enabled, __ATOMIC_ACQUIRE) != 0;
+	if (scoped || in->flows)
+		look_deeper(&b, view, scoped);
+	count(&b, view, scoped || in->flows);
 	b.row->received += n;
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
 		b.row->outcome[i] += b.outcome[i];

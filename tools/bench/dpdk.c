@@ -83,6 +83,7 @@ static void report_size(struct bench_report *report, const struct dpdk_results *
 {
 	struct bench_samples net[DPDK_SUBJECTS], s;
 	uint64_t sources = dpdk_sources[i];
+	struct bench_figure line;
 	struct bench_row *row;
 	char title[96], text[32];
 
@@ -97,6 +98,11 @@ static void report_size(struct bench_report *report, const struct dpdk_results *
 		enum dpdk_subject base = subject == DPDK_LEVEE6 ? DPDK_GENERATE6 : DPDK_GENERATE;
 
 		net[subject] = bench_difference(&r->ns[i][subject], &r->ns[i][base]);
+	}
+	line = bench_figure(&net[DPDK_LINE]);
+	for (size_t k = 0; k < sizeof(figure_table) / sizeof(figure_table[0]); k++) {
+		enum dpdk_subject subject = figure_table[k].subject;
+
 		if (!r->ns[i][subject].n)
 			continue;
 		row = bench_report_figure(report, "ns net", &net[subject],
@@ -104,7 +110,8 @@ static void report_size(struct bench_report *report, const struct dpdk_results *
 					  figure_table[k].label);
 		if (subject == DPDK_LEVEE) {
 			set_limit(row, sources);
-			bench_note(row, "%llu evictions", (unsigned long long)r->evicted[i]);
+			bench_note(row, "%llu evictions; a random cache line of this table: %.3g",
+				   (unsigned long long)r->evicted[i], line.median);
 		}
 	}
 	s = inverse(&net[DPDK_LEVEE]);

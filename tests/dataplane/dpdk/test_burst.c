@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "dataplane/dpdk/inspect.h"
+#include "dataplane/dpdk/lanes.h"
 #include "tests/dataplane/dpdk/collect.h"
 #include "tests/support/frame.h"
 #include "tests/support/frame_cases.h"
@@ -349,6 +350,46 @@ static void one_source_many_times_in_a_burst_is_one_source(void **state)
 	assert_int_equal(w->got.account.evicted, 0);
 }
 
+static void all_lanes_at_once_find_what_one_by_one_finds(void **state)
+{
+	struct levee_bucket4 bucket __attribute__((aligned(LEVEE_CACHE_LINE))) = { 0 };
+	uint32_t addr = 1;
+
+	(void)state;
+	for (uint32_t slot = 0; slot < LEVEE_SLOTS; slot++)
+		bucket.addr[slot] = 0xc0000200U + slot;
+	for (uint32_t slot = 0; slot < LEVEE_SLOTS; slot++)
+		assert_int_equal(levee_lane4(&bucket, 0xc0000200U + slot), slot);
+	for (int i = 0; i < 10000; i++) {
+		addr = addr * 2654435761U + 1;
+		bucket.addr[i & 3] = addr & 0xff; /* equal ones are rare, and none is twice */
+		for (int other = 0; other < LEVEE_SLOTS; other++)
+			if (other != (i & 3) && bucket.addr[other] == (addr & 0xff))
+				bucket.addr[other] = 0x1000U + (uint32_t)i;
+		for (uint32_t asked = 0; asked < 256; asked += 15)
+			assert_int_equal(levee_lane4(&bucket, asked), levee_find4(&bucket, asked));
+	}
+}
+
+/* The address that free slots show, in tables that fill up behind and before it. */
+static void address_0_is_counted_like_any_other(void **state)
+{
+	struct world *w = *state;
+
+	open_small(w);
+	for (uint32_t turn = 0; turn < 4; turn++) {
+		for (uint32_t i = 0; i < 40; i++) {
+			put_source(w, 4, i, 0);
+			if (i % 10 == 9)
+				go(w);
+		}
+	}
+	take(w);
+	assert_int_equal(w->got.n, 40);
+	for (size_t i = 0; i < w->got.n; i++)
+		assert_int_equal(w->got.at[i].packets, 4);
+}
+
 /* A stream in a table of 64 slots and a log of 32 entries, drained before the log is full. */
 static void sums_stay_exact_while_sources_are_evicted(void **state)
 {
@@ -623,6 +664,8 @@ int main(void)
 		TEST(a_block_that_has_expired_drops_nothing),
 		TEST(scope_comes_after_the_blocks_and_before_the_count),
 		TEST(one_source_many_times_in_a_burst_is_one_source),
+		TEST(all_lanes_at_once_find_what_one_by_one_finds),
+		TEST(address_0_is_counted_like_any_other),
 		TEST(sums_stay_exact_while_sources_are_evicted),
 		TEST(a_full_log_folds_and_loses_no_packet),
 		TEST(a_log_half_full_is_said_once_an_epoch),
