@@ -103,6 +103,9 @@ struct levee_snapshot {
 	unsigned int bin_s;
 	unsigned int window_s;
 	struct levee_detect_params detect;
+	const char *detector; /* its name, which stays */
+	bool fast;	      /* the fast path is switched on; `trip` says whether it is armed */
+	unsigned int warmup_bins;
 	bool audit;
 	uint8_t source6_length;
 
@@ -309,7 +312,7 @@ size_t levee_board_serve(struct levee_board *board,
 /** Events that are kept for followers who come late or are slow. */
 #define LEVEE_BOARD_EVENTS 4096
 
-/** Kinds: block, update, lift, bin, allow, exempt, reload, drill, health, nacl, fleet, ... */
+/** Kinds: block, harden, lift, bin, allow, exempt, reload, drill, health, nacl, fleet, ... */
 struct levee_board_entry {
 	uint64_t id;	  /* set when it is noted: increasing, over restarts, too */
 	uint64_t unix_ns; /* 0: set when it is noted */

@@ -904,6 +904,12 @@ static const char *const detectors[] = {
 };
 
 static const char *const nacl_strategies[] = { "mask", "cover", NULL };
+static const char *const spoofable_pushes[] = {
+	[LEVEE_NACL_PUSH_NONE] = "no",
+	[LEVEE_NACL_PUSH_LEFTOVER] = "leftover",
+	[LEVEE_NACL_PUSH_ALL] = "yes",
+	NULL,
+};
 static const char *const switches[] = { "off", "on", NULL };
 static const char *const no_or_yes[] = { "no", "yes", NULL };
 
@@ -1382,12 +1388,13 @@ static const struct levee_config_key keys[] = {
 		.kind = &integer, AT(nacl.max_collateral), .min = 0, .max = 1ULL << 48,
 	},
 	{
-		"nacl", "push_spoofable", "yes/no", "", "yes",
-		"yes or no",
-		"Push sources, too, that were never seen with an established TCP flow: anybody may "
-		"have put such an address into packets, and a rule would lock its owner out. They "
-		"are blocked on the instance in any case.",
-		.kind = &boolean, AT(nacl.push_spoofable),
+		"nacl", "push_spoofable", "choice", "", "leftover",
+		"no, leftover or yes",
+		"What becomes of blocked sources that were never seen with an established TCP flow: "
+		"anybody may have put such an address into packets, and a rule locks its owner out. "
+		"They get no rule (no), the rules that all other sources leave over (leftover), or "
+		"are pushed like all others (yes). They are blocked on the instance in any case.",
+		.kind = &choice, AT(nacl.push_spoofable), .choices = spoofable_pushes,
 	},
 	{
 		"nacl", "mask4", "integer", "bits", "32",

@@ -113,7 +113,7 @@ struct levee_config {
 		struct levee_nacl_range range; /* of numbers */
 		int strategy;		       /* enum levee_nacl_strategy */
 		uint64_t max_collateral;
-		bool push_spoofable;
+		int push_spoofable; /* enum levee_nacl_push_spoofable */
 		uint64_t mask4;
 		uint64_t mask6;
 		enum levee_nacl_action action;

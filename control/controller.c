@@ -363,6 +363,8 @@ static const char *change_name(enum levee_block_change change)
 		return "blocked";
 	case LEVEE_BLOCK_UPDATED:
 		return "extended";
+	case LEVEE_BLOCK_HARDENED:
+		return "hardened";
 	case LEVEE_BLOCK_EXPIRED:
 		return "expired";
 	default:
@@ -377,9 +379,11 @@ static void note_event(struct levee_controller *c, enum levee_block_change chang
 
 	if (change == LEVEE_BLOCK_UPDATED)
 		return;
-	snprintf(detail, sizeof(detail), "%sby=%s z=%.3f packets=%llu dropped=%llu repeats=%u",
+	snprintf(detail, sizeof(detail),
+		 "%skind=%s by=%s measure=%s z=%.3f packets=%llu dropped=%llu repeats=%u",
 		 block->marks & LEVEE_BLOCK_DRILL ? "drill " : "",
-		 levee_block_reason_name(block->reason), block->max_zscore,
+		 levee_block_kind_name(block->kind), levee_block_reason_name(block->reason),
+		 levee_measure_name(block->measure), block->max_zscore,
 		 (unsigned long long)block->max_packets, (unsigned long long)dropped,
 		 block->repeats);
 	levee_store_event(c->store, unix_ns, change_name(change),
@@ -407,7 +411,7 @@ static void on_change(void *ctx, enum levee_block_change change, const struct le
 	struct levee_controller *c = x->c;
 	struct levee_policy *policy = levee_dataplane_policy(c->dp);
 	struct levee_policy_info info = { .prefix = block->prefix };
-	bool in_force = change == LEVEE_BLOCK_ADDED || change == LEVEE_BLOCK_UPDATED;
+	bool in_force = levee_block_stands(change);
 
 	if (in_force)
 		apply_block(c, block, x->now.boot_ns);

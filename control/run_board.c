@@ -187,26 +187,44 @@ static const char *reason_name(const struct levee_block *block)
 						   : levee_block_reason_name(block->reason);
 }
 
+static const char *block_event(enum levee_block_change change)
+{
+	if (change == LEVEE_BLOCK_HARDENED)
+		return "harden";
+	return levee_block_stands(change) ? "block" : "lift";
+}
+
+static void put_words(const struct levee_block *block, enum levee_block_change change, char *out,
+		      size_t size)
+{
+	const char *done = change == LEVEE_BLOCK_HARDENED    ? "was limited, is dropped now"
+			   : block->kind == LEVEE_KIND_LIMIT ? "limited"
+							     : "blocked";
+
+	if (!levee_block_stands(change))
+		snprintf(out, size, "lifted: %s",
+			 change == LEVEE_BLOCK_EXPIRED ? "its block has expired" : "released");
+	else
+		snprintf(out, size, "%s: %s%s%s%s%s", done, reason_name(block),
+			 block->measure ? ", for its " : "",
+			 block->measure ? levee_measure_name(block->measure) : "",
+			 block->note[0] ? ": " : "", block->note);
+}
+
 static void note_block(struct levee_run *r, enum levee_block_change change,
 		       const struct levee_block *block, const struct levee_policy_info *info)
 {
-	bool is_lifted = change != LEVEE_BLOCK_ADDED;
 	struct levee_board_entry entry = {
 		.zscore = block->max_zscore,
 		.packets = block->max_packets,
 		.dropped = info->packets,
-		.end_unix_ns = is_lifted ? 0 : block->expires_unix_ns,
+		.end_unix_ns = levee_block_stands(change) ? block->expires_unix_ns : 0,
 		.drill = block->marks & LEVEE_BLOCK_DRILL,
 	};
 
-	snprintf(entry.kind, sizeof(entry.kind), "%s", is_lifted ? "lift" : "block");
+	snprintf(entry.kind, sizeof(entry.kind), "%s", block_event(change));
 	levee_prefix_format(&block->prefix, entry.subject);
-	if (is_lifted)
-		snprintf(entry.text, sizeof(entry.text), "lifted: %s",
-			 change == LEVEE_BLOCK_EXPIRED ? "its block has expired" : "released");
-	else
-		snprintf(entry.text, sizeof(entry.text), "blocked: %s%s%s", reason_name(block),
-			 block->note[0] ? ": " : "", block->note);
+	put_words(block, change, entry.text, sizeof(entry.text));
 	levee_board_event(r->board, &entry);
 }
 
@@ -386,6 +404,9 @@ static void copy_settings(const struct levee_run *r, struct levee_snapshot *s)
 	s->bin_s = r->controller.options.bin_s;
 	s->window_s = r->controller.options.window_s;
 	s->detect = r->controller.options.detect;
+	s->detector = r->controller.detector->name;
+	s->fast = r->controller.options.trip.on;
+	s->warmup_bins = r->controller.options.trip.warmup_bins;
 	s->audit = levee_run_audits(r);
 	s->source6_length = r->dp->source6_length;
 	s->bin_start_s = (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S);
@@ -444,14 +465,18 @@ static void check_health(const struct levee_run *r, const struct levee_snapshot 
 		"stay until they end");
 	set_health(
 		r, "masking", s->evaluation.masked, false,
-		"so many sources are above [detect] min_packets that their Z-scores cannot all "
-		"pass min_zscore; set detector = both, or raise min_packets if they are clients");
+		strcmp(s->detector, "zscore")
+			? "so many values are above [detect] min_packets that their Z-scores "
+			  "cannot "
+			  "all pass min_zscore: the median decides meanwhile; raise min_packets if "
+			  "these are your clients"
+			: "so many values are above [detect] min_packets that their Z-scores "
+			  "cannot "
+			  "all pass min_zscore; set [detect] detector = both, or raise min_packets "
+			  "if "
+			  "these are your clients");
 	set_health(r, "rules", s->rules_max && s->rules_used >= s->rules_max - s->rules_max / 10,
 		   false, "the policy table is nine tenths full; raise [data_path] rules");
-	set_health(
-		r, "masking", s->evaluation.masked, false,
-		"so many sources are above the packet minimum that Z-scores cannot flag them all; "
-		"[detect] detector = both sees them");
 	set_health(r, "sources", s->last_folded > 0, false,
 		   "sources lost their names for want of room; raise [data_path] sources or "
 		   "[detect] max_sources");

@@ -232,7 +232,7 @@ void levee_run_share_block(struct levee_run *r, enum levee_block_change change,
 {
 	if (!r->fleet.fleet || r->fleet.quiet || block->marks & LEVEE_BLOCK_DRILL)
 		return;
-	if (change == LEVEE_BLOCK_ADDED || change == LEVEE_BLOCK_UPDATED)
+	if (levee_block_stands(change))
 		levee_fleet_block(r->fleet.fleet, block);
 }
 

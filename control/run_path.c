@@ -20,7 +20,8 @@ struct path {
 /* Looking at TCP headers costs each packet a little: only where it decides something. */
 bool levee_run_wants_flows(const struct levee_config *config)
 {
-	return config->detect.min_syns || (config->nacl.enabled && !config->nacl.push_spoofable);
+	return config->detect.min_syns ||
+	       (config->nacl.enabled && config->nacl.push_spoofable != LEVEE_NACL_PUSH_ALL);
 }
 
 /* ---- XDP --------------------------------------------------------------------------------- */

@@ -134,16 +134,26 @@ void levee_run_log_block(const struct levee_run *r, enum levee_block_change chan
 		snprintf(before, sizeof(before), "; blocked %u times before", block->repeats);
 	switch (change) {
 	case LEVEE_BLOCK_ADDED:
-		levee_notice("%s %s until %s (by %s: z = %.2f, %llu packets)%s%s%s",
+		levee_notice("%s %s until %s (by %s: z = %.2f, %llu %s)%s%s%s",
 			     block->kind == LEVEE_KIND_LIMIT ? "limit" : "block", prefix,
 			     levee_run_format_time(
 				     (int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
 			     levee_block_reason_name(block->reason), block->max_zscore,
-			     (unsigned long long)block->max_packets, before,
+			     (unsigned long long)levee_block_value(block),
+			     levee_measure_name(block->measure), before,
 			     block->spoofable ? "; its address may be made up" : "",
 			     r->config->block.mode == LEVEE_MODE_AUDIT
 				     ? "; audit: nothing is dropped"
 				     : "");
+		break;
+	case LEVEE_BLOCK_HARDENED:
+		levee_notice("drop %s, which was limited, until %s (by %s: z = %.2f, %llu %s)",
+			     prefix,
+			     levee_run_format_time(
+				     (int64_t)(block->expires_unix_ns / LEVEE_NS_PER_S), until),
+			     levee_block_reason_name(block->reason), block->max_zscore,
+			     (unsigned long long)levee_block_value(block),
+			     levee_measure_name(block->measure));
 		break;
 	case LEVEE_BLOCK_UPDATED:
 		levee_debug("block %s goes on until %s", prefix,

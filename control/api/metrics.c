@@ -76,6 +76,41 @@ WRITE(blocks)
 		put_label(out, name, "reason", levee_block_reasons[i], count[i]);
 }
 
+/* What decided each detected block, those of a drill left out. */
+WRITE(blocks_by)
+{
+	static const enum levee_block_reason reasons[] = { LEVEE_BLOCK_TRIP, LEVEE_BLOCK_ZSCORE,
+							   LEVEE_BLOCK_ROBUST };
+	size_t count[LEVEE_BLOCK_TRIP + 1] = { 0 };
+
+	(void)core;
+	for (size_t i = 0; i < s->n_blocks; i++)
+		if (!(s->blocks[i].block.marks & LEVEE_BLOCK_DRILL))
+			count[s->blocks[i].block.reason]++;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		put_label(out, name, "by", levee_block_reason_name(reasons[i]), count[reasons[i]]);
+}
+
+WRITE(blocks_limiting)
+{
+	size_t n = 0;
+
+	(void)core;
+	for (size_t i = 0; i < s->n_blocks; i++)
+		n += s->blocks[i].block.kind == LEVEE_KIND_LIMIT;
+	put_uint(out, name, n);
+}
+
+WRITE(blocks_spoofable)
+{
+	size_t n = 0;
+
+	(void)core;
+	for (size_t i = 0; i < s->n_blocks; i++)
+		n += s->blocks[i].block.spoofable;
+	put_uint(out, name, n);
+}
+
 WRITE(blocks_not_in_force)
 {
 	size_t n = 0;
@@ -163,6 +198,15 @@ UINT(values, s->evaluation.moments.n)
 REAL(mean, s->evaluation.mean)
 REAL(stddev, s->evaluation.stddev)
 REAL(threshold, s->evaluation.threshold)
+UINT(above_minimum, s->evaluation.n_above)
+UINT(masked, s->evaluation.masked)
+REAL(median, s->evaluation.median)
+REAL(mad, s->evaluation.mad)
+UINT(fast_on, s->fast)
+UINT(fast_armed, s->trip.armed)
+UINT(fast_threshold, s->trip.threshold)
+UINT(allowance_exceeded, s->allowance_exceeded_total)
+UINT(lost_events, s->total.lost_events)
 UINT(bins_closed, s->bins_closed)
 UINT(bins_late, s->bins_late)
 UINT(evaluations, s->evaluations)
@@ -185,6 +229,9 @@ const struct levee_metric levee_metrics[] = {
 	{ "levee_would_drop_packets_total", "counter", "Packets of blocked sources that audit mode let pass.", write_would_drop },
 	{ "levee_folded_values_total", "counter", "Values of sources that lost their names for want of room.", write_folded },
 	{ "levee_blocks", "gauge", "Blocks, by what made them.", write_blocks },
+	{ "levee_detected_blocks", "gauge", "Detected blocks, by what decided: fast (within the bin), zscore or robust (at its end).", write_blocks_by },
+	{ "levee_limiting_blocks", "gauge", "Blocks that let a rate pass instead of dropping all.", write_blocks_limiting },
+	{ "levee_spoofable_blocks", "gauge", "Blocks of sources that were never seen with an established flow.", write_blocks_spoofable },
 	{ "levee_blocks_not_in_force", "gauge", "Blocks that the allow list covers, or that found no room.", write_blocks_not_in_force },
 	{ "levee_exemptions", "gauge", "Prefixes that an operator unblocked and no detector blocks.", write_exemptions },
 	{ "levee_allowed_prefixes", "gauge", "Prefixes on the allow list, by where they come from.", write_allowed },
@@ -198,6 +245,15 @@ const struct levee_metric levee_metrics[] = {
 	{ "levee_mean_packets", "gauge", "Mean of the window's values [packets/bin].", write_mean },
 	{ "levee_stddev_packets", "gauge", "Population standard deviation of the window's values [packets/bin].", write_stddev },
 	{ "levee_threshold_packets", "gauge", "min_zscore * stddev + mean [packets/bin].", write_threshold },
+	{ "levee_above_minimum_values", "gauge", "Values of the window above min_packets.", write_above_minimum },
+	{ "levee_masked", "gauge", "1 if so many values are above min_packets that their Z-scores cannot all pass min_zscore.", write_masked },
+	{ "levee_median_packets", "gauge", "Median of the window's values, for detectors robust and both [packets/bin].", write_median },
+	{ "levee_mad_packets", "gauge", "Their median absolute deviation [packets/bin].", write_mad },
+	{ "levee_fast_on", "gauge", "1 if the fast path is switched on.", write_fast_on },
+	{ "levee_fast_armed", "gauge", "1 if sources are blocked within the bin: on, and enough bins are complete.", write_fast_armed },
+	{ "levee_fast_threshold_packets", "gauge", "Packets in the running bin above which a source is blocked at once.", write_fast_threshold },
+	{ "levee_lost_events_total", "counter", "Events of the data path that its ring buffer had no room for.", write_lost_events },
+	{ "levee_allowance_exceeded_packets_total", "counter", "Packets that the platform dropped above the instance's allowance, before Levee saw them.", write_allowance_exceeded },
 	{ "levee_bin_seconds", "gauge", "Length of a bin.", write_bin_seconds },
 	{ "levee_window_seconds", "gauge", "Length of the window.", write_window_seconds },
 	{ "levee_bins_closed_total", "counter", "Bins closed by this process.", write_bins_closed },

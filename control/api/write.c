@@ -115,6 +115,10 @@ void levee_write_block(struct levee_json *j, const char *name, const struct leve
 	levee_json_bool(j, "flagged", b->flagged);
 	levee_json_bool(j, "drill", b->marks & LEVEE_BLOCK_DRILL);
 	levee_json_uint(j, "repeats", b->repeats);
+	levee_json_string(j, "kind", levee_block_kind_name(b->kind));
+	levee_json_string(j, "measure", levee_measure_name(b->measure));
+	levee_json_uint(j, "max_value", levee_block_value(b));
+	levee_json_bool(j, "spoofable", b->spoofable);
 	levee_json_bool(j, "in_force", !block->shadowed);
 	levee_json_uint(j, "dropped_packets", block->packets);
 	levee_json_uint(j, "dropped_bytes", block->bytes);
@@ -134,6 +138,17 @@ void levee_write_exemption(struct levee_json *j, const char *name,
 	levee_json_end(j);
 }
 
+static void write_fast(struct levee_json *j, const struct levee_snapshot *s)
+{
+	levee_json_object(j, "fast");
+	levee_json_bool(j, "on", s->fast);
+	levee_json_bool(j, "armed", s->trip.armed);
+	levee_json_uint(j, "threshold", s->trip.threshold);
+	levee_json_uint(j, "bins", s->trip.bins);
+	levee_json_uint(j, "warmup_bins", s->warmup_bins);
+	levee_json_end(j);
+}
+
 void levee_write_evaluation(struct levee_json *j, const char *name, const struct levee_snapshot *s)
 {
 	const struct levee_evaluation *e = &s->evaluation;
@@ -146,6 +161,19 @@ void levee_write_evaluation(struct levee_json *j, const char *name, const struct
 	levee_json_double(j, "threshold", e->threshold);
 	levee_json_double(j, "min_zscore", s->detect.min_zscore);
 	levee_json_uint(j, "min_packets", s->detect.min_packets);
+	levee_json_string(j, "detector", s->detector);
+	levee_json_uint(j, "above_minimum", e->n_above);
+	levee_json_bool(j, "masked", e->masked);
+	if (e->has_robust) {
+		levee_json_double(j, "median", e->median);
+		levee_json_double(j, "mad", e->mad);
+		levee_json_double(j, "robust_threshold", e->robust_threshold);
+	} else {
+		levee_write_null(j, "median");
+		levee_write_null(j, "mad");
+		levee_write_null(j, "robust_threshold");
+	}
+	write_fast(j, s);
 	levee_json_uint(j, "flagged", e->n_findings);
 	levee_json_uint(j, "left_alone_allowed", s->findings_allowed);
 	levee_json_uint(j, "left_alone_exempt", s->findings_exempt);

@@ -89,6 +89,7 @@ void levee_nacl_config_params(const struct levee_config *config,
 		.range = config->nacl.range,
 		.strategy = (enum levee_nacl_strategy)config->nacl.strategy,
 		.max_collateral = config->nacl.max_collateral,
+		.spoofable_last = config->nacl.push_spoofable == LEVEE_NACL_PUSH_LEFTOVER,
 	};
 }
 
@@ -116,6 +117,7 @@ bool levee_nacl_source_of(struct levee_nacl_source *source, const struct levee_b
 	*source = (struct levee_nacl_source){ .prefix = block->prefix,
 					      .max_zscore = manual ? INFINITY : block->max_zscore,
 					      .max_packets = block->max_packets,
-					      .flood_packets = block->bin_packets };
+					      .flood_packets = block->bin_packets,
+					      .spoofable = block->spoofable && !manual };
 	return true;
 }

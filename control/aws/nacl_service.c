@@ -99,6 +99,7 @@ static void show_status(void *ctx, struct levee_json *j)
 	if (s.granted)
 		levee_json_uint(j, "budget_granted", s.granted);
 	levee_json_uint(j, "rules", s.rules);
+	levee_json_uint(j, "spoofable_rules", s.spoofable_rules);
 	levee_json_uint(j, "blocked_networks", s.blocked_networks);
 	levee_json_uint(j, "unblocked_networks", s.unblocked_networks);
 	levee_json_uint(j, "blocked_sources", s.blocked_sources);
@@ -137,6 +138,8 @@ static void show_metrics(void *ctx, FILE *out)
 	metric(out, "in_force_timestamp_seconds", "gauge", "When it was read back last.",
 	       (uint64_t)(s.in_force_unix_ms / 1000));
 	metric(out, "rules", "gauge", "Rules that are wanted.", s.rules);
+	metric(out, "spoofable_rules", "gauge",
+	       "Of these, rules about sources whose addresses may be made up.", s.spoofable_rules);
 	metric(out, "unblocked_sources", "gauge",
 	       "Blocked sources without a rule, dropped on the instances alone.",
 	       s.unblocked_sources);
@@ -172,6 +175,7 @@ static void set_state(struct levee_nacl_service *service, enum levee_nacl_state 
 static void count_plan(struct levee_nacl_status *status, const struct levee_nacl_plan *plan)
 {
 	status->rules = plan->n_rules;
+	status->spoofable_rules = plan->spoofable_rules;
 	status->blocked_networks = status->unblocked_networks = 0;
 	for (size_t i = 0; i < plan->n_targets; i++) {
 		status->blocked_networks += plan->targets[i].number != 0;
@@ -211,6 +215,7 @@ static void explain(void *ctx, const struct levee_prefix *source, struct levee_j
 		levee_json_string(j, "prefix", levee_prefix_format(&t->prefix, text));
 		levee_json_string(j, "acl", service->status.in_force);
 		levee_json_string(j, "action", service->status.audit ? "allow" : "deny");
+		levee_json_bool(j, "spoofable", t->spoofable);
 		break;
 	}
 	pthread_mutex_unlock(&service->lock);
@@ -356,13 +361,14 @@ static void note_spoofable(struct levee_nacl_service *service, size_t n)
 	if (n && !before)
 		levee_notice("network ACLs: %zu blocked source%s never seen with an established "
 			     "flow and not pushed, for the address may be made up; they are "
-			     "dropped here. [nacl] push_spoofable = yes pushes them, too",
+			     "dropped here. [nacl] push_spoofable = leftover gives them rules that "
+			     "nobody else needs",
 			     n, n == 1 ? " was" : "s were");
 }
 
 static void take_sources(struct levee_nacl_service *service, const struct levee_snapshot *s)
 {
-	bool push_spoofable = service->config->nacl.push_spoofable;
+	bool push_spoofable = service->config->nacl.push_spoofable != LEVEE_NACL_PUSH_NONE;
 	size_t n = 0, spoofable = 0;
 
 	/* What the allow list covers is not in force here, and the plan leaves it out. */

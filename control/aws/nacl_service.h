@@ -39,6 +39,7 @@ struct levee_nacl_status {
 	unsigned int budget;			     /* configured */
 	unsigned int granted;			     /* by EC2, if it is less; else 0 */
 	size_t rules;				     /* wanted */
+	size_t spoofable_rules;			     /* of these, about spoofable sources alone */
 	size_t blocked_networks, unblocked_networks; /* of the plan: with and without a rule */
 	size_t blocked_sources, unblocked_sources;
 	size_t spoofable; /* blocked sources that are not pushed: [nacl] push_spoofable */

@@ -55,10 +55,10 @@ static void print_event(const json_t *e)
 {
 	const struct levee_colours *c = levee_colours();
 	const char *kind = levee_text(e, "kind");
-	const char *colour = !strcmp(kind, "block")    ? c->red
-			     : !strcmp(kind, "health") ? c->yellow
-			     : !strcmp(kind, "lift")   ? c->green
-						       : "";
+	const char *colour = !strcmp(kind, "block") || !strcmp(kind, "harden") ? c->red
+			     : !strcmp(kind, "health")			       ? c->yellow
+			     : !strcmp(kind, "lift")			       ? c->green
+									       : "";
 	char packets[32];
 
 	printf("%s %s%-7s%s %-20s %s%s", levee_text(e, "time"), colour, kind, *colour ? c->off : "",
@@ -139,7 +139,8 @@ enum { HISTORY_SINCE = LEVEE_CLIENT_N_OPTIONS, HISTORY_KIND, HISTORY_LIMIT };
 const struct levee_option levee_history_options[] = {
 	LEVEE_CLIENT_OPTIONS,
 	[HISTORY_SINCE] = { "since", "TIME", "30m, 2h, 1d: look back so far (default: 30d)" },
-	[HISTORY_KIND] = { "kind", "WORD", "only blocked, expired, released, exempt, allow ..." },
+	[HISTORY_KIND] = { "kind", "WORD",
+			   "only blocked, hardened, expired, released, exempt, allow ..." },
 	[HISTORY_LIMIT] = { "limit", "N", "print at most so many: 1 to 10000 (default: 100)" },
 	{ 0 },
 };

@@ -70,7 +70,9 @@ static void print_block(const json_t *block, const char *indent)
 	char rate[32], drops[32], dropped[32], end[32], reason[64];
 	const char *kind = levee_text(block, "reason"), *by = levee_text(block, "by");
 
-	snprintf(reason, sizeof(reason), strcmp(kind, "detected") ? "%s" : "%s (%s)", kind, by);
+	if (!strcmp(levee_text(block, "kind"), "limit"))
+		kind = "limited";
+	snprintf(reason, sizeof(reason), strcmp(by, "manual") ? "%s (%s)" : "%s", kind, by);
 	print_end(block, end);
 	printf("%s%s%-20s%s %-18s %8.2f %12s %10s %14s  %s%s%s\n", indent, c->bold,
 	       levee_text(block, "prefix"), c->off, reason, levee_real(block, "max_zscore"),
@@ -90,6 +92,31 @@ void levee_print_blocks(const json_t *blocks, const char *indent)
 	printf("%s%-20s %-18s %8s %12s %10s %14s  %s\n", indent, "SOURCE", "REASON", "Z",
 	       "PACKETS/S", "DROPPED/S", "DROPPED", "ENDS");
 	json_array_foreach(blocks, i, block) print_block(block, indent);
+}
+
+/* Whether a source has to wait for its bin's end. */
+static void print_fast(const json_t *e)
+{
+	const json_t *fast = json_object_get(e, "fast");
+	char text[32];
+
+	if (levee_is(fast, "armed"))
+		printf("%-10sa source with more than %s packets in the running bin is blocked at "
+		       "once\n",
+		       "fast path", levee_grouped(levee_real(fast, "threshold"), text));
+	else if (levee_is(fast, "on"))
+		printf("%-10snot yet: %lld of %lld bins are complete\n", "fast path",
+		       levee_whole(fast, "bins"), levee_whole(fast, "warmup_bins"));
+	else
+		printf("%-10soff: sources are judged when their bin closes\n", "fast path");
+}
+
+static void print_median(const json_t *e)
+{
+	if (!json_is_null(json_object_get(e, "median")))
+		printf("%-10smedian %.2f, MAD %.2f, threshold %.2f packets/bin\n", "",
+		       levee_real(e, "median"), levee_real(e, "mad"),
+		       levee_real(e, "robust_threshold"));
 }
 
 static void print_status(const json_t *s)
@@ -116,9 +143,13 @@ static void print_status(const json_t *s)
 	       "window", levee_whole(bin, "in_window"), levee_whole(bin, "length_s"),
 	       levee_grouped(levee_real(e, "values"), a), levee_real(e, "mean"),
 	       levee_real(e, "stddev"), levee_real(e, "threshold"));
-	printf("%-10s%lld sources are flagged (z > %g and more than %s packets in a bin)",
-	       "verdict", levee_whole(e, "flagged"), levee_real(e, "min_zscore"),
-	       levee_grouped(levee_real(e, "min_packets"), a));
+	print_median(e);
+	print_fast(e);
+	printf("%-10s%lld sources are flagged by %s (z > %g and more than %s packets in a bin); "
+	       "%lld values are that large",
+	       "verdict", levee_whole(e, "flagged"), levee_text(e, "detector"),
+	       levee_real(e, "min_zscore"), levee_grouped(levee_real(e, "min_packets"), a),
+	       levee_whole(e, "above_minimum"));
 	if (levee_whole(e, "left_alone_allowed") + levee_whole(e, "left_alone_exempt") > 0)
 		printf("; left alone: %lld allowed, %lld exempt",
 		       levee_whole(e, "left_alone_allowed"), levee_whole(e, "left_alone_exempt"));
@@ -187,27 +218,50 @@ static void print_verdict(const json_t *s)
 		printf("%s %spasses%s.\n", source, c->green, c->off);
 }
 
+/* Which path decided. */
+static const char *decider_words(const json_t *block)
+{
+	const char *by = levee_text(block, "by");
+
+	if (!strcmp(by, "fast"))
+		return "the fast path, within the bin,";
+	return !strcmp(by, "robust") ? "detector robust" : "detector zscore";
+}
+
 static void print_block_words(const json_t *s)
 {
 	const json_t *b = json_object_get(s, "block");
 	const char *until = levee_text(b, "until");
-	char packets[32], rate[32], left[32];
+	bool is_other = strcmp(levee_text(b, "measure"), "packets") != 0;
+	char packets[32], rate[32], left[32], value[64];
 
 	if (!json_is_object(b))
 		return;
+	snprintf(value, sizeof(value), ", %s", levee_grouped(levee_real(b, "max_value"), left));
 	printf("\nThe block is of %s", levee_text(b, "prefix"));
 	if (!strcmp(levee_text(b, "reason"), "manual"))
 		printf(", by hand at %s", levee_text(b, "since"));
 	else
-		printf(", by detector %s at %s%s", levee_text(b, "by"), levee_text(b, "since"),
+		printf(", by %s at %s%s", decider_words(b), levee_text(b, "since"),
 		       levee_is(b, "drill") ? ", for a drill" : "");
 	if (levee_text(b, "note")[0])
 		printf(": \"%s\"", levee_text(b, "note"));
 	printf(".\n");
 	if (levee_whole(b, "max_packets"))
-		printf("Its largest bin held %s packets (%s packets/s), z = %.4f.\n",
+		printf("Its largest bin held %s packets (%s packets/s), z = %.4f%s%s%s.\n",
 		       levee_grouped(levee_real(b, "max_packets"), packets),
-		       levee_grouped(levee_real(b, "max_rate"), rate), levee_real(b, "max_zscore"));
+		       levee_grouped(levee_real(b, "max_rate"), rate), levee_real(b, "max_zscore"),
+		       is_other ? " of its " : "", is_other ? levee_text(b, "measure") : "",
+		       is_other ? value : "");
+	if (!strcmp(levee_text(b, "kind"), "limit"))
+		printf("It is limited, not dropped: [block] limit_rate packets/s of it pass.\n");
+	if (levee_whole(b, "repeats"))
+		printf("It was blocked %lld times before, so this block is longer ([block] "
+		       "repeat_factor).\n",
+		       levee_whole(b, "repeats"));
+	if (levee_is(b, "spoofable"))
+		printf("It was never seen with an established TCP flow: its address may be made "
+		       "up.\n");
 	if (until[0])
 		printf("It ends at %s, in %s%s.\n", until,
 		       levee_duration_words(levee_whole(b, "seconds_left"), left),
@@ -232,6 +286,20 @@ static void print_numbers(const json_t *s)
 	printf("  threshold  %.4f packets/bin = %g * deviation + mean, and more than %s\n",
 	       levee_real(e, "threshold"), levee_real(e, "min_zscore"),
 	       levee_grouped(levee_real(e, "min_packets"), text));
+	if (!json_is_null(json_object_get(e, "median")))
+		printf("  median     %.4f packets/bin\n  MAD        %.4f packets/bin\n"
+		       "  robust     %.4f packets/bin = median + %g * MAD / 0.6745\n",
+		       levee_real(e, "median"), levee_real(e, "mad"),
+		       levee_real(e, "robust_threshold"), levee_real(e, "min_zscore"));
+	if (levee_is(json_object_get(e, "fast"), "armed"))
+		printf("  fast path  %s packets in the running bin, of the complete bins\n",
+		       levee_grouped(levee_real(json_object_get(e, "fast"), "threshold"), text));
+	if (levee_is(e, "masked"))
+		printf("  masking    %lld values are above %s packets: too many for all their "
+		       "Z-scores to pass %g\n",
+		       levee_whole(e, "above_minimum"),
+		       levee_grouped(levee_real(e, "min_packets"), text),
+		       levee_real(e, "min_zscore"));
 	if (!json_array_size(json_object_get(s, "bins")))
 		printf("In no bin of the window did it send more than %s packets.\n",
 		       levee_grouped(levee_real(e, "min_packets"), text));

@@ -336,7 +336,7 @@ int levee_nacl_given_read(struct levee_nacl_given *given, const struct levee_con
 	int ret;
 
 	memset(given, 0, sizeof(*given));
-	given->push_spoofable = config->nacl.push_spoofable;
+	given->push_spoofable = config->nacl.push_spoofable != LEVEE_NACL_PUSH_NONE;
 	ret = file ? read_file(given, file) : read_state(given, config->state.file, window_s);
 	if (!ret && good)
 		ret = read_good_file(given, good);

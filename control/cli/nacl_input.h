@@ -14,7 +14,7 @@ struct levee_nacl_given {
 	struct levee_cover_source *good; /* not blocked, and not to be touched by a rule */
 	size_t n_good;
 	bool good_known;
-	bool push_spoofable; /* [nacl] push_spoofable */
+	bool push_spoofable; /* [nacl] push_spoofable is not no */
 	size_t n_spoofable;  /* left out: blocked on the instance alone */
 	char origin[320]; /* where the sources are from: "the state file /var/lib/levee/state.db" */
 };

@@ -209,6 +209,8 @@ static void print_weight(const struct levee_nacl_target *target, FILE *out)
 	if (target->n_sources > 1)
 		fprintf(out, ", %zu sources, %" PRIu64 " packets a bin", target->n_sources,
 			target->flood_packets);
+	if (target->spoofable)
+		fputs("; spoofable: never seen with an established flow", out);
 	if (target->n_good)
 		fprintf(out, "; costs %" PRIu64 " packets a bin of %zu good source%s",
 			target->good_packets, target->n_good, plural(target->n_good));
@@ -245,8 +247,14 @@ static void print_worth(const struct levee_nacl_view *view, FILE *out)
 	if (view->n_spoofable)
 		fprintf(out,
 			"%zu block%s left out, never seen with an established flow ([nacl] "
-			"push_spoofable)\n",
+			"push_spoofable = no)\n",
 			view->n_spoofable, view->n_spoofable == 1 ? " is" : "s are");
+	if (plan->spoofable_rules)
+		fprintf(out,
+			"%zu of the rules %s about sources never seen with an established flow%s\n",
+			plan->spoofable_rules, plan->spoofable_rules == 1 ? "is" : "are",
+			view->params->spoofable_last ? ", and would make room for any other source"
+						     : "");
 }
 
 static void print_head(const struct levee_nacl_view *view, FILE *out)
@@ -411,7 +419,8 @@ static void print_holders(const struct levee_nacl_view *view, FILE *out)
 		if (take)
 			fputs("is there, and has to go\n", out);
 		else
-			fprintf(out, "on %zu of %zu subnets\n", rule->holds, view->n_subnets);
+			fprintf(out, "on %zu of %zu subnets%s\n", rule->holds, view->n_subnets,
+				rule->target && rule->target->spoofable ? "  (spoofable)" : "");
 	}
 }
 
@@ -463,6 +472,7 @@ static void json_weight(struct levee_json *j, const struct levee_nacl_target *ta
 	levee_json_uint(j, "flood_packets", target->flood_packets);
 	levee_json_uint(j, "good_packets", target->good_packets);
 	levee_json_uint(j, "good_sources", target->n_good);
+	levee_json_bool(j, "spoofable", target->spoofable);
 }
 
 static void json_rule(struct levee_json *j, const struct levee_nacl_view_rule *rule)
@@ -555,6 +565,7 @@ static void json_work(struct levee_json *j, const struct levee_nacl_view *view)
 	levee_json_bool(j, "good_known", view->good_known);
 	levee_json_bool(j, "exact", view->look->plan->exact);
 	levee_json_uint(j, "spoofable_left_out", view->n_spoofable);
+	levee_json_uint(j, "spoofable_rules", view->look->plan->spoofable_rules);
 	levee_json_uint(j, "writes", view->n_writes);
 	levee_json_array(j, "rules");
 	for (size_t i = 0; i < view->n_rules; i++)

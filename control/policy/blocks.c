@@ -63,6 +63,11 @@ const char *levee_block_reason_name(enum levee_block_reason reason)
 	return "unknown";
 }
 
+const char *levee_block_kind_name(enum levee_block_kind kind)
+{
+	return kind == LEVEE_KIND_LIMIT ? "limit" : "drop";
+}
+
 void levee_blocks_free(struct levee_blocks **blocks)
 {
 	if (!*blocks)
@@ -315,12 +320,18 @@ static void update_finding(struct levee_blocks *blocks, struct levee_block *bloc
 	block->max_packets = finding->max_packets;
 	block->max_value = finding->max_value;
 	block->measure = finding->measure;
-	/* Harder at once, softer only with its next block. */
-	if (!finding->soft)
+	/* Harder at once, softer only with its next block. Who makes it drop has decided. */
+	if (!finding->soft && block->kind == LEVEE_KIND_LIMIT) {
 		block->kind = LEVEE_KIND_DROP;
+		block->reason = reason_of(finding->by);
+	}
 	if (finding->answered)
 		block->spoofable = false;
-	if (block->kind != before.kind || block->spoofable != before.spoofable ||
+	if (block->kind != before.kind) {
+		tell(to, LEVEE_BLOCK_HARDENED, block);
+		return;
+	}
+	if (block->spoofable != before.spoofable ||
 	    block->expires_boot_ns != before.expires_boot_ns ||
 	    block->last_bin_s != before.last_bin_s || block->max_zscore != before.max_zscore ||
 	    block->max_packets != before.max_packets)

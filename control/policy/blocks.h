@@ -81,7 +81,14 @@ enum levee_block_change {
 	LEVEE_BLOCK_UPDATED, /* its end moved, or what it is known for */
 	LEVEE_BLOCK_EXPIRED,
 	LEVEE_BLOCK_RELEASED, /* no longer flagged, or lifted by hand */
+	LEVEE_BLOCK_HARDENED, /* it only limited, and drops from now on */
 };
+
+/** Is there a block after the change? */
+static inline bool levee_block_stands(enum levee_block_change change)
+{
+	return change != LEVEE_BLOCK_EXPIRED && change != LEVEE_BLOCK_RELEASED;
+}
 
 /**
  * Told of each change, after it; `block` is valid during the call only. Must not change the table.
@@ -107,6 +114,15 @@ struct levee_blocks;
 
 /** "zscore", "robust", "fast", "manual": what made the block, in one word for every interface. */
 const char *levee_block_reason_name(enum levee_block_reason reason);
+
+/** Its largest bin, in the unit of its measure; one that a fleet told of has packets alone. */
+static inline uint64_t levee_block_value(const struct levee_block *block)
+{
+	return block->measure == LEVEE_PACKETS ? block->max_packets : block->max_value;
+}
+
+/** "drop" or "limit" */
+const char *levee_block_kind_name(enum levee_block_kind kind);
 
 /** \return the caller frees it with levee_blocks_free(); NULL if memory is short */
 struct levee_blocks *levee_blocks_new(const struct levee_blocks_params *params);

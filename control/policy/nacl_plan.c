@@ -15,7 +15,9 @@ struct member {
 /* A target on its way to its place. */
 struct candidate {
 	struct levee_nacl_target target;
-	size_t id; /* its place while candidates are in the order of their prefixes */
+	bool last;   /* comes after all that are not */
+	double rank; /* highest Z-score among those sources of it that decide its place */
+	size_t id;   /* its place while candidates are in the order of their prefixes */
 };
 
 /* What a number of the reserved range is used for. */
@@ -60,8 +62,10 @@ static int by_zscore(const void *a, const void *b)
 {
 	const struct candidate *left = a, *right = b;
 
-	if (left->target.max_zscore != right->target.max_zscore)
-		return left->target.max_zscore > right->target.max_zscore ? -1 : 1;
+	if (left->last != right->last)
+		return left->last ? 1 : -1;
+	if (left->rank != right->rank)
+		return left->rank > right->rank ? -1 : 1;
 	return levee_prefix_compare(&left->target.prefix, &right->target.prefix);
 }
 
@@ -202,68 +206,6 @@ static int sort_good(struct work *work)
 	return 0;
 }
 
-static bool may_have(const void *ctx, const struct levee_prefix *prefix)
-{
-	return judge(ctx, prefix) == LEVEE_NACL_RULE;
-}
-
-/* An operator's block comes before all floods that are measured. */
-#define OPERATORS_PACKETS (1ULL << 56)
-
-static struct levee_cover_source *list_flood(const struct work *work)
-{
-	const struct levee_nacl_plan_input *input = work->input;
-	struct levee_cover_source *flood = calloc(input->n_sources + 1, sizeof(*flood));
-
-	for (size_t i = 0; flood && i < input->n_sources; i++) {
-		const struct levee_nacl_source *source = &input->sources[i];
-
-		flood[i].prefix = source->prefix;
-		flood[i].packets = isinf(source->max_zscore) ? OPERATORS_PACKETS
-							     : packets_of(source);
-	}
-	return flood;
-}
-
-static unsigned int usable_numbers(const struct work *work);
-
-static unsigned int least(unsigned int a, unsigned int b)
-{
-	return a < b ? a : b;
-}
-
-static int find_cover(struct work *work)
-{
-	const struct levee_nacl_params *params = work->params;
-	const struct levee_nacl_plan_input *input = work->input;
-	unsigned int numbers = usable_numbers(work);
-	struct levee_cover_input in = {
-		.good = input->good,
-		.n_good = input->n_good,
-		.n_flood = input->n_sources,
-		.max_collateral = params->max_collateral,
-		.widest4 = input->good_known ? LEVEE_COVER_WIDEST4 : 32,
-		.widest6 = input->good_known ? LEVEE_COVER_WIDEST6 : 128,
-		.may = may_have,
-		.ctx = work,
-	};
-	struct levee_cover_source *flood;
-	int ret;
-
-	if (params->strategy != LEVEE_NACL_COVER)
-		return 0;
-	in.rules4 = least(numbers, levee_nacl_room(params, work->operators, work->n_operators, 4));
-	in.rules6 = least(numbers, levee_nacl_room(params, work->operators, work->n_operators, 6));
-	in.rules = params->together ? in.rules4 : least(numbers, in.rules4 + in.rules6);
-	flood = list_flood(work);
-	if (!flood)
-		return -ENOMEM;
-	in.flood = flood;
-	ret = levee_cover_find(&work->cover, &in);
-	free(flood);
-	return ret;
-}
-
 /* The chosen prefix that the source lies in; NULL. They are in order, none inside another. */
 static const struct levee_prefix *chosen_for(const struct work *work,
 					     const struct levee_prefix *source)
@@ -281,6 +223,142 @@ static const struct levee_prefix *chosen_for(const struct work *work,
 	if (low && levee_prefix_covers(&work->cover.rules[low - 1].prefix, source))
 		return &work->cover.rules[low - 1].prefix;
 	return NULL;
+}
+
+static bool may_have(const void *ctx, const struct levee_prefix *prefix)
+{
+	return judge(ctx, prefix) == LEVEE_NACL_RULE;
+}
+
+/* Beside the rules that are chosen: neither inside one nor around one. */
+static bool may_have_beside(const void *ctx, const struct levee_prefix *prefix)
+{
+	const struct work *work = ctx;
+
+	for (size_t i = 0; i < work->cover.n; i++)
+		if (levee_nacl_prefixes_touch(&work->cover.rules[i].prefix, prefix))
+			return false;
+	return may_have(ctx, prefix);
+}
+
+/* An operator's block comes before all floods that are measured. */
+#define OPERATORS_PACKETS (1ULL << 56)
+
+static bool is_last(const struct work *work, size_t source)
+{
+	return work->params->spoofable_last && work->input->sources[source].spoofable;
+}
+
+/* Those that come last and have no rule yet, or the others. \param n  set to how many */
+static struct levee_cover_source *list_flood(const struct work *work, bool last, size_t *n)
+{
+	const struct levee_nacl_plan_input *input = work->input;
+	struct levee_cover_source *flood = calloc(input->n_sources + 1, sizeof(*flood));
+
+	*n = 0;
+	for (size_t i = 0; flood && i < input->n_sources; i++) {
+		const struct levee_nacl_source *source = &input->sources[i];
+
+		if (is_last(work, i) != last || (last && chosen_for(work, &source->prefix)))
+			continue;
+		flood[*n].prefix = source->prefix;
+		flood[(*n)++].packets = isinf(source->max_zscore) ? OPERATORS_PACKETS
+								  : packets_of(source);
+	}
+	return flood;
+}
+
+static unsigned int usable_numbers(const struct work *work);
+
+static unsigned int least(unsigned int a, unsigned int b)
+{
+	return a < b ? a : b;
+}
+
+/* The best set for one of the two kinds of sources. */
+static int cover_kind(const struct work *work, bool last, struct levee_cover_input *in,
+		      struct levee_cover *out)
+{
+	struct levee_cover_source *flood = list_flood(work, last, &in->n_flood);
+	int ret;
+
+	if (!flood)
+		return -ENOMEM;
+	in->flood = flood;
+	ret = levee_cover_find(out, in);
+	free(flood);
+	return ret;
+}
+
+static int by_rule_prefix(const void *a, const void *b)
+{
+	const struct levee_cover_rule *left = a, *right = b;
+
+	return levee_prefix_compare(&left->prefix, &right->prefix);
+}
+
+/* Two sets of which no rule touches one of the other. */
+static int join_covers(struct levee_cover *into, const struct levee_cover *more)
+{
+	struct levee_cover_rule *rules = reallocarray(into->rules, into->n + more->n + 1,
+						      sizeof(*rules));
+
+	if (!rules)
+		return -ENOMEM;
+	if (more->n)
+		memcpy(rules + into->n, more->rules, more->n * sizeof(*rules));
+	into->rules = rules;
+	into->n += more->n;
+	qsort(rules, into->n, sizeof(*rules), by_rule_prefix);
+	into->exact = into->exact && more->exact;
+	return 0;
+}
+
+/* Rules and good packets that are not used up yet. */
+static void take_off(struct levee_cover_input *in, const struct levee_cover *used)
+{
+	unsigned int n4 = 0;
+
+	for (size_t i = 0; i < used->n; i++)
+		n4 += used->rules[i].prefix.family == 4;
+	in->rules4 -= n4;
+	in->rules6 -= (unsigned int)used->n - n4;
+	in->rules -= (unsigned int)used->n;
+	in->max_collateral -= used->good_packets;
+}
+
+static int find_cover(struct work *work)
+{
+	const struct levee_nacl_params *params = work->params;
+	const struct levee_nacl_plan_input *input = work->input;
+	unsigned int numbers = usable_numbers(work);
+	struct levee_cover_input in = {
+		.good = input->good,
+		.n_good = input->n_good,
+		.max_collateral = params->max_collateral,
+		.widest4 = input->good_known ? LEVEE_COVER_WIDEST4 : 32,
+		.widest6 = input->good_known ? LEVEE_COVER_WIDEST6 : 128,
+		.may = may_have,
+		.ctx = work,
+	};
+	struct levee_cover left_over = { 0 };
+	int ret;
+
+	if (params->strategy != LEVEE_NACL_COVER)
+		return 0;
+	in.rules4 = least(numbers, levee_nacl_room(params, work->operators, work->n_operators, 4));
+	in.rules6 = least(numbers, levee_nacl_room(params, work->operators, work->n_operators, 6));
+	in.rules = params->together ? in.rules4 : least(numbers, in.rules4 + in.rules6);
+	ret = cover_kind(work, false, &in, &work->cover);
+	if (ret || !params->spoofable_last)
+		return ret;
+	take_off(&in, &work->cover);
+	in.may = may_have_beside;
+	ret = cover_kind(work, true, &in, &left_over);
+	if (!ret)
+		ret = join_covers(&work->cover, &left_over);
+	levee_cover_free(&left_over);
+	return ret;
 }
 
 /* The source's group; the source itself where a rule for the whole group may not be. */
@@ -327,6 +405,17 @@ static uint64_t add_or_most(uint64_t a, uint64_t b)
 	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
 }
 
+/* The place of a candidate is that of its foremost source. */
+static void find_place(struct candidate *candidate, bool last, double zscore)
+{
+	bool is_first = !candidate->target.n_sources;
+
+	if (is_first || (candidate->last && !last) ||
+	    (candidate->last == last && zscore > candidate->rank))
+		candidate->rank = zscore;
+	candidate->last = is_first ? last : candidate->last && last;
+}
+
 static void take_in(struct levee_nacl_target *target, double zscore, uint64_t packets,
 		    uint64_t flood_packets, size_t n)
 {
@@ -338,11 +427,15 @@ static void take_in(struct levee_nacl_target *target, double zscore, uint64_t pa
 	target->n_sources += n;
 }
 
-static void take_source(struct levee_nacl_target *target, const struct levee_nacl_source *source)
+static void take_source(const struct work *work, struct candidate *candidate,
+			const struct levee_nacl_source *source)
 {
+	struct levee_nacl_target *target = &candidate->target;
 	/* What is not a number has no place in an order: last. */
 	double zscore = source->max_zscore == source->max_zscore ? source->max_zscore : 0;
 
+	find_place(candidate, work->params->spoofable_last && source->spoofable, zscore);
+	target->spoofable = source->spoofable && (!target->n_sources || target->spoofable);
 	take_in(target, zscore, source->max_packets, packets_of(source), 1);
 }
 
@@ -360,31 +453,50 @@ static void merge_members(struct work *work, struct levee_nacl_plan *plan)
 			last->target.prefix = member->prefix;
 			last->target.fit = judge(work, &member->prefix);
 		}
-		take_source(&last->target, &work->input->sources[member->source]);
+		take_source(work, last, &work->input->sources[member->source]);
 		plan->target_of[member->source] = last->id;
 	}
 }
 
-/* A rule inside another is one too many: its sources join the wider. */
+static bool lies_in(const struct candidate *outer, const struct candidate *inner)
+{
+	return outer && levee_prefix_covers(&outer->target.prefix, &inner->target.prefix);
+}
+
+static void join(struct work *work, struct candidate *into, const struct candidate *from)
+{
+	work->became[from->id] = into->id;
+	find_place(into, from->last, from->rank);
+	into->target.spoofable &= from->target.spoofable;
+	take_in(&into->target, from->target.max_zscore, from->target.max_packets,
+		from->target.flood_packets, from->target.n_sources);
+}
+
+/*
+ * A rule inside another is one too many: its sources join the wider. But what comes last may get
+ * no rule, so it stands for none of the others.
+ */
 static void fold_covered(struct work *work)
 {
-	struct candidate *cover = NULL;
+	struct candidate *cover[2] = { NULL, NULL }; /* of others, and of those that come last */
 	size_t n = 0;
 
 	for (size_t i = 0; i < work->n_candidates; i++) {
 		struct candidate *next = &work->candidates[i];
+		bool has_rule = next->target.fit == LEVEE_NACL_RULE;
 
 		work->became[next->id] = next->id;
-		if (next->target.fit == LEVEE_NACL_RULE && cover &&
-		    levee_prefix_covers(&cover->target.prefix, &next->target.prefix)) {
-			work->became[next->id] = cover->id;
-			take_in(&cover->target, next->target.max_zscore, next->target.max_packets,
-				next->target.flood_packets, next->target.n_sources);
+		if (has_rule && lies_in(cover[0], next)) {
+			join(work, cover[0], next);
+			continue;
+		}
+		if (has_rule && next->last && lies_in(cover[1], next)) {
+			join(work, cover[1], next);
 			continue;
 		}
 		work->candidates[n] = *next;
-		if (next->target.fit == LEVEE_NACL_RULE)
-			cover = &work->candidates[n];
+		if (has_rule)
+			cover[next->last] = &work->candidates[n];
 		n++;
 	}
 	work->n_candidates = n;
@@ -511,12 +623,12 @@ static uint16_t standing_number(const struct work *work, const struct levee_pref
 	return lowest;
 }
 
-static void keep_numbers(struct work *work)
+static void keep_numbers(struct work *work, bool last)
 {
 	for (size_t i = 0; i < work->n_candidates; i++) {
 		struct levee_nacl_target *target = &work->candidates[i].target;
 
-		if (target->fit != LEVEE_NACL_RULE)
+		if (target->fit != LEVEE_NACL_RULE || work->candidates[i].last != last)
 			continue;
 		target->number = standing_number(work, &target->prefix);
 		if (target->number)
@@ -568,14 +680,13 @@ static void refuse_from(struct work *work, size_t place)
 }
 
 /* \return false if a target that was chosen finds no number: choose again without it */
-static bool give_numbers(struct work *work)
+static bool new_numbers(struct work *work, bool last)
 {
-	mark_standing(work);
-	keep_numbers(work);
 	for (size_t i = 0; i < work->n_candidates; i++) {
 		struct levee_nacl_target *target = &work->candidates[i].target;
 
-		if (target->fit != LEVEE_NACL_RULE || target->number)
+		if (target->fit != LEVEE_NACL_RULE || target->number ||
+		    work->candidates[i].last != last)
 			continue;
 		target->number = new_number(work, &target->prefix);
 		if (!target->number) {
@@ -587,6 +698,18 @@ static bool give_numbers(struct work *work)
 	return true;
 }
 
+/* Those that come last get their numbers as if they came later: the others know nothing of them. */
+static bool give_numbers(struct work *work)
+{
+	mark_standing(work);
+	for (int last = 0; last <= 1; last++) {
+		keep_numbers(work, last);
+		if (!new_numbers(work, last))
+			return false;
+	}
+	return true;
+}
+
 static void write_target(struct work *work, struct levee_nacl_plan *plan, size_t place)
 {
 	const struct levee_nacl_target *target = &work->candidates[place].target;
@@ -594,6 +717,7 @@ static void write_target(struct work *work, struct levee_nacl_plan *plan, size_t
 	plan->targets[place] = *target;
 	plan->flood_packets = add_or_most(plan->flood_packets, target->flood_packets);
 	if (target->number) {
+		plan->spoofable_rules += target->spoofable;
 		plan->blocked_packets = add_or_most(plan->blocked_packets, target->flood_packets);
 		plan->good_packets = add_or_most(plan->good_packets, target->good_packets);
 	}
@@ -633,7 +757,7 @@ static int heaviest_first(const void *a, const void *b)
 /* What the same budget could do with single sources, the heaviest of them. */
 static int measure_singles(const struct work *work, struct levee_nacl_plan *plan)
 {
-	struct levee_cover_source *flood = list_flood(work);
+	struct levee_cover_source *flood = calloc(plan->n_sources + 1, sizeof(*flood));
 	unsigned int room[2] = {
 		levee_nacl_room(work->params, work->operators, work->n_operators, 4),
 		levee_nacl_room(work->params, work->operators, work->n_operators, 6),
@@ -643,7 +767,8 @@ static int measure_singles(const struct work *work, struct levee_nacl_plan *plan
 	if (!flood)
 		return -ENOMEM;
 	for (size_t i = 0; i < plan->n_sources; i++)
-		flood[i].packets = packets_of(&work->input->sources[i]);
+		flood[i] = (struct levee_cover_source){ work->input->sources[i].prefix,
+							packets_of(&work->input->sources[i]) };
 	qsort(flood, plan->n_sources, sizeof(*flood), heaviest_first);
 	for (size_t i = 0; i < plan->n_sources && numbers; i++) {
 		unsigned int *left = &room[!work->params->together && flood[i].prefix.family == 6];

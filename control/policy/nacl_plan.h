@@ -31,6 +31,12 @@
  * Allow list: no rule has an address in common with an allowed prefix. Where a group has, its
  * sources stand for themselves, and those that are clear of the list are planned one by one.
  *
+ * Made-up addresses: with `spoofable_last` a prefix of which every source is spoofable comes after
+ * all others, whatever its Z-score or its flood: it gets of budget and numbers what these leave
+ * over, and nobody has another rule, or none, because it is there. Under `cover` the set for the
+ * others is chosen first, and what is left of rules and max_collateral goes to the best set for the
+ * spoofable ones.
+ *
  * Audit: rules are written as allow, as the solution that is taken over did. Such a rule would
  * open to the source what the operator's rules close to it, so one is planned only where the
  * operator's first rule about any address of the prefix allows all of it; else
@@ -54,6 +60,13 @@ enum levee_nacl_strategy {
 	LEVEE_NACL_COVER,
 };
 
+/** What network ACLs get of sources whose addresses may be made up. */
+enum levee_nacl_push_spoofable {
+	LEVEE_NACL_PUSH_NONE,
+	LEVEE_NACL_PUSH_LEFTOVER, /* what all others leave over of the budget */
+	LEVEE_NACL_PUSH_ALL,	  /* as all others */
+};
+
 struct levee_nacl_params {
 	unsigned int budget; /* ingress rules per family that EC2 grants, 1 to 40 */
 	bool together;	     /* both families share one budget */
@@ -63,6 +76,7 @@ struct levee_nacl_params {
 	struct levee_nacl_range range; /* within 1 to LEVEE_NACL_NUMBER_MAX */
 	enum levee_nacl_strategy strategy;
 	uint64_t max_collateral; /* cover: good packets a bin that all rules together may touch */
+	bool spoofable_last;	 /* spoofable sources get what the others leave over */
 };
 
 /** What is blocked: an address, or a prefix that stays as wide as it is. */
@@ -71,6 +85,7 @@ struct levee_nacl_source {
 	double max_zscore; /* INFINITY for an operator's block: it then comes first */
 	uint64_t max_packets;
 	uint64_t flood_packets; /* what it sends now [packets/bin]; 0: max_packets */
+	bool spoofable;		/* never seen with an established flow: it may be made up */
 };
 
 /** All arrays are read during the call only. */
@@ -107,17 +122,21 @@ struct levee_nacl_target {
 	uint64_t flood_packets; /* of its sources [packets/bin] */
 	uint64_t good_packets;	/* that a rule costs: of good sources in it */
 	size_t n_good;		/* so many of them */
+	bool spoofable;		/* all of its sources are */
 	uint16_t number;	/* of its rule; 0: it has none and is blocked locally only */
 	enum levee_nacl_fit fit;
 };
 
 struct levee_nacl_plan {
-	struct levee_nacl_target *targets; /* highest Z-score first, then by prefix */
+	/* Highest Z-score first, then by prefix; with spoofable_last those that are spoofable
+	 * behind all others, whose place their spoofable sources do not change. */
+	struct levee_nacl_target *targets;
 	size_t n_targets;
 	size_t *target_of; /* of each source of the input, in its order: index of its target */
 	size_t n_sources;
-	struct levee_nacl_entry *rules; /* the wanted rules, highest Z-score first */
+	struct levee_nacl_entry *rules; /* the wanted rules, in the order of targets */
 	size_t n_rules;
+	size_t spoofable_rules;	  /* of these, rules about spoofable sources alone */
 	size_t unblocked_sources; /* sources without a rule */
 	uint64_t flood_packets;	  /* of all sources [packets/bin] */
 	uint64_t blocked_packets; /* of those with a rule */

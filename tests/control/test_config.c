@@ -160,7 +160,7 @@ static void every_key_of_a_file_is_taken(void **state)
 	assert_int_equal(c.block.limit_burst, 75);
 	assert_int_equal(c.nacl.strategy, LEVEE_NACL_COVER);
 	assert_int_equal(c.nacl.max_collateral, 500);
-	assert_true(c.nacl.push_spoofable);
+	assert_int_equal(c.nacl.push_spoofable, LEVEE_NACL_PUSH_ALL);
 	assert_string_equal(c.allow.file, "/etc/levee/allow.list");
 	assert_int_equal(c.allow.prefixes.n, 2);
 	assert_int_equal(c.allow.parsed[0].hi, 0x0a000000);

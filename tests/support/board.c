@@ -81,6 +81,8 @@ struct levee_snapshot *test_snapshot(void)
 	s->bin_s = 60;
 	s->window_s = 3600;
 	s->detect = (struct levee_detect_params){ .min_zscore = 3, .min_packets = 12000 };
+	s->detector = "zscore";
+	s->fast = true;
 	s->source6_length = 64;
 	s->bin_start_s = 1699999980;
 	s->last_bin_s = 1699999920;

@@ -148,6 +148,53 @@ static void a_block_says_why_and_until_when(void **state)
 	assert_int_equal(ask(f, "GET", "/api/v1/blocks/198.51.100.8"), 404);
 }
 
+static void an_evaluation_says_who_decides_and_how(void **state)
+{
+	struct fixture *f = *state;
+	struct levee_snapshot *s = test_snapshot();
+	const json_t *e;
+
+	assert_int_equal(ask(f, "GET", "/api/v1/status"), 200);
+	e = json_object_get(f->json, "evaluation");
+	assert_string_equal(json_string_value(json_object_get(e, "detector")), "zscore");
+	assert_true(json_is_null(json_object_get(e, "median")));
+	assert_true(json_is_false(json_object_get(e, "masked")));
+	s->detector = "both";
+	s->evaluation.has_robust = true;
+	s->evaluation.median = 12;
+	s->evaluation.mad = 3;
+	s->evaluation.masked = true;
+	s->evaluation.n_above = 2;
+	s->trip = (struct levee_trip){ .armed = true, .threshold = 15000, .bins = 7 };
+	s->blocks[0].block.reason = LEVEE_BLOCK_TRIP;
+	s->blocks[0].block.kind = LEVEE_KIND_LIMIT;
+	s->blocks[0].block.measure = LEVEE_SYNS;
+	s->blocks[0].block.max_value = 999;
+	s->blocks[0].block.spoofable = true;
+	levee_board_publish(f->board, s);
+	assert_int_equal(ask(f, "GET", "/api/v1/status"), 200);
+	e = json_object_get(f->json, "evaluation");
+	assert_true(json_is_true(json_object_get(e, "masked")));
+	assert_int_equal(json_integer_value(json_object_get(e, "above_minimum")), 2);
+	assert_true(fabs(json_number_value(json_object_get(e, "mad")) - 3) < 1e-9);
+	e = json_object_get(e, "fast");
+	assert_true(json_is_true(json_object_get(e, "armed")));
+	assert_int_equal(json_integer_value(json_object_get(e, "threshold")), 15000);
+	assert_int_equal(ask(f, "GET", "/api/v1/blocks/198.51.100.7"), 200);
+	e = json_object_get(f->json, "block");
+	assert_string_equal(json_string_value(json_object_get(e, "by")), "fast");
+	assert_string_equal(json_string_value(json_object_get(e, "kind")), "limit");
+	assert_string_equal(json_string_value(json_object_get(e, "measure")), "syns");
+	assert_int_equal(json_integer_value(json_object_get(e, "max_value")), 999);
+	assert_true(json_is_true(json_object_get(e, "spoofable")));
+	assert_int_equal(ask(f, "GET", "/metrics"), 200);
+	assert_non_null(strstr(f->answer.body, "\nlevee_masked 1\n"));
+	assert_non_null(strstr(f->answer.body, "\nlevee_fast_threshold_packets 15000\n"));
+	assert_non_null(strstr(f->answer.body, "\nlevee_detected_blocks{by=\"fast\"} 1\n"));
+	assert_non_null(strstr(f->answer.body, "\nlevee_limiting_blocks 1\n"));
+	assert_non_null(strstr(f->answer.body, "\nlevee_spoofable_blocks 1\n"));
+}
+
 static void a_block_for_good_has_no_end(void **state)
 {
 	struct fixture *f = *state;
@@ -603,6 +650,7 @@ int main(void)
 		TEST(every_answer_has_the_schema),
 		TEST(the_account_of_status_adds_up),
 		TEST(a_block_says_why_and_until_when),
+		TEST(an_evaluation_says_who_decides_and_how),
 		TEST(a_block_for_good_has_no_end),
 		TEST(blocks_are_ordered_filtered_and_paged),
 		TEST(a_source_shows_its_verdict_and_bins),

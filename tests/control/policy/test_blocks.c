@@ -23,9 +23,9 @@ struct fixture {
 	struct levee_finding findings[8];
 	struct levee_evaluation evaluation;
 	/* what was told, in order, and the last block of each kind */
-	size_t told[4];
+	size_t told[LEVEE_BLOCK_HARDENED + 1];
 	size_t n_told;
-	struct levee_block last[4];
+	struct levee_block last[LEVEE_BLOCK_HARDENED + 1];
 };
 
 static int setup_params(void **state, struct levee_blocks_params params)
@@ -685,12 +685,35 @@ static void a_soft_finding_limits_and_a_hard_one_drops(void **state)
 	f->findings[0].soft = false;
 	judge(f, 2000160);
 	assert_int_equal(get(f, 7)->kind, LEVEE_KIND_DROP);
-	assert_int_equal(f->told[LEVEE_BLOCK_UPDATED], 1);
+	assert_int_equal(f->told[LEVEE_BLOCK_HARDENED], 1);
+	assert_int_equal(f->n_told, 1);
 	/* Softer again only with its next block. */
 	flag(f, 7, 2000040, 2.5);
 	f->findings[0].soft = true;
 	judge(f, 2000190);
 	assert_int_equal(get(f, 7)->kind, LEVEE_KIND_DROP);
+}
+
+static void who_makes_a_limit_a_drop_has_decided(void **state)
+{
+	struct fixture *f = *state;
+	struct levee_finding trip = {
+		.source = ipv4(7), .by = LEVEE_BY_TRIP, .max_packets = 50000, .last_bin_s = 2000100
+	};
+	struct levee_time now = at(2000140);
+
+	flag(f, 7, 2000040, 2.5);
+	f->findings[0].soft = true;
+	judge(f, 2000130);
+	assert_int_equal(get(f, 7)->reason, LEVEE_BLOCK_ZSCORE);
+	assert_int_equal(levee_blocks_add(f->blocks, &trip, &now, hear, f), 0);
+	assert_int_equal(f->last[LEVEE_BLOCK_HARDENED].reason, LEVEE_BLOCK_TRIP);
+	assert_int_equal(get(f, 7)->kind, LEVEE_KIND_DROP);
+	/* It drops already: a later finding of another detector changes nothing about that. */
+	flag(f, 7, 2000100, 9);
+	judge(f, 2000190);
+	assert_int_equal(f->told[LEVEE_BLOCK_HARDENED], 0);
+	assert_int_equal(get(f, 7)->reason, LEVEE_BLOCK_TRIP);
 }
 
 static void a_limit_goes_on_above_the_soft_threshold(void **state)
@@ -856,6 +879,7 @@ int main(void)
 			teardown),
 		TEST(where_nobody_looks_nobody_is_called_spoofable),
 		TEST(a_soft_finding_limits_and_a_hard_one_drops),
+		TEST(who_makes_a_limit_a_drop_has_decided),
 		TEST(a_limit_goes_on_above_the_soft_threshold),
 		REMEMBERING(a_manual_block_is_no_offence),
 		REMEMBERING(a_block_from_the_store_is_remembered),

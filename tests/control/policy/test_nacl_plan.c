@@ -830,6 +830,147 @@ static void what_a_masked_group_costs_is_said_too(void **state)
 	assert_false(s->plan.exact);
 }
 
+/* ---- made-up addresses ------------------------------------------------------------------------ */
+
+static void add_spoofable(struct scene *s, const char *text, double zscore)
+{
+	add_source(s, text, zscore);
+	s->sources[s->n_sources - 1].spoofable = true;
+}
+
+static void a_spoofed_flood_gets_what_the_others_leave_over(void **state)
+{
+	struct scene *s = *state;
+	char text[32];
+
+	for (int i = 0; i < 40; i++) {
+		snprintf(text, sizeof(text), "198.51.100.%d", i);
+		add_spoofable(s, text, 50 + i);
+	}
+	for (int i = 0; i < 5; i++) {
+		snprintf(text, sizeof(text), "203.0.113.%d", i);
+		add_source(s, text, 4);
+	}
+	make(s); /* by Z-score alone nobody else would have a rule */
+	assert_int_equal(target(s, "203.0.113.0")->number, 0);
+	assert_int_equal(s->plan.spoofable_rules, 18);
+	s->params.spoofable_last = true;
+	for (int cover = 0; cover <= 1; cover++) {
+		s->params.strategy = cover ? LEVEE_NACL_COVER : LEVEE_NACL_MASK;
+		make(s);
+		assert_int_equal(s->plan.n_rules, 18);
+		assert_int_equal(s->plan.spoofable_rules, 13);
+		for (int i = 0; i < 5; i++) {
+			snprintf(text, sizeof(text), "203.0.113.%d", i);
+			assert_int_not_equal(target(s, text)->number, 0);
+			assert_false(target(s, text)->spoofable);
+		}
+		assert_int_equal(target(s, "198.51.100.0")->fit, LEVEE_NACL_BUDGET_OUT);
+		assert_true(target(s, "198.51.100.39")->spoofable);
+		assert_int_not_equal(target(s, "198.51.100.39")->number, 0);
+	}
+}
+
+static void made_up_neighbours_do_not_raise_a_group(void **state)
+{
+	struct scene *s = *state;
+
+	s->params.spoofable_last = true;
+	s->params.mask4 = 24;
+	s->params.budget = 3; /* room for one beside the operator's rule and the default */
+	add_source(s, "203.0.113.5", 5);
+	add_source(s, "192.0.2.5", 4);
+	add_spoofable(s, "192.0.2.6", 99);
+	make(s);
+	assert_int_not_equal(target(s, "203.0.113.0/24")->number, 0);
+	assert_int_equal(target(s, "192.0.2.0/24")->number, 0);
+	assert_true(target(s, "192.0.2.0/24")->max_zscore > 98);
+	assert_false(target(s, "192.0.2.0/24")->spoofable);
+}
+
+static struct levee_cover_source *random_good(size_t *n)
+{
+	struct levee_cover_source *good = calloc(32, sizeof(*good));
+
+	assert_non_null(good);
+	*n = roll(32);
+	for (size_t i = 0; i < *n; i++)
+		good[i] = (struct levee_cover_source){ random_prefix(true), roll(300) };
+	return good;
+}
+
+/* The first `n` sources of the scene; the others are not there. */
+static void plan_of(struct scene *s, size_t n, const struct levee_cover_source *good, size_t n_good,
+		    bool known)
+{
+	size_t all = s->n_sources;
+
+	s->n_sources = n;
+	make_with_good(s, good, n_good, known);
+	s->n_sources = all;
+}
+
+static size_t put_spoofable_last(struct scene *s)
+{
+	size_t firm = s->n_sources ? roll((uint32_t)s->n_sources + 1) : 0;
+
+	for (size_t i = firm; i < s->n_sources; i++) {
+		s->sources[i].spoofable = true;
+		s->sources[i].max_zscore += roll(2) * 20;
+	}
+	return firm;
+}
+
+/*
+ * Whoever is not spoofable has the rules that he would have without any spoofed flood, under the
+ * same numbers, whatever stands already; the budget and what good sources may lose hold for all.
+ */
+static void nobody_has_another_rule_because_of_made_up_addresses(void **state)
+{
+	struct scene *s = *state;
+	struct levee_nacl_entry firm_rules[2 * LEVEE_NACL_BUDGET_MAX];
+	struct levee_cover_source *good;
+	size_t n_good, firm, n_firm, n, with = 0;
+	bool known;
+
+	rng = 20240617;
+	print_message("seed %" PRIu64 "\n", rng);
+	for (int i = 0; i < 6000; i++) {
+		random_scene(s, roll(2));
+		good = random_good(&n_good);
+		known = roll(3);
+		s->params.strategy = roll(2) ? LEVEE_NACL_COVER : LEVEE_NACL_MASK;
+		s->params.max_collateral = roll(2) ? 0 : roll(1000);
+		plan_of(s, s->n_sources, good, n_good, known);
+		put_in_place(s);
+		firm = put_spoofable_last(s);
+		s->params.spoofable_last = true;
+
+		plan_of(s, firm, good, n_good, known);
+		n_firm = s->plan.n_rules;
+		memcpy(firm_rules, s->plan.rules, n_firm * sizeof(*firm_rules));
+		plan_of(s, s->n_sources, good, n_good, known);
+
+		check_budget(s);
+		n = 0;
+		for (size_t j = 0; j < s->plan.n_targets; j++)
+			if (s->plan.targets[j].number && !s->plan.targets[j].spoofable) {
+				assert_true(n < n_firm);
+				assert_int_equal(firm_rules[n].number, s->plan.targets[j].number);
+				assert_false(levee_prefix_compare(&firm_rules[n].cidr,
+								  &s->plan.targets[j].prefix));
+				n++;
+			}
+		assert_int_equal(n, n_firm);
+		assert_int_equal(s->plan.n_rules, n_firm + s->plan.spoofable_rules);
+		if (s->params.strategy == LEVEE_NACL_COVER)
+			assert_true(s->plan.good_packets <= s->params.max_collateral);
+		with += s->plan.spoofable_rules > 0;
+		free(good);
+	}
+	assert_true(with > 1000); /* and what is left over is used */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -841,6 +982,9 @@ int main(void)
 		TEST(an_operators_block_comes_first_in_a_cover_too),
 		TEST(a_cover_that_stays_keeps_its_numbers),
 		TEST(what_a_masked_group_costs_is_said_too),
+		TEST(a_spoofed_flood_gets_what_the_others_leave_over),
+		TEST(made_up_neighbours_do_not_raise_a_group),
+		TEST(nobody_has_another_rule_because_of_made_up_addresses),
 		TEST(of_twenty_sources_eighteen_have_a_rule_and_two_are_local_only),
 		TEST(families_have_a_budget_each_unless_they_share_one),
 		TEST(the_operators_rules_take_from_the_budget),

@@ -55,10 +55,23 @@ function places(acl) {
 	return acl.sourcesOut === 0 ? ["here", "network ACL"] : ["here", "the worst at the network ACL"];
 }
 
+/* What decided, and when. */
+const DECIDERS = {
+	fast: "the fast path, within the bin",
+	zscore: "its Z-score, when the bin closed",
+	robust: "its distance from the median, when the bin closed",
+};
+
 function buildBlock(b, acl) {
 	return {
 		prefix: b.prefix,
 		reason: REASONS[b.reason] ?? b.reason,
+		detected: b.reason === "detected",
+		decider: DECIDERS[b.by] ?? "",
+		limited: b.kind === "limit",
+		measure: b.measure ?? "packets",
+		value: b.max_value ?? b.max_packets ?? 0,
+		spoofable: !!b.spoofable,
 		note: b.note ?? "",
 		zscore: b.max_zscore ?? 0,
 		packets: b.max_packets ?? 0,
@@ -101,7 +114,7 @@ function buildHours(events, history, now_s) {
 	const first = events.length ? events[events.length - 1].time_s : Infinity;
 
 	for (const e of [...events, ...history.filter((x) => x.time_s < first)]) {
-		if ((e.kind !== "block" && e.kind !== "lift") || !e.subject || e.time_s < now_s - 86400)
+		if (!["block", "harden", "lift"].includes(e.kind) || !e.subject || e.time_s < now_s - 86400)
 			continue;
 		const hour_s = Math.floor(e.time_s / 3600) * 3600;
 		const key = `${hour_s} ${e.subject}`;
@@ -212,7 +225,7 @@ function explain(s, bins, block) {
 
 	if (s.allowed)
 		steps.push(`It is in ${s.allowed.prefix} of the allow list (${ORIGINS[s.allowed.origin] ?? s.allowed.origin}), which wins over everything: it is neither counted nor blocked.`);
-	if (block && block.reason === REASONS.manual)
+	if (block && !block.detected && !block.drill)
 		steps.push(`It was blocked by hand${block.note ? `: ${block.note}` : ""}.`);
 	if (s.exemption)
 		steps.push(`It was unblocked by hand; the detector leaves it alone${s.exemption.until ? ` until ${dateTime(seconds(s.exemption.until))}` : ""}.`);
@@ -225,9 +238,12 @@ function explain(s, bins, block) {
 			`(${count(worst.packets)} − ${decimals(e.mean)}) / ${decimals(e.stddev)} = ${decimals(worst.zscore)}, ` +
 			`${worst.abnormal ? "so it is anomalous" : "within the limits"}.`);
 	else
-		steps.push(`It has no bin of more than ${count(e.min_packets)} packets in the window, so it is within the limits.`);
-	if (block && block.reason === REASONS.detected)
-		steps.push(`So it was blocked at ${dateTime(block.since_s)}; at its worst it had a Z-score of ${decimals(block.zscore)} with ${plural(block.packets, "packet")} in a bin.`);
+		steps.push(`It has no bin of more than ${count(e.min_packets)} packets in the window${block?.detected ? "" : ", so it is within the limits"}.`);
+	if (e.masked)
+		steps.push(`Masking: ${count(e.above_minimum)} values are above ${count(e.min_packets)} packets, too many for all their Z-scores to pass ${decimals(e.min_zscore, 1)}.`);
+	if (block?.detected)
+		steps.push(`It was ${block.limited ? "limited" : "blocked"} at ${dateTime(block.since_s)} by ${block.decider || "a detector"}; at its worst it had a Z-score of ${decimals(block.zscore)} with ${plural(block.packets, "packet")} in a bin` +
+			`${block.measure === "packets" ? "" : `, judged by its ${block.measure}: ${count(block.value)}`}.`);
 	return steps;
 }
 
@@ -262,6 +278,9 @@ export function sourceModel(s, m) {
 			["Blocked since", block ? dateTime(block.since_s) : ""],
 			["Block ends", block ? block.ends_s ? `${dateTime(block.ends_s)}, in ${duration(block.ends_s - m.now_s)}` : "when it is taken back" : ""],
 			["Reason", block ? [block.reason, block.note].filter(Boolean).join(": ") : ""],
+			["Decided by", block?.detected ? block.decider : ""],
+			["Action", block?.limited ? "limited: a rate passes, the rest is dropped" : ""],
+			["Address", block?.spoofable ? "never seen with an established flow: it may be made up" : ""],
 			["Blocked before", block?.repeats ? `${plural(block.repeats, "time")}` : ""],
 			["Dropped", block ? `${plural(block.dropped, "packet")}, ${count(block.rate)}/s now` : ""],
 			["Enforced", block ? block.enforced.join(", ") || "nowhere: the allow list covers it" : ""],
