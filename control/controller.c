@@ -597,6 +597,7 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 		return -ENOMEM;
 	}
 	note_flagged(c, &e, is_new);
+	levee_blocks_defer(c->blocks, c->deferred);
 	ret = levee_blocks_judge(c->blocks, &e, now, on_change, &ctx);
 	if (ret)
 		levee_error("not every verdict could be carried out: %s", strerror(-ret));

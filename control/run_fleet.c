@@ -2,6 +2,7 @@
 /* The controller's side of the fleet: bins and blocks out, orders in. Nothing here waits. */
 #include "control/run_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/fleet/fleet.h"
@@ -29,16 +30,26 @@ static struct levee_board_service service(struct levee_run *r)
 					     .ctx = r->fleet.fleet };
 }
 
+static void remember(void *ctx, const struct levee_offender *offender)
+{
+	struct levee_run *r = ctx;
+
+	levee_fleet_remember(r->fleet.fleet, offender);
+}
+
 static void share_restored(void *ctx, const struct levee_block *block)
 {
 	struct levee_run *r = ctx;
 
-	levee_run_share_block(r, LEVEE_BLOCK_ADDED, block);
+	if (!(block->marks & (LEVEE_BLOCK_DRILL | LEVEE_BLOCK_LOCAL)))
+		levee_fleet_block(r->fleet.fleet, block, 0);
 }
 
 /* A lift of before a restart, which the fleet may not have heard of. */
 static void share_exemption(struct levee_run *r, const struct levee_operator_entry *e)
 {
+	if (e->marks & LEVEE_BLOCK_LOCAL)
+		return;
 	levee_fleet_lift(r->fleet.fleet, &e->prefix, e->created_unix_ns / NS_PER_MS,
 			 e->expires_unix_ns == LEVEE_NEVER ? 0 : e->expires_unix_ns / NS_PER_MS);
 }
@@ -57,7 +68,14 @@ int levee_run_open_fleet(struct levee_run *r)
 		.bin_s = (unsigned int)c->detect.bin,
 		.window_s = (unsigned int)c->detect.window,
 		.first_bin_s = (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S),
+		.detector = levee_config_detector(c),
 		.detect = r->controller.options.detect,
+		.fast = c->detect.fast,
+		.warmup_bins = (unsigned int)c->detect.warmup_bins,
+		.blocks = { .repeat_memory_s = (unsigned int)c->block.repeat_memory,
+			    .repeat_factor = c->block.repeat_factor,
+			    .max_block_s = c->block.max_block,
+			    .flows = r->controller.options.flows },
 		.say = say,
 		.ctx = r,
 	};
@@ -71,6 +89,7 @@ int levee_run_open_fleet(struct levee_run *r)
 		levee_error("cannot set up the fleet: %s", strerror(-ret));
 		return ret;
 	}
+	levee_offenders_walk(levee_blocks_offenders(r->controller.blocks), remember, r);
 	levee_blocks_walk(r->controller.blocks, share_restored, r);
 	for (size_t i = 0; i < r->exemptions.n; i++)
 		share_exemption(r, &r->exemptions.entries[i]);
@@ -120,6 +139,16 @@ void levee_run_ask_fleet(struct levee_run *r)
 
 /* ---- orders ------------------------------------------------------------------------------ */
 
+/* Said here for this instance alone: a block, or that there shall be none. */
+static bool is_local(struct levee_run *r, const struct levee_prefix *prefix)
+{
+	const struct levee_block *have = levee_blocks_get(r->controller.blocks, prefix);
+	const struct levee_operator_entry *lifted = levee_operator_get(&r->exemptions, prefix);
+
+	return (have && have->marks & LEVEE_BLOCK_LOCAL) ||
+	       (lifted && lifted->marks & LEVEE_BLOCK_LOCAL);
+}
+
 /* What an operator of this instance has allowed or exempted here stays so here. */
 static bool is_spared(struct levee_run *r, const struct levee_fleet_entry *order)
 {
@@ -130,6 +159,7 @@ static bool is_spared(struct levee_run *r, const struct levee_fleet_entry *order
 static bool is_news(const struct levee_block *have, const struct levee_block *block)
 {
 	return !have || have->expires_unix_ns != block->expires_unix_ns ||
+	       have->kind != block->kind || have->spoofable != block->spoofable ||
 	       (have->reason == LEVEE_BLOCK_MANUAL) != (block->reason == LEVEE_BLOCK_MANUAL);
 }
 
@@ -157,17 +187,14 @@ static void put(struct levee_run *r, const struct levee_fleet_entry *order,
 static void lift(struct levee_run *r, const struct levee_fleet_entry *order,
 		 const struct levee_time *now)
 {
-	struct levee_request request = { .type = LEVEE_REQUEST_UNBLOCK, .prefix = order->prefix };
-	uint64_t now_ms = now->unix_ns / NS_PER_MS;
+	uint64_t now_ms = now->unix_ns / NS_PER_MS, for_s;
+	char note[LEVEE_NOTE_TEXT];
 
-	if (!levee_blocks_get(r->controller.blocks, &order->prefix))
-		return;
-	request.for_s = !order->expires_ms	     ? LEVEE_FOR_EVER
-			: order->expires_ms > now_ms ? (order->expires_ms - now_ms + 999) / 1000
-						     : 1;
-	snprintf(request.note, sizeof(request.note), "by the fleet, on %.60s", order->node);
-	levee_run_do_unblock(r, &request);
-	levee_request_clear(&request);
+	for_s = !order->expires_ms	     ? LEVEE_FOR_EVER
+		: order->expires_ms > now_ms ? (order->expires_ms - now_ms + 999) / 1000
+					     : 1;
+	snprintf(note, sizeof(note), "by the fleet, on %.60s", order->node);
+	levee_run_take_lift(r, &order->prefix, for_s, note);
 }
 
 static void be_ready(struct levee_run *r)
@@ -189,6 +216,8 @@ void levee_run_tend_fleet(struct levee_run *r)
 	r->fleet.quiet = true;
 	levee_dataplane_now(r->dp, &now);
 	while (levee_fleet_take(r->fleet.fleet, &order)) {
+		if (is_local(r, &order.prefix))
+			continue;
 		if (order.lifted)
 			lift(r, &order, &now);
 		else
@@ -205,35 +234,66 @@ void levee_run_tend_fleet(struct levee_run *r)
 
 /* ---- what happens here ------------------------------------------------------------------- */
 
-void levee_run_share_bin(struct levee_run *r, const struct levee_bin *bin, int64_t start_s,
-			 unsigned int parts)
+struct holding {
+	struct levee_fleet_held *held;
+	size_t n;
+};
+
+/* As levee_blocks_feed() has just noted it. */
+static void hold(void *ctx, const struct levee_block *block)
+{
+	struct holding *h = ctx;
+
+	if (block->fed && block->reason != LEVEE_BLOCK_MANUAL && block->bin_packets)
+		h->held[h->n++] = (struct levee_fleet_held){ block->prefix, block->bin_packets };
+}
+
+static void share_parts(struct levee_run *r, const struct levee_bin *bin, int64_t start_s,
+			unsigned int parts, const struct holding *h)
 {
 	struct levee_bin *part;
 
-	if (!r->fleet.fleet)
-		return;
-	if (parts <= 1) {
-		levee_fleet_bin(r->fleet.fleet, bin, start_s, r->controller.last_seq);
-		return;
-	}
 	/* The fleet keeps few bins of the past: older ones are not missed. */
 	for (unsigned int i = parts > 4 ? parts - 4 : 0; i < parts; i++) {
 		part = levee_bin_split(bin, parts, i);
 		if (part)
 			levee_fleet_bin(r->fleet.fleet, part,
 					start_s + (int64_t)i * r->controller.options.bin_s,
-					r->controller.last_seq);
+					r->controller.last_seq, h->held, h->n);
 		levee_bin_free(&part);
 	}
+}
+
+void levee_run_share_bin(struct levee_run *r, const struct levee_bin *bin, int64_t start_s,
+			 unsigned int parts)
+{
+	struct holding h = { 0 };
+
+	if (!r->fleet.fleet)
+		return;
+	/* Without memory for it the block of who goes on ends in time, and begins anew. */
+	h.held = calloc(levee_blocks_count(r->controller.blocks) + 1, sizeof(*h.held));
+	if (h.held)
+		levee_blocks_walk(r->controller.blocks, hold, &h);
+	if (parts <= 1)
+		levee_fleet_bin(r->fleet.fleet, bin, start_s, r->controller.last_seq, h.held, h.n);
+	else
+		share_parts(r, bin, start_s, parts, &h);
+	free(h.held);
 }
 
 void levee_run_share_block(struct levee_run *r, enum levee_block_change change,
 			   const struct levee_block *block)
 {
-	if (!r->fleet.fleet || r->fleet.quiet || block->marks & LEVEE_BLOCK_DRILL)
+	struct levee_time now;
+
+	if (!r->fleet.fleet || r->fleet.quiet ||
+	    block->marks & (LEVEE_BLOCK_DRILL | LEVEE_BLOCK_LOCAL))
 		return;
+	/* A block that was there may be put anew by hand: the later command wins. */
+	levee_dataplane_now(r->dp, &now);
 	if (levee_block_stands(change))
-		levee_fleet_block(r->fleet.fleet, block);
+		levee_fleet_block(r->fleet.fleet, block, now.unix_ns / NS_PER_MS);
 }
 
 void levee_run_share_lift(struct levee_run *r, const struct levee_prefix *prefix,
@@ -255,4 +315,13 @@ void levee_run_on_share(void *ctx, const struct levee_prefix *source, uint64_t p
 	if (r->fleet.fleet && r->controller.deferred)
 		levee_fleet_share(r->fleet.fleet, source, packets,
 				  (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S));
+}
+
+void levee_run_limit_fleet(struct levee_run *r)
+{
+	const struct levee_config *c = r->config;
+
+	if (r->fleet.fleet)
+		levee_fleet_set_limits(r->fleet.fleet, &r->controller.options.detect,
+				       c->detect.fast, (unsigned int)c->detect.warmup_bins);
 }

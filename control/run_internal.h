@@ -232,6 +232,8 @@ void levee_run_tend_fleet(struct levee_run *r);
 /** Before a verdict: who decides now? */
 void levee_run_ask_fleet(struct levee_run *r);
 void levee_run_stop_fleet(struct levee_run *r);
+/** After a reload: the limits in force are the fleet's as well, where this node leads it. */
+void levee_run_limit_fleet(struct levee_run *r);
 
 /** Tell the fleet. Nothing happens without one, or while its own orders are carried out. */
 void levee_run_share_bin(struct levee_run *r, const struct levee_bin *bin, int64_t start_s,
@@ -284,6 +286,9 @@ void levee_run_forget_entry(struct levee_run *r, enum levee_operator_kind kind,
 
 void levee_run_do_block(struct levee_run *r, struct levee_request *request);
 void levee_run_do_unblock(struct levee_run *r, struct levee_request *request);
+/** The fleet lifted it: no detector blocks it for so long (LEVEE_FOR_*) here either. */
+void levee_run_take_lift(struct levee_run *r, const struct levee_prefix *prefix, uint64_t for_s,
+			 const char *note);
 void levee_run_do_exempt_end(struct levee_run *r, struct levee_request *request);
 void levee_run_do_allow_add(struct levee_run *r, struct levee_request *request);
 void levee_run_do_allow_remove(struct levee_run *r, struct levee_request *request);

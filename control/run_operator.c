@@ -202,7 +202,7 @@ static void make_block(const struct levee_run *r, const struct levee_request *re
 		*block = *there;
 	block->prefix = request->prefix;
 	block->reason = request->reason ? request->reason : LEVEE_BLOCK_MANUAL;
-	block->marks = 0;
+	block->marks = request->local ? LEVEE_BLOCK_LOCAL : 0;
 	find_end(for_s, now, &block->expires_boot_ns, &block->expires_unix_ns);
 	if (!there || request->note[0])
 		memcpy(block->note, request->note, sizeof(block->note));
@@ -290,7 +290,8 @@ static int exempt(struct levee_run *r, const struct levee_prefix *prefix,
 {
 	struct levee_operator_entry entry = { .kind = LEVEE_OPERATOR_EXEMPT,
 					      .prefix = *prefix,
-					      .created_unix_ns = now->unix_ns };
+					      .created_unix_ns = now->unix_ns,
+					      .marks = request->local ? LEVEE_BLOCK_LOCAL : 0 };
 	int ret;
 
 	find_end(request->for_s == LEVEE_FOR_DEFAULT ? spike_s(r) : request->for_s, now,
@@ -318,7 +319,7 @@ static void lift(struct levee_run *r, const struct levee_prefix *prefix,
 	if (!was_drill && exempt(r, prefix, request, now))
 		levee_warning("an exemption found no room: the same spike may be blocked again");
 	entry = levee_operator_get(&r->exemptions, prefix);
-	if (entry)
+	if (entry && !request->local)
 		levee_run_share_lift(r, prefix, entry->expires_unix_ns);
 }
 
@@ -390,9 +391,31 @@ void levee_run_do_unblock(struct levee_run *r, struct levee_request *request)
 	free(u.prefixes);
 }
 
+void levee_run_take_lift(struct levee_run *r, const struct levee_prefix *prefix, uint64_t for_s,
+			 const char *note)
+{
+	struct levee_request request = { .type = LEVEE_REQUEST_UNBLOCK,
+					 .prefix = *prefix,
+					 .for_s = for_s };
+	struct levee_time now;
+
+	snprintf(request.note, sizeof(request.note), "%s", note);
+	levee_dataplane_now(r->dp, &now);
+	if (levee_blocks_get(r->controller.blocks, prefix))
+		levee_run_do_unblock(r, &request);
+	else if (exempt(r, prefix, &request, &now))
+		levee_warning("an exemption of the fleet found no room");
+	r->view.changed = true;
+	levee_request_clear(&request);
+}
+
 void levee_run_do_exempt_end(struct levee_run *r, struct levee_request *request)
 {
+	const struct levee_operator_entry *there = levee_operator_get(&r->exemptions,
+								      &request->prefix);
+	bool was_local = there && there->marks & LEVEE_BLOCK_LOCAL;
 	char prefix[LEVEE_PREFIX_TEXT];
+	struct levee_time now;
 
 	levee_prefix_format(&request->prefix, prefix);
 	if (levee_operator_remove(&r->exemptions, &request->prefix)) {
@@ -401,6 +424,10 @@ void levee_run_do_exempt_end(struct levee_run *r, struct levee_request *request)
 	}
 	levee_run_forget_entry(r, LEVEE_OPERATOR_EXEMPT, &request->prefix);
 	note_event(r, "exempt", &request->prefix, 0, "its exemption was taken back");
+	/* In a fleet: a later word, which ends at once. */
+	levee_dataplane_now(r->dp, &now);
+	if (!request->local && !was_local)
+		levee_run_share_lift(r, &request->prefix, now.unix_ns + LEVEE_NS_PER_S);
 	request->changed = 1;
 	levee_run_answer(request, 0, "%s may be blocked by detection again", prefix);
 }

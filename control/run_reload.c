@@ -88,6 +88,7 @@ static void put_in_force(struct levee_run *r)
 	detect.soft_zscore = config->detect.soft_zscore;
 	levee_controller_set_limits(&r->controller, &detect, &trip,
 				    (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S));
+	levee_run_limit_fleet(r);
 	r->dp->ops->set_scope(r->dp, &config->scope.compiled);
 	r->dp->ops->set_audit(r->dp, levee_run_audits(r));
 	levee_run_schedule(r);

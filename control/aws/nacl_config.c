@@ -107,8 +107,11 @@ bool levee_nacl_source_of(struct levee_nacl_source *source, const struct levee_b
 {
 	bool manual = block->reason == LEVEE_BLOCK_MANUAL;
 
-	/* A source that is only slowed down is not to be denied; a drill's stays here. */
-	if (block->kind == LEVEE_KIND_LIMIT ||
+	/*
+	 * A source that is only slowed down is not to be denied; a drill's stays here, and so does
+	 * what was blocked for this instance alone.
+	 */
+	if (block->kind == LEVEE_KIND_LIMIT || block->marks & LEVEE_BLOCK_LOCAL ||
 	    (block->marks & LEVEE_BLOCK_DRILL && !(block->marks & LEVEE_BLOCK_PUSH)))
 		return false;
 	/* A rule would lock out the owner of an address that somebody made up. */

@@ -9,7 +9,8 @@
  *	1. an entry that has ended is as none
  *	2. by hand wins over by a detector
  *	3. by hand: the later command wins; by a detector: the later end wins
- *	4. a lift wins over a block
+ *	4. a lift wins over a block, a drop over a limit, and of two of these the one whose source
+ *	   is known not to be made up
  *
  * A lift is kept until it ends like a block, and no detector's block comes through meanwhile.
  * The same order is written down in Lua (LEVEE_SCRIPT_PUBLISH); a test compares them.
@@ -22,7 +23,7 @@
 
 #include "control/policy/blocks.h"
 
-#define LEVEE_FLEET_ENTRY_TEXT 320
+#define LEVEE_FLEET_ENTRY_TEXT 384
 #define LEVEE_FLEET_NODE_TEXT  64
 
 struct levee_fleet_entry {
@@ -35,11 +36,21 @@ struct levee_fleet_entry {
 	int64_t last_bin_s;
 	double max_zscore;
 	uint64_t max_packets;
+	/* As in struct levee_block; nothing for a lift. */
+	enum levee_block_reason reason;
+	enum levee_block_kind kind;
+	enum levee_measure measure;
+	uint64_t max_value;
+	uint32_t repeats;
+	bool spoofable;
 	char node[LEVEE_FLEET_NODE_TEXT]; /* who decided */
 	char note[LEVEE_NOTE_TEXT];
 };
 
-/** "S K ORDER EXPIRES CREATED BIN Z PACKETS NODE NOTE"; S is B or L, K 1 for manual. */
+/**
+ * "S K ORDER EXPIRES W CREATED BIN Z PACKETS REASON MEASURE VALUE REPEATS NODE NOTE"; S is B or L,
+ * K 1 for manual, W what rule 4 goes by.
+ */
 const char *levee_fleet_entry_format(const struct levee_fleet_entry *entry,
 				     char text[static LEVEE_FLEET_ENTRY_TEXT]);
 

@@ -5,13 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/fleet/fleet_internal.h"
 
-#define PARTS_A_SLICE  8 /* so that events and the lease are looked at in between */
+#define PARTS_A_SLICE  4 /* so that others come to their turn at the engine in between */
 #define ENTRIES_A_CALL 100
 #define ORDERS_MAX     (1U << 20)
+#define ENDED_KEPT_S   600ULL /* for clocks that differ */
+#define NS_PER_MS      1000000ULL
 
 /* How long the engine keeps a bin's sources [s]: for nodes that come late. */
 static unsigned int keep_s(const struct levee_fleet *f)
@@ -21,17 +24,18 @@ static unsigned int keep_s(const struct levee_fleet *f)
 
 /* ---- bins -------------------------------------------------------------------------------- */
 
+#define LISTS	  (LEVEE_FLEET_PER_SHARD * LEVEE_LANES) /* hashes of one shard */
+#define PART_ARGS (1 + LISTS + 2 + LISTS + 2 * LEVEE_FLEET_PART_MAX)
+
 /* The arguments of one part; all of them point into it or into constants. */
 struct part {
-	char keys[LEVEE_FLEET_PER_SHARD + 1][LEVEE_KEY_TEXT];
+	char keys[LISTS + 1][LEVEE_KEY_TEXT];
 	char name[160], keep[16];
-	char counts[LEVEE_FLEET_PER_SHARD][24];
+	char counts[LISTS][24];
 	unsigned char field[LEVEE_FLEET_PART_MAX][LEVEE_FLEET_FIELD_MAX];
-	char packets[LEVEE_FLEET_PART_MAX][24];
-	const char *argv[1 + LEVEE_FLEET_PER_SHARD + 2 + LEVEE_FLEET_PER_SHARD +
-			 2 * LEVEE_FLEET_PART_MAX];
-	size_t lengths[1 + LEVEE_FLEET_PER_SHARD + 2 + LEVEE_FLEET_PER_SHARD +
-		       2 * LEVEE_FLEET_PART_MAX];
+	char value[LEVEE_FLEET_PART_MAX][24];
+	const char *argv[PART_ARGS];
+	size_t lengths[PART_ARGS];
 	int argc;
 };
 
@@ -41,11 +45,12 @@ static void add_text(struct part *p, const char *text)
 	p->argv[p->argc++] = text;
 }
 
-static size_t same_bucket(const struct levee_fleet_source *s, size_t n)
+/* How many belong into the same hash. */
+static size_t same_list(const struct levee_fleet_source *s, size_t n)
 {
 	size_t same = 1;
 
-	while (same < n && s[same].bucket == s[0].bucket)
+	while (same < n && s[same].bucket == s[0].bucket && s[same].lane == s[0].lane)
 		same++;
 	return same;
 }
@@ -53,17 +58,18 @@ static size_t same_bucket(const struct levee_fleet_source *s, size_t n)
 static void send_part(struct levee_fleet *f, struct part *p, size_t n)
 {
 	const struct levee_fleet_job *job = &f->job;
-	const struct levee_fleet_source *s = &job->bin.sources[job->at];
+	const struct levee_fleet_source *s = &job->bin.values[job->at];
 	unsigned int shard = s->bucket / LEVEE_FLEET_PER_SHARD;
-	int buckets = 0;
+	int lists = 0;
 
 	p->argc = 0;
 	levee_fleet_key_parts(&f->keys, job->bin.start_s, shard, p->keys[0]);
 	add_text(p, p->keys[0]);
-	for (size_t i = 0; i < n; i += same_bucket(&s[i], n - i)) {
-		buckets++;
-		levee_fleet_key_bucket(&f->keys, job->bin.start_s, s[i].bucket, p->keys[buckets]);
-		add_text(p, p->keys[buckets]);
+	for (size_t i = 0; i < n; i += same_list(&s[i], n - i)) {
+		lists++;
+		levee_fleet_key_bucket(&f->keys, job->bin.start_s, s[i].bucket, s[i].lane,
+				       p->keys[lists]);
+		add_text(p, p->keys[lists]);
 	}
 	snprintf(p->name, sizeof(p->name), "%s:%" PRIu64 ":%016" PRIx64, f->node, job->seq,
 		 levee_fleet_part_sum(s, n));
@@ -71,18 +77,18 @@ static void send_part(struct levee_fleet *f, struct part *p, size_t n)
 	add_text(p, p->name);
 	add_text(p, p->keep);
 	for (size_t i = 0, b = 0; i < n; b++) {
-		size_t same = same_bucket(&s[i], n - i);
+		size_t same = same_list(&s[i], n - i);
 
 		snprintf(p->counts[b], sizeof(p->counts[b]), "%zu", same);
 		add_text(p, p->counts[b]);
 		for (; same; same--, i++) {
 			p->argv[p->argc] = (const char *)p->field[i];
 			p->lengths[p->argc++] = levee_fleet_field(&s[i].source, p->field[i]);
-			snprintf(p->packets[i], sizeof(p->packets[i]), "%" PRIu64, s[i].packets);
-			add_text(p, p->packets[i]);
+			snprintf(p->value[i], sizeof(p->value[i]), "%" PRIu64, s[i].value);
+			add_text(p, p->value[i]);
 		}
 	}
-	levee_engine_eval(f->engine, LEVEE_SCRIPT_ADD, buckets + 1, p->argc, p->argv, p->lengths);
+	levee_engine_eval(f->engine, LEVEE_SCRIPT_ADD, lists + 1, p->argc, p->argv, p->lengths);
 }
 
 static int receive_number(struct levee_fleet *f, long long *number)
@@ -123,14 +129,34 @@ static int send_parts(struct levee_fleet *f)
 	return ret;
 }
 
+static void wide(char text[static 40], levee_u128 value)
+{
+	snprintf(text, 40, "%016" PRIx64 "%016" PRIx64, (uint64_t)(value >> 64), (uint64_t)value);
+}
+
+/* "NODE SOURCES PACKETS LANES N" and for each measure " SUM SQ" of what lost its name. */
+static void format_done(const struct levee_fleet *f, char *text, size_t size)
+{
+	const struct levee_fleet_bin *bin = &f->job.bin;
+	char lanes[LEVEE_LANES + 1], sum[40], sq[40];
+	size_t used;
+
+	used = (size_t)snprintf(text, size, "%s %" PRIu64 " %" PRIu64 " %s %" PRIu64, f->node,
+				bin->sources, bin->packets,
+				levee_fleet_lanes_format(bin->lanes, lanes),
+				bin->folded[LEVEE_PACKETS].n);
+	for (int m = 0; m < LEVEE_MEASURES; m++) {
+		wide(sum, bin->folded[m].sum);
+		wide(sq, bin->folded[m].sq);
+		used += (size_t)snprintf(text + used, size - used, " %s %s", sum, sq);
+	}
+}
+
 static int send_done(struct levee_fleet *f)
 {
 	const struct levee_fleet_job *job = &f->job;
-	const struct levee_moments *folded = &job->bin.folded;
-	char bin[LEVEE_KEY_TEXT], start[24], keep[16], part[112], sources[24], packets[24];
-	char fold[3][40];
-	const char *argv[] = { bin,	f->keys.dirty, f->keys.records, start,	 keep,	  part,
-			       f->node, sources,       packets,		fold[0], fold[1], fold[2] };
+	char bin[LEVEE_KEY_TEXT], start[24], keep[16], part[112], what[480];
+	const char *argv[] = { bin, f->keys.dirty, f->keys.records, start, keep, part, what };
 	long long answer;
 	int ret;
 
@@ -138,14 +164,8 @@ static int send_done(struct levee_fleet *f)
 	snprintf(start, sizeof(start), "%" PRId64, job->bin.start_s);
 	snprintf(keep, sizeof(keep), "%u", keep_s(f) - 30);
 	snprintf(part, sizeof(part), "%s:%" PRIu64, f->node, job->seq);
-	snprintf(sources, sizeof(sources), "%zu", job->bin.n);
-	snprintf(packets, sizeof(packets), "%" PRIu64, job->bin.packets);
-	snprintf(fold[0], sizeof(fold[0]), "%" PRIu64, folded->n);
-	snprintf(fold[1], sizeof(fold[1]), "%016" PRIx64 "%016" PRIx64,
-		 (uint64_t)(folded->sum >> 64), (uint64_t)folded->sum);
-	snprintf(fold[2], sizeof(fold[2]), "%016" PRIx64 "%016" PRIx64,
-		 (uint64_t)(folded->sq >> 64), (uint64_t)folded->sq);
-	levee_engine_eval(f->engine, LEVEE_SCRIPT_DONE, 3, 12, argv, NULL);
+	format_done(f, what, sizeof(what));
+	levee_engine_eval(f->engine, LEVEE_SCRIPT_DONE, 3, 7, argv, NULL);
 	ret = receive_number(f, &answer);
 	if (!ret && (answer == 1 || job->late))
 		levee_fleet_say(f, false,
@@ -251,6 +271,40 @@ int levee_fleet_merge(struct levee_fleet *f, const struct levee_fleet_entry *ent
 	return ret ? ret : 1;
 }
 
+struct levee_time levee_fleet_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (struct levee_time){ .boot_ns = levee_fleet_boot_ns(),
+				    .unix_ns = (uint64_t)t.tv_sec * LEVEE_NS_PER_S +
+					       (uint64_t)t.tv_nsec };
+}
+
+void levee_fleet_note_offence(struct levee_fleet *f, const struct levee_fleet_entry *e)
+{
+	struct levee_time now = levee_fleet_now();
+	struct levee_offender offender = { .prefix = e->prefix,
+					   .blocks = e->repeats + 1,
+					   .end_unix_ns = e->expires_ms * NS_PER_MS };
+
+	if (e->lifted && e->manual)
+		levee_offenders_forget(levee_blocks_offenders(f->blocks), &e->prefix);
+	if (e->lifted || e->manual || !f->options.blocks.repeat_memory_s)
+		return;
+	offender.end_boot_ns = (int64_t)now.boot_ns + (int64_t)(offender.end_unix_ns - now.unix_ns);
+	levee_offenders_note(levee_blocks_offenders(f->blocks), &offender);
+}
+
+/* Ended so long ago that it says nothing about a next block either. */
+static bool is_forgotten(const struct levee_fleet *f, const struct levee_fleet_entry *e)
+{
+	uint64_t memory_ms = 1000ULL * f->options.blocks.repeat_memory_s;
+
+	return e->expires_ms &&
+	       e->expires_ms + memory_ms + 1000 * ENDED_KEPT_S < levee_fleet_unix_ms();
+}
+
 /* What the engine says of a prefix. If that is news, the controller is told. */
 static void take_entry(struct levee_fleet *f, const redisReply *prefix, const redisReply *text)
 {
@@ -262,7 +316,13 @@ static void take_entry(struct levee_fleet *f, const redisReply *prefix, const re
 	pthread_mutex_lock(&f->lock);
 	if (levee_fleet_entry_parse(&entry, prefix->str, text->str)) {
 		f->shown.refused++;
-	} else if (levee_fleet_merge(f, &entry) > 0 && f->orders.n < ORDERS_MAX) {
+		pthread_mutex_unlock(&f->lock);
+		return;
+	}
+	levee_fleet_note_offence(f, &entry);
+	if (is_forgotten(f, &entry))
+		levee_fleet_entries_add(&f->ended, &entry);
+	if (levee_fleet_merge(f, &entry) > 0 && f->orders.n < ORDERS_MAX) {
 		levee_fleet_entries_add(&f->orders, &entry);
 		f->shown.orders++;
 		if (write(f->order_fd, &one, sizeof(one)) < 0)
@@ -377,14 +437,50 @@ static int scan_blocks(struct levee_fleet *f)
 	return 0;
 }
 
+/* Entries that ended long ago, as they were found: one that has changed meanwhile stays. */
+static int prune_call(struct levee_fleet *f, const struct levee_fleet_entry *entries, size_t n)
+{
+	char prefix[ENTRIES_A_CALL][LEVEE_PREFIX_TEXT], (*text)[LEVEE_FLEET_ENTRY_TEXT];
+	const char *argv[1 + 2 * ENTRIES_A_CALL] = { f->keys.blocks };
+	long long gone;
+	int ret;
+
+	text = malloc(ENTRIES_A_CALL * sizeof(*text));
+	if (!text)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		argv[1 + 2 * i] = levee_prefix_format(&entries[i].prefix, prefix[i]);
+		argv[2 + 2 * i] = levee_fleet_entry_format(&entries[i], text[i]);
+	}
+	levee_engine_eval(f->engine, LEVEE_SCRIPT_PRUNE, 1, 1 + 2 * (int)n, argv, NULL);
+	ret = receive_number(f, &gone);
+	free(text);
+	return ret;
+}
+
+static int prune_ended(struct levee_fleet *f)
+{
+	size_t n = f->ended.n;
+	int ret = 0;
+
+	for (size_t i = 0; i < n && !ret && f->leading; i += ENTRIES_A_CALL)
+		ret = prune_call(f, f->ended.entry + i,
+				 n - i < ENTRIES_A_CALL ? n - i : ENTRIES_A_CALL);
+	return ret;
+}
+
 int levee_fleet_exchange_all(struct levee_fleet *f)
 {
 	struct levee_fleet_entry *entries;
 	uint64_t now_ms = levee_fleet_unix_ms();
 	size_t kept = 0;
 	ssize_t n;
-	int ret = scan_blocks(f);
+	int ret;
 
+	f->ended.n = 0;
+	ret = scan_blocks(f);
+	if (!ret)
+		ret = prune_ended(f);
 	if (ret)
 		return ret;
 	n = copy_entries(f, &f->mirror, &entries);
@@ -483,22 +579,106 @@ int levee_fleet_hear(struct levee_fleet *f)
 	}
 }
 
+/* ---- the life of blocks ------------------------------------------------------------------ */
+
+static void put_entry(struct levee_fleet *f, const struct levee_fleet_entry *e,
+		      const struct levee_time *now)
+{
+	const struct levee_block *there = levee_blocks_get(f->blocks, &e->prefix);
+	struct levee_block block;
+
+	if (levee_fleet_entry_over(e, now->unix_ns / NS_PER_MS))
+		return;
+	if (e->lifted) {
+		if (there)
+			levee_blocks_remove(f->blocks, &e->prefix, NULL, NULL);
+		return;
+	}
+	levee_fleet_entry_to_block(e, &block, now);
+	if (!there || there->expires_unix_ns != block.expires_unix_ns ||
+	    there->reason != block.reason || there->kind != block.kind)
+		levee_blocks_put(f->blocks, &block, NULL, NULL);
+}
+
+void levee_fleet_blocks_take(struct levee_fleet *f, const struct levee_prefix *prefix)
+{
+	struct levee_time now = levee_fleet_now();
+	struct levee_fleet_entry entry;
+	const uint32_t *at;
+	bool has;
+
+	pthread_mutex_lock(&f->lock);
+	at = levee_prefixmap_get(&f->mirror_at, prefix);
+	has = at != NULL;
+	if (has)
+		entry = f->mirror.entry[*at];
+	pthread_mutex_unlock(&f->lock);
+	levee_blocks_expire(f->blocks, &now, NULL, NULL);
+	if (has)
+		put_entry(f, &entry, &now);
+}
+
+int levee_fleet_blocks_take_all(struct levee_fleet *f)
+{
+	struct levee_time now = levee_fleet_now();
+	struct levee_fleet_entry *entries;
+	ssize_t n = copy_entries(f, &f->mirror, &entries);
+
+	if (n < 0)
+		return (int)n;
+	levee_blocks_expire(f->blocks, &now, NULL, NULL);
+	for (ssize_t i = 0; i < n; i++)
+		put_entry(f, &entries[i], &now);
+	free(entries);
+	return 0;
+}
+
 /* ---- the fast path ----------------------------------------------------------------------- */
+
+static double zscore_of(struct levee_fleet *f, uint64_t packets)
+{
+	double mean, stddev;
+
+	pthread_mutex_lock(&f->lock);
+	mean = f->shown.mean;
+	stddev = f->shown.stddev;
+	pthread_mutex_unlock(&f->lock);
+	return stddev > 0 ? ((double)packets - mean) / stddev : 0;
+}
+
+struct deciding {
+	struct levee_fleet *f;
+	int ret;
+};
+
+static void publish_block(void *ctx, enum levee_block_change change,
+			  const struct levee_block *block)
+{
+	struct deciding *d = ctx;
+	struct levee_fleet_entry entry;
+
+	if (!levee_block_stands(change))
+		return;
+	levee_fleet_entry_from_block(&entry, block, d->f->node);
+	d->ret = levee_fleet_publish_entries(d->f, "", &entry, 1);
+}
 
 /* The one who brought the sum over the threshold blocks it, for all. */
 static int block_fast(struct levee_fleet *f, const struct levee_fleet_fast *fast, uint64_t sum)
 {
-	struct levee_fleet_entry e = { .prefix = fast->source,
-				       .last_bin_s = fast->start_s,
-				       .max_packets = sum,
-				       .created_ms = levee_fleet_unix_ms() };
-	int ret;
+	struct levee_finding finding = { .source = fast->source,
+					 .by = LEVEE_BY_TRIP,
+					 .max_zscore = zscore_of(f, sum),
+					 .max_value = sum,
+					 .max_packets = sum,
+					 .last_bin_s = fast->start_s,
+					 .last_packets = sum };
+	struct levee_time now = levee_fleet_now();
+	struct deciding d = { .f = f };
 
-	e.expires_ms = (uint64_t)(fast->start_s + f->options.bin_s + f->options.window_s) * 1000;
-	e.order_ms = e.expires_ms;
-	snprintf(e.node, sizeof(e.node), "%s", f->node);
-	ret = levee_fleet_publish_entries(f, "", &e, 1);
-	return ret < 0 ? ret : 0;
+	levee_fleet_blocks_take(f, &fast->source);
+	levee_blocks_add(f->blocks, &finding, &now, publish_block, &d);
+	return d.ret < 0 ? d.ret : 0;
 }
 
 static int send_share(struct levee_fleet *f, const struct levee_fleet_fast *fast)

@@ -534,6 +534,8 @@ static void free_fleet(struct levee_fleet *f)
 		levee_fleet_bin_clear(&f->queue[i].bin);
 	if (f->busy)
 		levee_fleet_bin_clear(&f->job.bin);
+	levee_blocks_free(&f->blocks);
+	free(f->ended.entry);
 	free(f->mirror.entry);
 	levee_prefixmap_clear(&f->mirror_at);
 	free(f->fresh.entry);
@@ -572,6 +574,12 @@ int levee_fleet_new(struct levee_fleet **out, const struct levee_fleet_options *
 	if (!f)
 		return -ENOMEM;
 	f->options = *options;
+	f->options.blocks.bin_s = options->bin_s;
+	f->options.blocks.window_s = options->window_s;
+	f->detect = options->detect;
+	f->fast_on = options->fast;
+	f->warmup_bins = options->warmup_bins;
+	f->blocks = levee_blocks_new(&f->options.blocks);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_mutex_init(&f->fence_lock, NULL);
 	f->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -588,6 +596,8 @@ int levee_fleet_new(struct levee_fleet **out, const struct levee_fleet_options *
 		levee_fleet_say(f, true, "[fleet] url = %s: %s", options->url, why);
 	else if (f->wake_fd < 0 || f->order_fd < 0)
 		ret = -EMFILE;
+	else if (!f->blocks)
+		ret = -ENOMEM;
 	if (ret) {
 		free_fleet(f);
 		return ret;
@@ -614,12 +624,40 @@ void levee_fleet_stop(struct levee_fleet **at)
 
 /* ---- the controller's side --------------------------------------------------------------- */
 
+void levee_fleet_remember(struct levee_fleet *f, const struct levee_offender *offender)
+{
+	levee_offenders_note(levee_blocks_offenders(f->blocks), offender);
+}
+
+void levee_fleet_set_limits(struct levee_fleet *f, const struct levee_detect_params *detect,
+			    bool fast, unsigned int warmup_bins)
+{
+	pthread_mutex_lock(&f->lock);
+	f->detect = *detect;
+	f->fast_on = fast;
+	f->warmup_bins = warmup_bins;
+	pthread_mutex_unlock(&f->lock);
+}
+
+static unsigned int lanes_of(struct levee_fleet *f)
+{
+	unsigned int lanes = 0;
+
+	pthread_mutex_lock(&f->lock);
+	lanes |= f->detect.min_bytes ? 1U << LEVEE_LANE_BYTES : 0;
+	lanes |= f->detect.min_syns ? 1U << LEVEE_LANE_SYNS : 0;
+	lanes |= f->options.blocks.flows ? 1U << LEVEE_LANE_ANSWERED : 0;
+	pthread_mutex_unlock(&f->lock);
+	return lanes;
+}
+
 void levee_fleet_bin(struct levee_fleet *f, const struct levee_bin *bin, int64_t start_s,
-		     uint64_t seq)
+		     uint64_t seq, const struct levee_fleet_held *held, size_t n_held)
 {
 	struct levee_fleet_job job = { .seq = seq }, dropped = { 0 };
 
-	if (levee_fleet_bin_make(&job.bin, bin, start_s)) {
+	if (levee_fleet_bin_make(&job.bin, bin, start_s, lanes_of(f), held, n_held)) {
+		levee_fleet_bin_clear(&job.bin);
 		levee_fleet_say(f, true,
 				"no memory for this node's bin of %" PRId64
 				": the fleet will miss it",
@@ -649,11 +687,13 @@ static void decide(struct levee_fleet *f, const struct levee_fleet_entry *entry)
 	wake(f->wake_fd);
 }
 
-void levee_fleet_block(struct levee_fleet *f, const struct levee_block *block)
+void levee_fleet_block(struct levee_fleet *f, const struct levee_block *block, uint64_t said_ms)
 {
 	struct levee_fleet_entry entry;
 
 	levee_fleet_entry_from_block(&entry, block, f->node);
+	if (entry.manual && said_ms)
+		entry.order_ms = said_ms;
 	decide(f, &entry);
 }
 
@@ -861,6 +901,8 @@ void levee_fleet_metrics(void *ctx, FILE *out)
 	gauge(out, "reduce_seconds", "gauge",
 	      "What the last fleet-wide bin that this node led took to reduce.",
 	      (double)s.reduce_ms / 1000);
+	gauge(out, "bins_reduced_total", "counter",
+	      "Fleet-wide bins that this node made, as leader.", (double)s.reduced);
 	gauge(out, "bins_lost_total", "counter", "Bins of this node that never reached the fleet.",
 	      (double)s.bins_lost);
 	gauge(out, "outages_total", "counter", "Times that this node was left alone.",

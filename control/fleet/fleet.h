@@ -29,6 +29,7 @@
 
 #include "control/detect/detector.h"
 #include "control/fleet/entry.h"
+#include "control/fleet/sums.h"
 #include "control/json.h"
 
 struct levee_fleet;
@@ -44,8 +45,14 @@ struct levee_fleet_options {
 	unsigned int grace_s;	   /* that the leader waits for a node after its own bin closed */
 	unsigned int bin_s;
 	unsigned int window_s;
-	int64_t first_bin_s; /* start of the bin that is running: the first that this node sends */
+	int64_t first_bin_s;  /* start of the bin that is running: the first that this node sends */
+	const char *detector; /* NULL: zscore */
 	struct levee_detect_params detect;
+	/* The fast path: off, and it takes so many complete bins of the fleet. */
+	bool fast;
+	unsigned int warmup_bins;
+	/* How long blocks last; bin_s and window_s are taken from above. */
+	struct levee_blocks_params blocks;
 	/** Told, on the fleet's thread, when a state changes. May be NULL. */
 	void (*say)(void *ctx, bool problem, const char *message);
 	void *ctx;
@@ -62,12 +69,27 @@ void levee_fleet_stop(struct levee_fleet **fleet);
 
 /* ---- the controller's side: none of these waits ------------------------------------------ */
 
-/** A bin has closed. \param seq  of its last epoch: tells apart what was not sent before */
-void levee_fleet_bin(struct levee_fleet *fleet, const struct levee_bin *bin, int64_t start_s,
-		     uint64_t seq);
+/** Before the start: who was blocked before, as this node remembers it. */
+void levee_fleet_remember(struct levee_fleet *fleet, const struct levee_offender *offender);
 
-/** A block was put or prolonged here, by hand or by this node's own detector. */
-void levee_fleet_block(struct levee_fleet *fleet, const struct levee_block *block);
+/** From now on these limits, and this fast path. */
+void levee_fleet_set_limits(struct levee_fleet *fleet, const struct levee_detect_params *detect,
+			    bool fast, unsigned int warmup_bins);
+
+/**
+ * A bin has closed.
+ * \param seq   of its last epoch: tells apart what was not sent before
+ * \param held  what each detected block's source sent in it: so the fleet sees who goes on
+ */
+void levee_fleet_bin(struct levee_fleet *fleet, const struct levee_bin *bin, int64_t start_s,
+		     uint64_t seq, const struct levee_fleet_held *held, size_t n_held);
+
+/**
+ * A block was put or prolonged here, by hand or by this node's own detector.
+ * \param said_ms  when it was said by hand [unix ms]; 0: when the block began
+ */
+void levee_fleet_block(struct levee_fleet *fleet, const struct levee_block *block,
+		       uint64_t said_ms);
 
 /** A block was lifted here by hand. \param expires_ms  until when it stays lifted [unix ms] */
 void levee_fleet_lift(struct levee_fleet *fleet, const struct levee_prefix *prefix, uint64_t now_ms,

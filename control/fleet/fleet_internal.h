@@ -38,7 +38,8 @@ const char *levee_fleet_key_bin(const struct levee_fleet_keys *keys, int64_t sta
 const char *levee_fleet_key_parts(const struct levee_fleet_keys *keys, int64_t start_s,
 				  unsigned int shard, char key[static LEVEE_KEY_TEXT]);
 const char *levee_fleet_key_bucket(const struct levee_fleet_keys *keys, int64_t start_s,
-				   unsigned int bucket, char key[static LEVEE_KEY_TEXT]);
+				   unsigned int bucket, unsigned int lane,
+				   char key[static LEVEE_KEY_TEXT]);
 const char *levee_fleet_key_shares(const struct levee_fleet_keys *keys, int64_t start_s,
 				   unsigned int bucket, char key[static LEVEE_KEY_TEXT]);
 
@@ -50,7 +51,7 @@ struct levee_fleet_job {
 	uint64_t seq;
 	bool sorted;
 	bool late; /* a part found the bin closed */
-	size_t at; /* next source to send */
+	size_t at; /* next value to send */
 };
 
 struct levee_fleet_fast {
@@ -83,12 +84,17 @@ struct levee_fleet_collect {
 	int64_t start_s;
 	uint64_t since_ns; /* boot time */
 	uint64_t looked_ns;
-	char seen[24];	     /* of the dirty mark that is being worked */
-	unsigned int bucket; /* next to be reduced */
+	char seen[24];			   /* of the dirty mark that is being worked */
+	struct levee_detect_params detect; /* as it was when the work began */
+	unsigned int lanes, some_lanes;	   /* that all nodes of it sent; that any did */
+	unsigned int lane, bucket;	   /* next to be reduced */
+	struct levee_buckets *buckets;	   /* of the packets, if the detector wants them */
+	struct levee_moments folded[LEVEE_MEASURES]; /* over the nodes */
+	struct levee_candidate *held; /* blocked sources with more than min_packets, by source */
+	size_t n_held;
 	bool reducing;
 	uint64_t reducing_ns; /* boot time since when */
 	struct levee_fleet_record record;
-	size_t room;   /* of candidates */
 	size_t n_done; /* submissions that were there at the look */
 };
 
@@ -136,6 +142,9 @@ struct levee_fleet {
 	size_t n_fast;
 	int64_t running_s; /* start of the bin that runs now */
 	struct levee_lease lease;
+	struct levee_detect_params detect;
+	bool fast_on;
+	unsigned int warmup_bins;
 	struct levee_fleet_shown shown;
 
 	_Atomic bool together;
@@ -147,6 +156,10 @@ struct levee_fleet {
 	char *fence_password;
 
 	/* the thread's own */
+	struct levee_blocks
+		*blocks; /* life of blocks: what the leader decides, and who was before */
+	struct levee_fleet_entries ended; /* found at the last look, to be pruned */
+	bool told_lanes;		  /* that nodes differ in what they look at */
 	struct levee_engine *engine;
 	struct levee_link *events;
 	char last_event[48];
@@ -207,6 +220,15 @@ int levee_fleet_merge(struct levee_fleet *f, const struct levee_fleet_entry *ent
 /** Take what the stream has brought. */
 int levee_fleet_hear(struct levee_fleet *f);
 int levee_fleet_listen(struct levee_fleet *f);
+
+/** This node's entries as of now become the block table of the thread; one prefix, or all. */
+void levee_fleet_blocks_take(struct levee_fleet *f, const struct levee_prefix *prefix);
+int levee_fleet_blocks_take_all(struct levee_fleet *f);
+
+/** Note what a block of the fleet means for the next one of its source. */
+void levee_fleet_note_offence(struct levee_fleet *f, const struct levee_fleet_entry *entry);
+
+struct levee_time levee_fleet_now(void);
 
 /** Fast path: add this node's shares up. */
 int levee_fleet_send_shares(struct levee_fleet *f);

@@ -6,14 +6,15 @@
  *	P:{F}:nodes        node -> when seen, and how it stands
  *	P:{F}:lease        "NODE TOKEN" of the leader, expires
  *	P:{F}:token        the last token given out
- *	P:{F}:blocks       prefix -> entry (control/fleet/entry.h)
+ *	P:{F}:blocks       prefix -> entry (control/fleet/entry.h); ended ones stay as long as repeat
+ *	                   offenders are remembered
  *	P:{F}:events       stream of entries as they change
  *	P:{F}:records      bin -> record (control/fleet/sums.h), of one window
  *	P:{F}:dirty        bin -> marks of nodes that came late
  *	P:{F}:eval         the last evaluation, and the fast path's threshold
  *	P:{F}:bin:T        which nodes have sent bin T
  *	P:{F.S}:T:parts    shard S: the parts that were added, and whether it is closed
- *	P:{F.S}:T:B        bucket B: source -> packets
+ *	P:{F.S}:T:B:L      bucket B, lane L: source -> value
  *	P:{F.S}:T:fast:B   fast path: shares of bin T
  *
  * In braces is what a cluster chooses the hash slot by.
@@ -54,10 +55,11 @@ const char *levee_fleet_key_parts(const struct levee_fleet_keys *k, int64_t star
 }
 
 const char *levee_fleet_key_bucket(const struct levee_fleet_keys *k, int64_t start_s,
-				   unsigned int bucket, char key[static LEVEE_KEY_TEXT])
+				   unsigned int bucket, unsigned int lane,
+				   char key[static LEVEE_KEY_TEXT])
 {
-	snprintf(key, LEVEE_KEY_TEXT, "%s:{%s.%u}:%" PRId64 ":%u", k->prefix, k->name,
-		 bucket / LEVEE_FLEET_PER_SHARD, start_s, bucket);
+	snprintf(key, LEVEE_KEY_TEXT, "%s:{%s.%u}:%" PRId64 ":%u:%c", k->prefix, k->name,
+		 bucket / LEVEE_FLEET_PER_SHARD, start_s, bucket, LEVEE_LANE_LETTERS[lane]);
 	return key;
 }
 

@@ -10,14 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/detect/trip.h"
 #include "control/fleet/fleet_internal.h"
 
 #define NS_PER_MS	1000000ULL
 #define LOOK_MS		200 /* how often the nodes are looked at while some are awaited */
-#define BUCKETS_A_SLICE 16
+#define BUCKETS_A_SLICE 8   /* the engine does them in one go, and others wait */
 #define CANDIDATES_MAX	(1U << 20)
 #define GONE_MS		15000 /* a node that was not seen for so long, or 3 bins, is not awaited */
 #define FINDINGS_MAX	100000
+#define FORGET_MS	600000 /* a node that was not seen for so long is no node any more */
 
 /* ---- nodes ------------------------------------------------------------------------------- */
 
@@ -35,6 +37,33 @@ int levee_fleet_node_parse(struct levee_fleet_node *node, const char *name, cons
 	return 0;
 }
 
+/* Instances come and go, and each has another name: those that are gone are taken out. */
+static int forget_node(struct levee_fleet *f, const char *name, const char *text)
+{
+	const char *argv[] = { f->keys.nodes, name, text };
+	redisReply *reply;
+	int ret;
+
+	levee_engine_eval(f->engine, LEVEE_SCRIPT_PRUNE, 1, 3, argv, NULL);
+	ret = levee_engine_receive(f->engine, LEVEE_FLEET_ANSWER, &reply);
+	if (!ret)
+		freeReplyObject(reply);
+	return ret;
+}
+
+static int take_node(struct levee_fleet *f, const char *name, const char *text)
+{
+	int64_t now_ms = (int64_t)levee_fleet_unix_ms() + f->clock_ms;
+	struct levee_fleet_node *node = &f->nodes[f->n_nodes];
+
+	if (levee_fleet_node_parse(node, name, text))
+		return 0;
+	if (now_ms - (int64_t)node->seen_ms > FORGET_MS)
+		return forget_node(f, name, text);
+	f->n_nodes++;
+	return 0;
+}
+
 static int read_nodes(struct levee_fleet *f)
 {
 	const char *argv[] = { "HGETALL", f->keys.nodes };
@@ -46,15 +75,14 @@ static int read_nodes(struct levee_fleet *f)
 	free(f->nodes);
 	f->n_nodes = 0;
 	f->nodes = calloc(reply->elements / 2 + 1, sizeof(*f->nodes));
-	for (size_t i = 0; f->nodes && i + 1 < reply->elements && f->n_nodes < LEVEE_FLEET_NODES;
+	ret = f->nodes ? 0 : -ENOMEM;
+	for (size_t i = 0; !ret && i + 1 < reply->elements && f->n_nodes < LEVEE_FLEET_NODES;
 	     i += 2)
 		if (reply->element[i]->type == REDIS_REPLY_STRING &&
-		    reply->element[i + 1]->type == REDIS_REPLY_STRING &&
-		    !levee_fleet_node_parse(&f->nodes[f->n_nodes], reply->element[i]->str,
-					    reply->element[i + 1]->str))
-			f->n_nodes++;
+		    reply->element[i + 1]->type == REDIS_REPLY_STRING)
+			ret = take_node(f, reply->element[i]->str, reply->element[i + 1]->str);
 	freeReplyObject(reply);
-	return f->nodes ? 0 : -ENOMEM;
+	return ret;
 }
 
 /* Is this node to be awaited for that bin? */
@@ -75,6 +103,8 @@ static bool is_expected(const struct levee_fleet *f, const struct levee_fleet_no
 static void end_collect(struct levee_fleet *f)
 {
 	levee_fleet_record_clear(&f->collect.record);
+	free(f->collect.buckets);
+	free(f->collect.held);
 	f->collect = (struct levee_fleet_collect){ 0 };
 }
 
@@ -86,7 +116,10 @@ static void begin_collect(struct levee_fleet *f, int64_t start_s, bool again, co
 						   .since_ns = levee_fleet_boot_ns() };
 	snprintf(f->collect.seen, sizeof(f->collect.seen), "%s", seen);
 	f->collect.record.bin.start_s = start_s;
-	f->collect.record.bin.min_packets = f->options.detect.min_packets;
+	pthread_mutex_lock(&f->lock);
+	f->collect.detect = f->detect;
+	pthread_mutex_unlock(&f->lock);
+	f->collect.record.bin.min_packets = f->collect.detect.min_packets;
 }
 
 static const struct levee_fleet_record *find_record(const struct levee_fleet *f, int64_t start_s)
@@ -97,7 +130,7 @@ static const struct levee_fleet_record *find_record(const struct levee_fleet *f,
 	return NULL;
 }
 
-static int add_fold(struct levee_fleet_record *record, uint64_t n, const char *sum, const char *sq)
+static int add_fold(struct levee_moments *folded, uint64_t n, const char *sum, const char *sq)
 {
 	struct levee_moments m = { .n = n };
 
@@ -105,24 +138,37 @@ static int add_fold(struct levee_fleet_record *record, uint64_t n, const char *s
 		return -EPROTO;
 	if (!n)
 		return 0;
-	record->bin.flags |= LEVEE_BIN_FOLDED;
-	return levee_moments_possible(&m) ? levee_moments_merge(&record->bin.moments, &m) : -EPROTO;
+	return levee_moments_possible(&m) ? levee_moments_merge(folded, &m) : -EPROTO;
 }
 
-/* One field of bin:T: "NODE SOURCES PACKETS FOLD_N FOLD_SUM FOLD_SQ". */
+/* One field of bin:T: "NODE SOURCES PACKETS LANES N" and SUM SQ of each measure. */
 static int take_done(struct levee_fleet *f, const char *text)
 {
-	struct levee_fleet_record *record = &f->collect.record;
-	char node[LEVEE_FLEET_NODE_TEXT], sum[33], sq[33];
+	struct levee_fleet_collect *c = &f->collect;
+	struct levee_fleet_record *record = &c->record;
+	char node[LEVEE_FLEET_NODE_TEXT], letters[LEVEE_LANES + 1];
+	char sum[LEVEE_MEASURES][33], sq[LEVEE_MEASURES][33];
 	uint64_t sources, packets, n;
+	unsigned int lanes;
+	int ret = 0;
 
-	if (sscanf(text, "%63s %" SCNu64 " %" SCNu64 " %" SCNu64 " %32[0-9a-f] %32[0-9a-f]", node,
-		   &sources, &packets, &n, sum, sq) != 6)
+	if (sscanf(text,
+		   "%63s %" SCNu64 " %" SCNu64 " %5[a-z] %" SCNu64 " %32[0-9a-f] %32[0-9a-f] "
+		   "%32[0-9a-f] %32[0-9a-f] %32[0-9a-f] %32[0-9a-f]",
+		   node, &sources, &packets, letters, &n, sum[0], sq[0], sum[1], sq[1], sum[2],
+		   sq[2]) != 11)
 		return -EPROTO;
+	lanes = levee_fleet_lanes_parse(letters);
+	if (!lanes)
+		return -EPROTO;
+	c->lanes = record->n_nodes ? c->lanes & lanes : lanes;
+	c->some_lanes |= lanes;
 	if (!levee_fleet_name_in(record->nodes, record->n_nodes, node) &&
 	    levee_fleet_name_add(&record->nodes, &record->n_nodes, node))
 		return -ENOMEM;
-	return add_fold(record, n, sum, sq);
+	for (int m = 0; m < LEVEE_MEASURES && !ret; m++)
+		ret = add_fold(&c->folded[m], n, sum[m], sq[m]);
+	return ret;
 }
 
 /* Which nodes have sent all of the bin. Begins the record anew. */
@@ -130,7 +176,7 @@ static int read_done(struct levee_fleet *f)
 {
 	struct levee_fleet_collect *c = &f->collect;
 	struct levee_bin_record blank = { .start_s = c->start_s,
-					  .min_packets = f->options.detect.min_packets };
+					  .min_packets = c->detect.min_packets };
 	char key[LEVEE_KEY_TEXT];
 	const char *argv[] = { "HGETALL", key };
 	redisReply *reply;
@@ -142,6 +188,8 @@ static int read_done(struct levee_fleet *f)
 		return ret;
 	levee_fleet_record_clear(&c->record);
 	c->record.bin = blank;
+	c->lanes = c->some_lanes = 0;
+	memset(c->folded, 0, sizeof(c->folded));
 	c->n_done = reply->elements / 2;
 	for (size_t i = 1; i < reply->elements && !ret; i += 2)
 		if (reply->element[i]->type == REDIS_REPLY_STRING)
@@ -206,6 +254,70 @@ static int clear_mark(struct levee_fleet *f)
 	return ret;
 }
 
+static uint64_t minimum_of(const struct levee_detect_params *detect, enum levee_measure measure)
+{
+	return measure == LEVEE_PACKETS ? detect->min_packets
+	       : measure == LEVEE_BYTES ? detect->min_bytes
+					: detect->min_syns;
+}
+
+/* A measure that this node judges and another one does not send would be judged by a part of it. */
+static bool is_judged(const struct levee_fleet_collect *c, enum levee_measure measure)
+{
+	return minimum_of(&c->detect, measure) && c->lanes & 1U << measure;
+}
+
+static void compare_lanes(struct levee_fleet *f)
+{
+	const struct levee_fleet_collect *c = &f->collect;
+	bool lacks_bytes = c->detect.min_bytes && !is_judged(c, LEVEE_BYTES);
+	bool lacks_syns = c->detect.min_syns && !is_judged(c, LEVEE_SYNS);
+
+	if ((lacks_bytes || lacks_syns) && !f->told_lanes)
+		levee_fleet_say(f, true,
+				"not every node sends its %s, so the fleet does not judge %s: make "
+				"[detect] %s the same on all nodes",
+				lacks_bytes ? "bytes" : "SYNs",
+				lacks_bytes && lacks_syns ? "bytes and SYNs" : "them",
+				lacks_bytes && lacks_syns ? "min_bytes and min_syns"
+				: lacks_bytes		  ? "min_bytes"
+							  : "min_syns");
+	f->told_lanes = lacks_bytes || lacks_syns;
+}
+
+/* Nobody is awaited any more. What lost its name is counted where it stands for its mean. */
+static int begin_reduce(struct levee_fleet *f)
+{
+	struct levee_fleet_collect *c = &f->collect;
+	struct levee_bin_record *bin = &c->record.bin;
+	const struct levee_moments *folded = &c->folded[LEVEE_PACKETS];
+	const char *detector = f->options.detector;
+
+	compare_lanes(f);
+	for (enum levee_measure m = LEVEE_BYTES; m < LEVEE_MEASURES; m++) {
+		if (!is_judged(c, m))
+			continue;
+		bin->measures[m] = calloc(1, sizeof(*bin->measures[m]));
+		if (!bin->measures[m])
+			return -ENOMEM;
+		bin->measures[m]->minimum = minimum_of(&c->detect, m);
+		bin->measures[m]->moments = c->folded[m];
+	}
+	if (detector && levee_detector_wants_histogram(detector)) {
+		c->buckets = calloc(1, sizeof(*c->buckets));
+		if (!c->buckets)
+			return -ENOMEM;
+		if (folded->n)
+			levee_buckets_add(c->buckets, (uint64_t)(folded->sum / folded->n),
+					  folded->n);
+	}
+	bin->moments = *folded;
+	if (folded->n)
+		bin->flags |= LEVEE_BIN_FOLDED;
+	c->reducing = true;
+	return 0;
+}
+
 /* Data that came late: is all of the bin still there, so that it can be made again? */
 static int begin_again(struct levee_fleet *f)
 {
@@ -224,8 +336,7 @@ static int begin_again(struct levee_fleet *f)
 		return ret;
 	}
 	ret = mark_late(f, before);
-	f->collect.reducing = !ret;
-	return ret;
+	return ret ? ret : begin_reduce(f);
 }
 
 /* \return 0; -errno. Sets `reducing` once nobody is awaited any more. */
@@ -252,73 +363,144 @@ static int look(struct levee_fleet *f)
 		f->reduced_s = c->start_s; /* nobody has anything of it */
 		end_collect(f);
 	} else if (c->record.n_nodes && (over || !c->record.n_missing)) {
-		c->reducing = true;
+		return begin_reduce(f);
 	}
 	return 0;
 }
 
 /* ---- reducing ---------------------------------------------------------------------------- */
 
-static int add_candidate(struct levee_fleet_collect *c, const redisReply *field,
-			 const redisReply *packets)
+/* A list that grows by doubling: its room is the next power of two, 64 at least. */
+static int add_candidate(struct levee_candidate **list, size_t *n, const struct levee_candidate *c)
 {
-	struct levee_bin_record *bin = &c->record.bin;
-	struct levee_candidate candidate = { 0 };
 	void *more;
 
-	if (field->type != REDIS_REPLY_STRING || packets->type != REDIS_REPLY_STRING ||
-	    levee_fleet_field_parse(&candidate.source, field->str, (size_t)field->len))
-		return -EPROTO;
-	candidate.packets = strtoull(packets->str, NULL, 10);
-	if (bin->n_candidates == CANDIDATES_MAX)
+	if (*n == CANDIDATES_MAX)
 		return -ERANGE;
-	if (bin->n_candidates == c->room) {
-		size_t room = c->room ? 2 * c->room : 64;
-
-		more = reallocarray(bin->candidates, room, sizeof(*bin->candidates));
+	if (!*n || (*n >= 64 && !(*n & (*n - 1)))) {
+		more = reallocarray(*list, *n ? 2 * *n : 64, sizeof(**list));
 		if (!more)
 			return -ENOMEM;
-		bin->candidates = more;
-		c->room = room;
+		*list = more;
 	}
-	bin->candidates[bin->n_candidates++] = candidate;
+	(*list)[(*n)++] = *c;
 	return 0;
 }
 
+/* Source, value, packets, answered. */
+static int parse_candidate(struct levee_candidate *c, redisReply *const *item, unsigned int lane)
+{
+	uint64_t value;
+
+	*c = (struct levee_candidate){ 0 };
+	if (item[0]->type != REDIS_REPLY_STRING || item[1]->type != REDIS_REPLY_STRING ||
+	    item[2]->type != REDIS_REPLY_STRING || item[3]->type != REDIS_REPLY_INTEGER ||
+	    levee_fleet_field_parse(&c->source, item[0]->str, (size_t)item[0]->len))
+		return -EPROTO;
+	value = strtoull(item[1]->str, NULL, 10);
+	c->packets = strtoull(item[2]->str, NULL, 10);
+	if (value > LEVEE_VALUE_MAX)
+		return -EPROTO;
+	if (c->packets > LEVEE_VALUE_MAX)
+		c->packets = LEVEE_VALUE_MAX;
+	c->answered = item[3]->integer == 1;
+	if (lane == LEVEE_LANE_BYTES)
+		c->bytes = value;
+	else if (lane == LEVEE_LANE_SYNS)
+		c->syns = value;
+	else
+		c->packets = value;
+	return 0;
+}
+
+static int take_candidate(struct levee_fleet_collect *c, redisReply *const *item)
+{
+	struct levee_bin_record *bin = &c->record.bin;
+	struct levee_candidate candidate;
+	int ret = parse_candidate(&candidate, item, c->lane);
+
+	if (ret)
+		return ret;
+	if (c->lane == LEVEE_LANE_HELD)
+		return add_candidate(&c->held, &c->n_held, &candidate);
+	if (c->lane == LEVEE_LANE_PACKETS)
+		return add_candidate(&bin->candidates, &bin->n_candidates, &candidate);
+	return add_candidate(&bin->measures[c->lane]->candidates,
+			     &bin->measures[c->lane]->n_candidates, &candidate);
+}
+
+/* Of one lane of one bucket. */
 static int take_reduced(struct levee_fleet_collect *c, const redisReply *reply)
 {
+	struct levee_bin_record *bin = &c->record.bin;
+	struct levee_moments nobody = { 0 }, *moments = &nobody;
+	uint64_t capped = 0;
 	const redisReply *found;
 	int ret;
 
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 ||
 	    reply->element[0]->type != REDIS_REPLY_STRING ||
-	    reply->element[1]->type != REDIS_REPLY_ARRAY)
+	    reply->element[1]->type != REDIS_REPLY_ARRAY ||
+	    reply->element[2]->type != REDIS_REPLY_STRING)
 		return -EPROTO;
-	ret = levee_fleet_reduced(&c->record.bin.moments, &c->record.capped,
-				  reply->element[0]->str);
+	if (c->lane == LEVEE_LANE_PACKETS)
+		moments = &bin->moments;
+	else if (c->lane != LEVEE_LANE_HELD)
+		moments = &bin->measures[c->lane]->moments;
+	ret = levee_fleet_reduced(moments, &capped, reply->element[0]->str);
+	if (c->lane == LEVEE_LANE_PACKETS)
+		c->record.capped += capped;
 	found = reply->element[1];
-	for (size_t i = 0; i + 1 < found->elements && !ret; i += 2)
-		ret = add_candidate(c, found->element[i], found->element[i + 1]);
+	for (size_t i = 0; i + 3 < found->elements && !ret; i += 4)
+		ret = take_candidate(c, &found->element[i]);
+	if (!ret && c->buckets && c->lane == LEVEE_LANE_PACKETS)
+		ret = levee_fleet_reduced_cells(c->buckets, reply->element[2]->str);
 	return ret;
 }
 
+static bool is_reduced(const struct levee_fleet_collect *c, unsigned int lane)
+{
+	if (lane == LEVEE_LANE_HELD)
+		return c->some_lanes & 1U << LEVEE_LANE_HELD;
+	return lane == LEVEE_LANE_PACKETS ||
+	       (lane < LEVEE_MEASURES && c->record.bin.measures[lane]);
+}
+
+static void send_reduce(struct levee_fleet *f, unsigned int lane, unsigned int bucket)
+{
+	const struct levee_fleet_collect *c = &f->collect;
+	char parts[LEVEE_KEY_TEXT], values[LEVEE_KEY_TEXT], packets[LEVEE_KEY_TEXT];
+	char answered[LEVEE_KEY_TEXT], minimum[24], keep[16];
+	const char *argv[] = { parts,	values,
+			       packets, answered,
+			       minimum, keep,
+			       "0",	c->some_lanes & 1U << LEVEE_LANE_ANSWERED ? "1" : "0" };
+	uint64_t least = c->detect.min_packets;
+
+	if (lane == LEVEE_LANE_BYTES || lane == LEVEE_LANE_SYNS)
+		least = c->record.bin.measures[lane]->minimum;
+	snprintf(minimum, sizeof(minimum), "%" PRIu64, least);
+	snprintf(keep, sizeof(keep), "%u", 2 * f->options.bin_s + 2 * f->options.grace_s + 60);
+	if (c->buckets && lane == LEVEE_LANE_PACKETS)
+		argv[6] = "1";
+	levee_fleet_key_parts(&f->keys, c->start_s, bucket / LEVEE_FLEET_PER_SHARD, parts);
+	levee_fleet_key_bucket(&f->keys, c->start_s, bucket, lane, values);
+	levee_fleet_key_bucket(&f->keys, c->start_s, bucket, LEVEE_LANE_PACKETS, packets);
+	levee_fleet_key_bucket(&f->keys, c->start_s, bucket, LEVEE_LANE_ANSWERED, answered);
+	levee_engine_eval(f->engine, LEVEE_SCRIPT_REDUCE, 4, 8, argv, NULL);
+}
+
+/* The next buckets of the lane at hand; a lane that nobody needs is over at once. */
 static int reduce_some(struct levee_fleet *f)
 {
 	struct levee_fleet_collect *c = &f->collect;
-	char parts[LEVEE_KEY_TEXT], bucket[LEVEE_KEY_TEXT], min[24], keep[16];
-	const char *argv[] = { parts, bucket, min, keep };
 	unsigned int sent = 0;
 	redisReply *reply;
 	int ret = 0;
 
-	snprintf(min, sizeof(min), "%" PRIu64, f->options.detect.min_packets);
-	snprintf(keep, sizeof(keep), "%u", 2 * f->options.bin_s + 2 * f->options.grace_s + 60);
-	for (; sent < BUCKETS_A_SLICE && c->bucket < LEVEE_FLEET_BUCKETS; sent++, c->bucket++) {
-		levee_fleet_key_parts(&f->keys, c->start_s, c->bucket / LEVEE_FLEET_PER_SHARD,
-				      parts);
-		levee_fleet_key_bucket(&f->keys, c->start_s, c->bucket, bucket);
-		levee_engine_eval(f->engine, LEVEE_SCRIPT_REDUCE, 2, 4, argv, NULL);
-	}
+	for (; is_reduced(c, c->lane) && sent < BUCKETS_A_SLICE && c->bucket < LEVEE_FLEET_BUCKETS;
+	     sent++, c->bucket++)
+		send_reduce(f, c->lane, c->bucket);
 	for (; sent; sent--) {
 		int now = levee_engine_receive(f->engine, LEVEE_FLEET_ANSWER, &reply);
 
@@ -328,21 +510,81 @@ static int reduce_some(struct levee_fleet *f)
 			ret = take_reduced(c, reply);
 		freeReplyObject(reply);
 	}
+	if (!is_reduced(c, c->lane) || c->bucket == LEVEE_FLEET_BUCKETS) {
+		c->lane++;
+		c->bucket = 0;
+	}
 	return ret;
+}
+
+static int by_source(const void *a, const void *b)
+{
+	const struct levee_candidate *left = a, *right = b;
+
+	return levee_prefix_compare(&left->source, &right->source);
+}
+
+static void sort_candidates(struct levee_candidate *list, size_t n)
+{
+	if (n)
+		qsort(list, n, sizeof(*list), by_source);
+}
+
+/* All lanes are there. A source without SYNs, or bytes, is a value of 0 there. \return 0; -ENOMEM */
+static int complete_record(struct levee_fleet *f)
+{
+	struct levee_fleet_collect *c = &f->collect;
+	struct levee_bin_record *bin = &c->record.bin;
+
+	sort_candidates(bin->candidates, bin->n_candidates);
+	sort_candidates(c->held, c->n_held);
+	for (enum levee_measure m = LEVEE_BYTES; m < LEVEE_MEASURES; m++) {
+		if (!bin->measures[m])
+			continue;
+		bin->measures[m]->moments.n = bin->moments.n;
+		sort_candidates(bin->measures[m]->candidates, bin->measures[m]->n_candidates);
+	}
+	return c->buckets ? levee_buckets_pack(c->buckets, &bin->histogram) : 0;
 }
 
 /* ---- judging ----------------------------------------------------------------------------- */
 
+static int copy_candidates(struct levee_candidate *const from, size_t n,
+			   struct levee_candidate **to)
+{
+	*to = malloc((n + 1) * sizeof(**to));
+	if (!*to)
+		return -ENOMEM;
+	if (n)
+		memcpy(*to, from, n * sizeof(**to));
+	return 0;
+}
+
+static int copy_measure(const struct levee_bin_measure *from, struct levee_bin_measure **to)
+{
+	if (!from)
+		return 0;
+	*to = malloc(sizeof(**to));
+	if (!*to)
+		return -ENOMEM;
+	**to = *from;
+	return copy_candidates(from->candidates, from->n_candidates, &(*to)->candidates);
+}
+
+/* \return 0; -ENOMEM: to be cleared all the same */
 static int copy_bin(const struct levee_bin_record *from, struct levee_bin_record *to)
 {
+	int ret;
+
 	*to = *from;
-	to->candidates = malloc((from->n_candidates + 1) * sizeof(*to->candidates));
-	if (!to->candidates)
-		return -ENOMEM;
-	if (from->n_candidates)
-		memcpy(to->candidates, from->candidates,
-		       from->n_candidates * sizeof(*to->candidates));
-	return 0;
+	to->histogram = (struct levee_histogram){ 0 };
+	memset(to->measures, 0, sizeof(to->measures));
+	ret = copy_candidates(from->candidates, from->n_candidates, &to->candidates);
+	if (!ret)
+		ret = levee_histogram_merge(&to->histogram, &from->histogram);
+	for (int m = LEVEE_BYTES; m < LEVEE_MEASURES && !ret; m++)
+		ret = copy_measure(from->measures[m], &to->measures[m]);
+	return ret;
 }
 
 /* The window at now_s, of copies. \return the caller frees it; NULL */
@@ -352,58 +594,99 @@ static struct levee_window *make_window(const struct levee_fleet *f, int64_t now
 	struct levee_bin_record copy;
 
 	for (size_t i = 0; window && i < f->n_records; i++) {
-		if (copy_bin(&f->records[i].bin, &copy)) {
-			levee_window_free(&window);
-			break;
-		}
-		levee_window_push(window, &copy);
+		int ret = copy_bin(&f->records[i].bin, &copy);
+
+		if (!ret)
+			levee_window_push(window, &copy);
 		levee_bin_record_clear(&copy);
+		if (ret)
+			levee_window_free(&window);
 	}
 	if (window)
 		levee_window_advance(window, now_s);
 	return window;
 }
 
-/* By zscore on packets: of bytes and SYNs nodes send nothing. */
-static int evaluate(const struct levee_fleet *f, int64_t now_s, struct levee_evaluation *e)
+static uint64_t fast_threshold(const struct levee_fleet *f, const struct levee_window *window,
+			       int64_t now_s)
 {
-	struct levee_detect_params params = { .min_zscore = f->options.detect.min_zscore,
-					      .min_packets = f->options.detect.min_packets };
-	struct levee_window *window = make_window(f, now_s);
-	int ret = window ? levee_detector_zscore.evaluate(window, NULL, now_s, &params, e)
-			 : -ENOMEM;
+	struct levee_trip_params params = { .detect = f->collect.detect, .cpus = 1 };
+	struct levee_fleet *shared = (struct levee_fleet *)f; /* for its lock alone */
+	struct levee_trip trip;
 
+	pthread_mutex_lock(&shared->lock);
+	params.on = f->fast_on;
+	params.warmup_bins = f->warmup_bins;
+	pthread_mutex_unlock(&shared->lock);
+	return !levee_trip_make(&trip, &params, window, now_s) && trip.armed ? trip.threshold : 0;
+}
+
+/* The detector of a single instance over the fleet's window. */
+static int evaluate(const struct levee_fleet *f, int64_t now_s, struct levee_evaluation *e,
+		    uint64_t *threshold)
+{
+	const struct levee_detector *detector = f->options.detector
+							? levee_detector_find(f->options.detector)
+							: NULL;
+	struct levee_window *window = make_window(f, now_s);
+	int ret = -ENOMEM;
+
+	if (!detector)
+		detector = &levee_detector_zscore;
+	if (window)
+		ret = detector->evaluate(window, NULL, now_s, &f->collect.detect, e);
+	if (!ret)
+		*threshold = fast_threshold(f, window, now_s);
 	levee_window_free(&window);
 	return ret;
 }
 
-/* As many entries as findings; those that have ended already are left out. */
-static size_t make_entries(const struct levee_fleet *f, const struct levee_evaluation *e,
-			   struct levee_fleet_entry *entries)
+struct judging {
+	struct levee_fleet *f;
+	struct levee_fleet_entries entries;
+	int ret;
+};
+
+static void note_change(void *ctx, enum levee_block_change change, const struct levee_block *block)
 {
-	uint64_t now_ms = levee_fleet_unix_ms();
-	size_t n = 0;
+	struct judging *j = ctx;
+	struct levee_fleet_entry entry;
 
-	for (size_t i = 0; i < e->n_findings; i++) {
-		const struct levee_finding *x = &e->findings[i];
-		struct levee_fleet_entry *entry = &entries[n];
+	if (!levee_block_stands(change))
+		return;
+	levee_fleet_entry_from_block(&entry, block, j->f->node);
+	if (levee_fleet_entries_add(&j->entries, &entry))
+		j->ret = -ENOMEM;
+}
 
-		*entry = (struct levee_fleet_entry){
-			.prefix = x->source,
-			.last_bin_s = x->last_bin_s,
-			.max_zscore = x->max_zscore,
-			.max_packets = x->max_packets,
-			.created_ms = now_ms,
-			.expires_ms =
-				(uint64_t)(x->last_bin_s + f->options.bin_s + f->options.window_s) *
-				1000,
-		};
-		entry->order_ms = entry->expires_ms;
-		snprintf(entry->node, sizeof(entry->node), "%s", f->node);
-		if (!levee_fleet_entry_over(entry, now_ms))
-			n++;
-	}
-	return n;
+/* What all nodes together dropped, let pass and counted of a blocked source. */
+static bool read_held(void *ctx, const struct levee_block *block,
+		      struct levee_block_traffic *traffic)
+{
+	const struct levee_fleet_collect *c = ctx;
+	struct levee_candidate key = { .source = block->prefix }, *held = NULL;
+
+	if (c->n_held)
+		held = bsearch(&key, c->held, c->n_held, sizeof(*c->held), by_source);
+	if (held)
+		*traffic = (struct levee_block_traffic){ .counted = held->packets };
+	return held != NULL;
+}
+
+/* The same block table as that of a single instance says what begins and what goes on. */
+static int judge(struct levee_fleet *f, const struct levee_evaluation *e,
+		 struct levee_fleet_entries *entries)
+{
+	struct levee_time now = levee_fleet_now();
+	struct judging j = { .f = f };
+	int ret = levee_fleet_blocks_take_all(f);
+
+	if (ret)
+		return ret;
+	levee_blocks_feed(f->blocks, f->collect.start_s, 1, read_held, &f->collect);
+	ret = levee_blocks_judge(f->blocks, e, &now, note_change, &j);
+	*entries = j.entries;
+	return ret ? ret : j.ret;
 }
 
 /* Of these, what the mirror does not have: the others would not win, so they need not travel. */
@@ -426,15 +709,14 @@ static size_t leave_known(struct levee_fleet *f, struct levee_fleet_entry *entri
 static int publish_findings(struct levee_fleet *f, const char *claim,
 			    const struct levee_evaluation *e)
 {
-	struct levee_fleet_entry *entries = malloc((e->n_findings + 1) * sizeof(*entries));
-	size_t n;
-	int ret;
+	struct levee_fleet_entries entries = { 0 };
+	int ret = judge(f, e, &entries);
 
-	if (!entries)
-		return -ENOMEM;
-	n = leave_known(f, entries, make_entries(f, e, entries));
-	ret = levee_fleet_publish_entries(f, claim, entries, n);
-	free(entries);
+	if (!ret) {
+		entries.n = leave_known(f, entries.entry, entries.n);
+		ret = levee_fleet_publish_entries(f, claim, entries.entry, entries.n);
+	}
+	free(entries.entry);
 	return ret < 0 ? ret : 0;
 }
 
@@ -476,23 +758,14 @@ static void drop_old_records(struct levee_fleet *f, int64_t oldest_s)
 	f->n_records = kept;
 }
 
-static uint64_t fast_threshold(const struct levee_fleet *f, const struct levee_evaluation *e)
-{
-	double threshold = floor(e->threshold);
-
-	if (f->n_records < 3 || !(threshold < 1e15))
-		return 0;
-	return threshold > (double)f->options.detect.min_packets ? (uint64_t)threshold
-								 : f->options.detect.min_packets;
-}
-
 struct eval_text {
 	char start[24], threshold[24], n[24], mean[40], stddev[40], findings[24], nodes[24];
 	char late[24], missing[24];
 };
 
 static int write_record(struct levee_fleet *f, const char *claim,
-			const struct levee_fleet_record *record, const struct levee_evaluation *e)
+			const struct levee_fleet_record *record, const struct levee_evaluation *e,
+			uint64_t threshold)
 {
 	char *text = levee_fleet_record_format(record), oldest[24], start[24], done[24];
 	char bin[LEVEE_KEY_TEXT];
@@ -538,7 +811,7 @@ static int write_record(struct levee_fleet *f, const char *claim,
 	snprintf(oldest, sizeof(oldest), "%" PRId64,
 		 f->reduced_s - (int64_t)f->options.window_s - (int64_t)f->options.bin_s);
 	snprintf(v.start, sizeof(v.start), "%" PRId64, e->now_s - (int64_t)f->options.bin_s);
-	snprintf(v.threshold, sizeof(v.threshold), "%" PRIu64, fast_threshold(f, e));
+	snprintf(v.threshold, sizeof(v.threshold), "%" PRIu64, threshold);
 	snprintf(v.n, sizeof(v.n), "%" PRIu64, e->moments.n);
 	snprintf(v.mean, sizeof(v.mean), "%.17g", e->mean);
 	snprintf(v.stddev, sizeof(v.stddev), "%.17g", e->stddev);
@@ -600,12 +873,16 @@ static int finish(struct levee_fleet *f)
 	int64_t start_s = c->start_s, now_s;
 	const struct levee_fleet_record *record;
 	struct levee_evaluation e = { 0 };
+	uint64_t threshold = 0;
 	char claim[96];
 	int ret;
 
 	pthread_mutex_lock(&f->lock);
 	levee_lease_claim(&f->lease, claim, sizeof(claim));
 	pthread_mutex_unlock(&f->lock);
+	ret = complete_record(f);
+	if (ret)
+		return ret;
 	say_record(f, &c->record);
 	ret = put_record(f, &c->record);
 	if (ret)
@@ -614,11 +891,11 @@ static int finish(struct levee_fleet *f)
 		f->reduced_s = start_s;
 	now_s = f->reduced_s + f->options.bin_s;
 	drop_old_records(f, now_s - (int64_t)f->options.window_s);
-	ret = evaluate(f, now_s, &e);
+	ret = evaluate(f, now_s, &e, &threshold);
 	if (ret)
 		return ret;
 	record = find_record(f, start_s);
-	ret = claim[0] && record ? write_record(f, claim, record, &e) : -EPERM;
+	ret = claim[0] && record ? write_record(f, claim, record, &e, threshold) : -EPERM;
 	if (!ret && e.n_findings <= FINDINGS_MAX)
 		ret = publish_findings(f, claim, &e);
 	if (!ret) {
@@ -676,6 +953,7 @@ static int begin_lead(struct levee_fleet *f)
 	if (ret)
 		return ret;
 	f->leading = true;
+	f->next_full_ns = 0; /* what is long over is the leader's to take out */
 	levee_fleet_say(f, false,
 			"this node leads the fleet (token %" PRIu64 "), %zu bins taken up",
 			f->lease.token, f->n_records);
@@ -727,7 +1005,7 @@ int levee_fleet_lead(struct levee_fleet *f, const redisReply *dirty)
 		if (!c->reducing_ns)
 			c->reducing_ns = levee_fleet_boot_ns();
 		ret = reduce_some(f);
-		if (!ret && c->bucket == LEVEE_FLEET_BUCKETS)
+		if (!ret && c->lane == LEVEE_LANES)
 			ret = finish(f);
 	}
 	if (ret == -EPERM) {

@@ -55,7 +55,7 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 				"return 0\n",
 
 	/*
-	 * KEYS parts bucket...; ARGV part ttl_s, then for each bucket: how many, source, packets...
+	 * KEYS parts lane...; ARGV part ttl_s, then for each lane: how many, source, value...
 	 * -> 1 if the bin was closed before. A part that is there already changes nothing.
 	 */
 	[LEVEE_SCRIPT_ADD] = "local late = redis.call('HEXISTS', KEYS[1], 'closed')\n"
@@ -78,13 +78,11 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 			     "return late\n",
 
 	/*
-	 * KEYS bin dirty records; ARGV start_s ttl_s part node sources packets fold_n fold_sum
-	 * fold_sq. Numbers above 2^53 stay text. A bin with a record already is marked for another
-	 * look.
+	 * KEYS bin dirty records; ARGV start_s ttl_s part what; `what` as levee_fleet_done has it.
+	 * A bin with a record already is marked for another look.
 	 */
 	[LEVEE_SCRIPT_DONE] =
-		"redis.call('HSET', KEYS[1], ARGV[3], table.concat({ARGV[4], ARGV[5], ARGV[6],\n"
-		"           ARGV[7], ARGV[8], ARGV[9]}, ' '))\n"
+		"redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])\n"
 		"if redis.call('TTL', KEYS[1]) < 0 then redis.call('EXPIRE', KEYS[1], ARGV[2]) "
 		"end\n"
 		"if redis.call('HEXISTS', KEYS[3], ARGV[1]) == 1 then\n"
@@ -94,10 +92,12 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 		"return 0\n",
 
 	/*
-	 * KEYS parts bucket; ARGV min_packets ttl_s
+	 * KEYS parts lane packets answered; ARGV minimum ttl_s histogram with_answered
 	 * -> n, values above 2^48 (taken as 2^48), the sums of low, high, low^2, low * high, high^2,
-	 * each as part below 2^24 and rest, and the candidates. A value is high * 2^24 + low, so each
-	 * product is below 2^48; a sum is carried over before it passes 2^53.
+	 * each as part below 2^24 and rest; the candidates: source, value, packets, answered; and if
+	 * histogram is 1 the cells of control/detect/histogram.h, "BUCKET COUNT BUCKET COUNT ...".
+	 * A value is high * 2^24 + low, so each product is below 2^48; a sum is carried over before
+	 * it passes 2^53.
 	 */
 	[LEVEE_SCRIPT_REDUCE] =
 		"redis.call('HSET', KEYS[1], 'closed', 1)\n"
@@ -105,35 +105,53 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 		"end\n"
 		"local all = redis.call('HGETALL', KEYS[2])\n"
 		"local M, FULL, MAX = 16777216, 4503599627370496, 281474976710656\n"
-		"local min = tonumber(ARGV[1])\n"
+		"local min, wanted, looks = tonumber(ARGV[1]), ARGV[3] == '1', ARGV[4] == '1'\n"
+		"local own = KEYS[2] == KEYS[3]\n"
+		"local floor, frexp = math.floor, math.frexp\n"
 		"local n, capped, lo, hi = #all / 2, 0, 0, 0\n"
 		"local ll, ll2, lh, lh2, hh, hh2 = 0, 0, 0, 0, 0, 0\n"
-		"local found = {}\n"
+		"local found, cells, text = {}, {}, {}\n"
 		"for i = 2, #all, 2 do\n"
 		"  local v = tonumber(all[i])\n"
 		"  if v > MAX then v = MAX; capped = capped + 1 end\n"
 		"  if v > min then\n"
-		"    found[#found + 1] = all[i - 1]\n"
-		"    found[#found + 1] = string.format('%.0f', v)\n"
+		"    local source, at = all[i - 1], #found\n"
+		"    found[at + 1] = source\n"
+		"    found[at + 2] = string.format('%.0f', v)\n"
+		"    found[at + 3] = own and found[at + 2] or redis.call('HGET', KEYS[3], source) "
+		"or '0'\n"
+		"    found[at + 4] = looks and redis.call('HEXISTS', KEYS[4], source) or 0\n"
+		"  end\n"
+		"  if wanted then\n"
+		"    local b = v\n"
+		"    if v >= MAX then b = 5376\n"
+		"    elseif v >= 256 then\n"
+		"      local _, e = frexp(v)\n"
+		"      b = (e - 8) * 128 + floor(v / 2 ^ (e - 8))\n"
+		"    end\n"
+		"    cells[b] = (cells[b] or 0) + 1\n"
 		"  end\n"
 		"  if v >= M then\n"
-		"    local h = math.floor(v / M)\n"
+		"    local h = floor(v / M)\n"
 		"    v = v - h * M\n"
 		"    hi = hi + h\n"
 		"    hh = hh + h * h\n"
-		"    if hh >= FULL then local c = math.floor(hh / M); hh2 = hh2 + c; hh = hh - c * "
-		"M end\n"
+		"    if hh >= FULL then local c = floor(hh / M); hh2 = hh2 + c; hh = hh - c * M "
+		"end\n"
 		"    lh = lh + h * v\n"
-		"    if lh >= FULL then local c = math.floor(lh / M); lh2 = lh2 + c; lh = lh - c * "
-		"M end\n"
+		"    if lh >= FULL then local c = floor(lh / M); lh2 = lh2 + c; lh = lh - c * M "
+		"end\n"
 		"  end\n"
 		"  lo = lo + v\n"
 		"  ll = ll + v * v\n"
-		"  if ll >= FULL then local c = math.floor(ll / M); ll2 = ll2 + c; ll = ll - c * M "
+		"  if ll >= FULL then local c = floor(ll / M); ll2 = ll2 + c; ll = ll - c * M end\n"
 		"end\n"
+		"for b, count in pairs(cells) do text[#text + 1] = string.format('%d %d', b, "
+		"count) "
 		"end\n"
 		"local f = '%.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f %.0f'\n"
-		"return {string.format(f, n, capped, lo, hi, ll, ll2, lh, lh2, hh, hh2), found}\n",
+		"return {string.format(f, n, capped, lo, hi, ll, ll2, lh, lh2, hh, hh2), found,\n"
+		"        table.concat(text, ' ')}\n",
 
 	/*
 	 * KEYS lease records dirty eval bin; ARGV claim start_s record seen oldest_s done, then fields
@@ -159,23 +177,24 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 	/*
 	 * KEYS lease blocks events; ARGV claim ("": no matter who leads) keep, then prefix, entry...
 	 * -> how many were taken; -1 if the claim is not the lease's any more
-	 * The order of two entries is that of levee_fleet_entry_wins(): "S K ORDER EXPIRES ..."
+	 * The order of two entries is that of levee_fleet_entry_wins(): "S K ORDER EXPIRES W ..."
 	 */
 	[LEVEE_SCRIPT_PUBLISH] =
 		"if ARGV[1] ~= '' and redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end\n"
 		"local t = redis.call('TIME')\n"
 		"local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
 		"local taken = 0\n"
+		"local head = '^%a (%d) (%d+) (%d+) (%d) '\n"
 		"for i = 3, #ARGV, 2 do\n"
-		"  local s, k, o, e = string.match(ARGV[i + 1], '^(%a) (%d) (%d+) (%d+) ')\n"
+		"  local k, o, e, w = string.match(ARGV[i + 1], head)\n"
 		"  local old = redis.call('HGET', KEYS[2], ARGV[i])\n"
-		"  local wins = s ~= nil\n"
+		"  local wins = k ~= nil\n"
 		"  if wins and old then\n"
-		"    local s2, k2, o2, e2 = string.match(old, '^(%a) (%d) (%d+) (%d+) ')\n"
-		"    if s2 and (e2 == '0' or tonumber(e2) > now) then\n"
+		"    local k2, o2, e2, w2 = string.match(old, head)\n"
+		"    if k2 and (e2 == '0' or tonumber(e2) > now) then\n"
 		"      if k ~= k2 then wins = k > k2\n"
 		"      elseif o ~= o2 then wins = tonumber(o) > tonumber(o2)\n"
-		"      else wins = s > s2 end\n"
+		"      else wins = w > w2 end\n"
 		"    end\n"
 		"  end\n"
 		"  if wins then\n"
@@ -186,6 +205,15 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 		"  end\n"
 		"end\n"
 		"return taken\n",
+
+	/* KEYS hash; ARGV field, text...: those that still have this text go -> how many */
+	[LEVEE_SCRIPT_PRUNE] = "local gone = 0\n"
+			       "for i = 1, #ARGV, 2 do\n"
+			       "  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then\n"
+			       "    gone = gone + redis.call('HDEL', KEYS[1], ARGV[i])\n"
+			       "  end\n"
+			       "end\n"
+			       "return gone\n",
 
 	/*
 	 * KEYS shares; ARGV source node total threshold ttl_s -> the sum, and 1 to the first who

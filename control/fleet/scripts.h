@@ -12,9 +12,10 @@ enum levee_script {
 	LEVEE_SCRIPT_RESIGN,  /* give the lease back */
 	LEVEE_SCRIPT_ADD,     /* add sources to the buckets of one shard, once */
 	LEVEE_SCRIPT_DONE,    /* a node has added all of a bin */
-	LEVEE_SCRIPT_REDUCE,  /* close one bucket: its moments and its candidates */
+	LEVEE_SCRIPT_REDUCE,  /* close one lane of a bucket: its moments, candidates, histogram */
 	LEVEE_SCRIPT_RECORD,  /* the leader's result for a bin */
 	LEVEE_SCRIPT_PUBLISH, /* blocks and lifts, by the rule of control/fleet/entry.h */
+	LEVEE_SCRIPT_PRUNE,   /* take out entries that ended long ago, and nodes that are gone */
 	LEVEE_SCRIPT_SHARE,   /* fast path: a node's share of a source, and the sum */
 	LEVEE_SCRIPTS
 };
@@ -23,6 +24,6 @@ enum levee_script {
 extern const char *const levee_scripts[LEVEE_SCRIPTS];
 
 /* Written into the fleet's agreement: what these scripts leave in the engine. */
-#define LEVEE_FLEET_SCHEMA "1"
+#define LEVEE_FLEET_SCHEMA "2"
 
 #endif

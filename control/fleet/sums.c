@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RECORD_VERSION 2
+
 /* ---- where a source goes ----------------------------------------------------------------- */
 
 int levee_fleet_seed_parse(struct levee_fleet_seed *seed, const char *text)
@@ -91,50 +93,126 @@ int levee_fleet_field_parse(struct levee_prefix *source, const void *field, size
 
 /* ---- a bin of this node ------------------------------------------------------------------ */
 
-struct copying {
-	struct levee_fleet_bin *to;
-};
+static void put_value(struct levee_fleet_bin *to, const struct levee_prefix *source,
+		      enum levee_fleet_lane lane, uint64_t value)
+{
+	struct levee_fleet_source *v = &to->values[to->n++];
+
+	*v = (struct levee_fleet_source){ .source = *source,
+					  .value = value < LEVEE_VALUE_MAX ? value
+									   : LEVEE_VALUE_MAX,
+					  .lane = (uint8_t)lane };
+}
+
+static void take_name(struct levee_moments *folded, uint64_t value)
+{
+	folded->sum -= value;
+	folded->sq -= (levee_u128)value * value;
+}
+
+static bool has_lane(const struct levee_fleet_bin *bin, enum levee_fleet_lane lane)
+{
+	return bin->lanes & 1U << lane;
+}
 
 static void copy_source(void *ctx, const struct levee_bin_entry *entry)
 {
-	struct levee_fleet_bin *to = ((struct copying *)ctx)->to;
+	struct levee_fleet_bin *to = ctx;
 
-	to->sources[to->n++] = (struct levee_fleet_source){ .source = entry->source,
-							    .packets = entry->packets };
+	put_value(to, &entry->source, LEVEE_LANE_PACKETS, entry->packets);
+	to->sources++;
 	to->packets += entry->packets;
+	to->folded[LEVEE_PACKETS].n--;
+	take_name(&to->folded[LEVEE_PACKETS], entry->packets);
+	if (has_lane(to, LEVEE_LANE_BYTES) && entry->bytes) {
+		put_value(to, &entry->source, LEVEE_LANE_BYTES, entry->bytes);
+		take_name(&to->folded[LEVEE_BYTES], entry->bytes);
+	}
+	if (has_lane(to, LEVEE_LANE_ANSWERED) && entry->answered)
+		put_value(to, &entry->source, LEVEE_LANE_ANSWERED, 1);
 }
 
-int levee_fleet_bin_make(struct levee_fleet_bin *out, const struct levee_bin *bin, int64_t start_s)
+static void copy_syns(void *ctx, const struct levee_bin_entry *entry)
 {
-	struct copying ctx = { .to = out };
-	size_t n = levee_bin_sources(bin);
-	struct levee_moments all;
-	int ret;
+	struct levee_fleet_bin *to = ctx;
 
-	*out = (struct levee_fleet_bin){ .start_s = start_s };
-	ret = levee_bin_moments(bin, &all);
+	put_value(to, &entry->source, LEVEE_LANE_SYNS, entry->syns);
+	take_name(&to->folded[LEVEE_SYNS], entry->syns);
+}
+
+static void count_entry(void *ctx, const struct levee_bin_entry *entry)
+{
+	(void)entry;
+	++*(size_t *)ctx;
+}
+
+/* Room for all values, and all moments, from which names are taken then. */
+static int begin_make(struct levee_fleet_bin *out, const struct levee_bin *bin, size_t n_held)
+{
+	size_t n = levee_bin_sources(bin), syns = 0;
+	int ret = 0;
+
+	for (enum levee_measure m = LEVEE_PACKETS; m < LEVEE_MEASURES && !ret; m++)
+		if (has_lane(out, (enum levee_fleet_lane)m))
+			ret = levee_bin_measure(bin, m, &out->folded[m]);
 	if (ret)
 		return ret;
-	out->sources = malloc((n + 1) * sizeof(*out->sources));
-	if (!out->sources)
-		return -ENOMEM;
-	levee_bin_walk(bin, 0, copy_source, &ctx);
-	/* What is in the moments and has no name. */
-	out->folded = all;
-	for (size_t i = 0; i < out->n; i++) {
-		uint64_t packets = out->sources[i].packets;
+	if (has_lane(out, LEVEE_LANE_SYNS))
+		levee_bin_walk_measure(bin, LEVEE_SYNS, 0, count_entry, &syns);
+	n += n * (has_lane(out, LEVEE_LANE_BYTES) + has_lane(out, LEVEE_LANE_ANSWERED));
+	out->values = malloc((n + syns + n_held + 1) * sizeof(*out->values));
+	return out->values ? 0 : -ENOMEM;
+}
 
-		out->folded.n--;
-		out->folded.sum -= packets;
-		out->folded.sq -= (levee_u128)packets * packets;
-	}
+int levee_fleet_bin_make(struct levee_fleet_bin *out, const struct levee_bin *bin, int64_t start_s,
+			 unsigned int lanes, const struct levee_fleet_held *held, size_t n_held)
+{
+	int ret;
+
+	*out = (struct levee_fleet_bin){ .start_s = start_s,
+					 .lanes = lanes | 1U << LEVEE_LANE_PACKETS };
+	if (n_held)
+		out->lanes |= 1U << LEVEE_LANE_HELD;
+	ret = begin_make(out, bin, n_held);
+	if (ret)
+		return ret;
+	levee_bin_walk(bin, 0, copy_source, out);
+	if (has_lane(out, LEVEE_LANE_SYNS))
+		levee_bin_walk_measure(bin, LEVEE_SYNS, 0, copy_syns, out);
+	for (size_t i = 0; i < n_held; i++)
+		put_value(out, &held[i].source, LEVEE_LANE_HELD, held[i].packets);
 	return 0;
 }
 
 void levee_fleet_bin_clear(struct levee_fleet_bin *bin)
 {
-	free(bin->sources);
+	free(bin->values);
 	*bin = (struct levee_fleet_bin){ 0 };
+}
+
+const char *levee_fleet_lanes_format(unsigned int lanes, char text[static LEVEE_LANES + 1])
+{
+	size_t n = 0;
+
+	for (int i = 0; i < LEVEE_LANES; i++)
+		if (lanes & 1U << i)
+			text[n++] = LEVEE_LANE_LETTERS[i];
+	text[n] = '\0';
+	return text;
+}
+
+unsigned int levee_fleet_lanes_parse(const char *text)
+{
+	unsigned int lanes = 0;
+
+	for (; *text; text++) {
+		const char *at = strchr(LEVEE_LANE_LETTERS, *text);
+
+		if (!at)
+			return 0;
+		lanes |= 1U << (at - LEVEE_LANE_LETTERS);
+	}
+	return lanes & 1U << LEVEE_LANE_PACKETS ? lanes : 0;
 }
 
 static int by_bucket(const void *a, const void *b)
@@ -143,14 +221,17 @@ static int by_bucket(const void *a, const void *b)
 
 	if (left->bucket != right->bucket)
 		return left->bucket < right->bucket ? -1 : 1;
+	if (left->lane != right->lane)
+		return left->lane < right->lane ? -1 : 1;
 	return levee_prefix_compare(&left->source, &right->source);
 }
 
 void levee_fleet_bin_sort(struct levee_fleet_bin *bin, const struct levee_fleet_seed *seed)
 {
 	for (size_t i = 0; i < bin->n; i++)
-		bin->sources[i].bucket = levee_fleet_bucket(seed, &bin->sources[i].source);
-	qsort(bin->sources, bin->n, sizeof(*bin->sources), by_bucket);
+		bin->values[i].bucket = levee_fleet_bucket(seed, &bin->values[i].source);
+	if (bin->n)
+		qsort(bin->values, bin->n, sizeof(*bin->values), by_bucket);
 }
 
 static unsigned int shard_of(const struct levee_fleet_source *source)
@@ -163,20 +244,21 @@ size_t levee_fleet_bin_part(const struct levee_fleet_bin *bin, size_t at)
 	size_t n = 1;
 
 	while (at + n < bin->n && n < LEVEE_FLEET_PART_MAX &&
-	       shard_of(&bin->sources[at + n]) == shard_of(&bin->sources[at]))
+	       shard_of(&bin->values[at + n]) == shard_of(&bin->values[at]))
 		n++;
 	return n;
 }
 
-uint64_t levee_fleet_part_sum(const struct levee_fleet_source *sources, size_t n)
+uint64_t levee_fleet_part_sum(const struct levee_fleet_source *values, size_t n)
 {
 	uint64_t sum = 0xcbf29ce484222325ULL;
 
 	for (size_t i = 0; i < n; i++) {
-		const uint64_t words[] = { sources[i].source.hi, sources[i].source.lo,
-					   (uint64_t)sources[i].source.family << 8 |
-						   sources[i].source.length,
-					   sources[i].packets };
+		const uint64_t words[] = { values[i].source.hi, values[i].source.lo,
+					   (uint64_t)values[i].lane << 16 |
+						   (uint64_t)values[i].source.family << 8 |
+						   values[i].source.length,
+					   values[i].value };
 
 		for (size_t w = 0; w < 4; w++)
 			for (int byte = 0; byte < 8; byte++)
@@ -213,6 +295,27 @@ int levee_fleet_reduced(struct levee_moments *sum, uint64_t *capped, const char 
 		return -EPROTO;
 	*capped += v[1];
 	return levee_moments_merge(sum, &more);
+}
+
+int levee_fleet_reduced_cells(struct levee_buckets *buckets, const char *text)
+{
+	unsigned long long bucket, count;
+	char *end;
+
+	while (*text) {
+		errno = 0;
+		bucket = strtoull(text, &end, 10);
+		if (end == text || *end != ' ' || bucket >= LEVEE_BUCKETS)
+			return -EPROTO;
+		text = end + 1;
+		count = strtoull(text, &end, 10);
+		if (errno || end == text || (*end && *end != ' ') || count > UINT32_MAX)
+			return -EPROTO;
+		buckets->count[bucket] += count;
+		buckets->n += count;
+		text = end + (*end == ' ');
+	}
+	return 0;
 }
 
 int levee_fleet_wide_parse(levee_u128 *value, const char *text)
@@ -286,33 +389,70 @@ static json_t *wide_to_json(levee_u128 value)
 	return json_string(text);
 }
 
-static json_t *candidates_to_json(const struct levee_bin_record *bin)
+/* [source, value, packets, answered] */
+static json_t *candidates_to_json(const struct levee_candidate *list, size_t n,
+				  enum levee_measure measure)
 {
 	json_t *array = json_array();
 	char text[LEVEE_PREFIX_TEXT];
 
-	for (size_t i = 0; i < bin->n_candidates; i++) {
-		const struct levee_candidate *c = &bin->candidates[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct levee_candidate *c = &list[i];
+		uint64_t value = levee_candidate_value(c, measure);
 
-		json_array_append_new(array,
-				      json_pack("[sI]", levee_prefix_format(&c->source, text),
-						(json_int_t)c->packets));
+		json_array_append_new(
+			array, json_pack("[sIIb]", levee_prefix_format(&c->source, text),
+					 (json_int_t)value, (json_int_t)c->packets, c->answered));
 	}
 	return array;
+}
+
+/* Of bytes or SYNs; JSON's null if it was not judged. */
+static json_t *measure_to_json(const struct levee_bin_record *bin, enum levee_measure measure)
+{
+	const struct levee_bin_measure *m = bin->measures[measure];
+
+	if (!m)
+		return json_null();
+	return json_pack("{sIsIsososo}", "min", (json_int_t)m->minimum, "n",
+			 (json_int_t)m->moments.n, "sum", wide_to_json(m->moments.sum), "sq",
+			 wide_to_json(m->moments.sq), "candidates",
+			 candidates_to_json(m->candidates, m->n_candidates, measure));
+}
+
+/* Its bytes in hexadecimal digits; "" if there is none. */
+static json_t *histogram_to_json(const struct levee_histogram *histogram)
+{
+	size_t n = 0;
+	uint8_t *bytes = levee_histogram_write(histogram, &n);
+	char *text = malloc(2 * n + 1);
+	json_t *json = NULL;
+
+	if (bytes && text) {
+		text[0] = '\0';
+		for (size_t i = 0; i < n; i++)
+			snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+		json = json_string(text);
+	}
+	free(bytes);
+	free(text);
+	return json;
 }
 
 char *levee_fleet_record_format(const struct levee_fleet_record *record)
 {
 	const struct levee_bin_record *bin = &record->bin;
 	json_t *json = json_pack(
-		"{sisIsIsosososIsIsosososo}", "v", 1, "start", (json_int_t)bin->start_s, "n",
-		(json_int_t)bin->moments.n, "sum", wide_to_json(bin->moments.sum), "sq",
-		wide_to_json(bin->moments.sq), "capped", json_integer((json_int_t)record->capped),
-		"min", (json_int_t)bin->min_packets, "flags", (json_int_t)bin->flags, "nodes",
-		names_to_json(record->nodes, record->n_nodes), "late",
-		names_to_json(record->late, record->n_late), "missing",
+		"{sisIsIsososIsIsIsososososososo}", "v", RECORD_VERSION, "start",
+		(json_int_t)bin->start_s, "n", (json_int_t)bin->moments.n, "sum",
+		wide_to_json(bin->moments.sum), "sq", wide_to_json(bin->moments.sq), "capped",
+		(json_int_t)record->capped, "min", (json_int_t)bin->min_packets, "flags",
+		(json_int_t)bin->flags, "nodes", names_to_json(record->nodes, record->n_nodes),
+		"late", names_to_json(record->late, record->n_late), "missing",
 		names_to_json(record->missing, record->n_missing), "candidates",
-		candidates_to_json(bin));
+		candidates_to_json(bin->candidates, bin->n_candidates, LEVEE_PACKETS), "bytes",
+		measure_to_json(bin, LEVEE_BYTES), "syns", measure_to_json(bin, LEVEE_SYNS),
+		"histogram", histogram_to_json(&bin->histogram));
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
 	json_decref(json);
@@ -336,59 +476,141 @@ static int names_from_json(const json_t *array, char ***list, size_t *n)
 	return 0;
 }
 
-static int candidates_from_json(const json_t *array, struct levee_bin_record *bin)
+static void set_value(struct levee_candidate *c, enum levee_measure measure, uint64_t value)
+{
+	if (measure == LEVEE_PACKETS)
+		c->packets = value;
+	else if (measure == LEVEE_BYTES)
+		c->bytes = value;
+	else
+		c->syns = value;
+}
+
+static int candidates_from_json(const json_t *array, enum levee_measure measure,
+				struct levee_candidate **list, size_t *n)
 {
 	size_t i;
-	json_t *pair;
+	json_t *item;
 
 	if (!json_is_array(array))
 		return -EINVAL;
-	bin->candidates = calloc(json_array_size(array) + 1, sizeof(*bin->candidates));
-	if (!bin->candidates)
+	*list = calloc(json_array_size(array) + 1, sizeof(**list));
+	if (!*list)
 		return -ENOMEM;
-	json_array_foreach(array, i, pair)
+	json_array_foreach(array, i, item)
 	{
-		const char *text = json_string_value(json_array_get(pair, 0));
-		json_int_t packets = json_integer_value(json_array_get(pair, 1));
-		struct levee_candidate *c = &bin->candidates[bin->n_candidates];
+		const char *text = json_string_value(json_array_get(item, 0));
+		json_int_t value = json_integer_value(json_array_get(item, 1));
+		json_int_t packets = json_integer_value(json_array_get(item, 2));
+		struct levee_candidate *c = &(*list)[*n];
 
-		if (!text || packets <= 0 || (uint64_t)packets > LEVEE_VALUE_MAX ||
+		if (!text || value <= 0 || (uint64_t)value > LEVEE_VALUE_MAX || packets < 0 ||
+		    (uint64_t)packets > LEVEE_VALUE_MAX ||
 		    levee_prefix_parse(&c->source, text, strlen(text), NULL))
 			return -EINVAL;
 		c->packets = (uint64_t)packets;
-		bin->n_candidates++;
+		set_value(c, measure, (uint64_t)value);
+		c->answered = json_is_true(json_array_get(item, 3));
+		++*n;
 	}
 	return 0;
+}
+
+static int moments_from_json(const json_t *sum, const json_t *sq, json_int_t n,
+			     struct levee_moments *m)
+{
+	m->n = (uint64_t)n;
+	if (n < 0 || levee_fleet_wide_parse(&m->sum, json_string_value(sum)) ||
+	    levee_fleet_wide_parse(&m->sq, json_string_value(sq)) || !levee_moments_possible(m))
+		return -EINVAL;
+	return 0;
+}
+
+static int measure_from_json(json_t *json, enum levee_measure measure, struct levee_bin_record *bin)
+{
+	struct levee_bin_measure *m;
+	json_t *sum, *sq, *candidates;
+	json_int_t min, n;
+	int ret;
+
+	if (json_is_null(json))
+		return 0;
+	if (json_unpack(json, "{sIsIsososo}", "min", &min, "n", &n, "sum", &sum, "sq", &sq,
+			"candidates", &candidates) ||
+	    min < 0)
+		return -EINVAL;
+	m = bin->measures[measure] = calloc(1, sizeof(*m));
+	if (!m)
+		return -ENOMEM;
+	m->minimum = (uint64_t)min;
+	ret = moments_from_json(sum, sq, n, &m->moments);
+	return ret ? ret
+		   : candidates_from_json(candidates, measure, &m->candidates, &m->n_candidates);
+}
+
+static int digit(char c)
+{
+	const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+static int histogram_from_json(const json_t *json, struct levee_histogram *histogram)
+{
+	const char *text = json_string_value(json);
+	size_t n = text ? strlen(text) / 2 : 0;
+	uint8_t *bytes;
+	int ret = 0;
+
+	if (!text || strlen(text) % 2)
+		return -EINVAL;
+	bytes = malloc(n + 1);
+	if (!bytes)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && !ret; i++) {
+		int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
+
+		bytes[i] = (uint8_t)(high << 4 | low);
+		ret = high < 0 || low < 0 ? -EINVAL : 0;
+	}
+	if (!ret)
+		ret = levee_histogram_read(histogram, bytes, n);
+	free(bytes);
+	return ret;
 }
 
 static int record_from_json(struct levee_fleet_record *record, json_t *json)
 {
 	struct levee_bin_record *bin = &record->bin;
 	json_int_t start, n, capped, min, flags;
-	json_t *sum, *sq, *nodes, *late, *missing, *candidates;
+	json_t *sum, *sq, *nodes, *late, *missing, *candidates, *bytes, *syns, *histogram;
 	int version, ret;
 
-	if (json_unpack(json, "{sisIsIsososIsIsIsosososo}", "v", &version, "start", &start, "n", &n,
-			"sum", &sum, "sq", &sq, "capped", &capped, "min", &min, "flags", &flags,
-			"nodes", &nodes, "late", &late, "missing", &missing, "candidates",
-			&candidates) ||
-	    version != 1 || start < 0 || n < 0 || capped < 0 || min < 0 || flags < 0)
+	if (json_unpack(json, "{sisIsIsososIsIsIsososososososo}", "v", &version, "start", &start,
+			"n", &n, "sum", &sum, "sq", &sq, "capped", &capped, "min", &min, "flags",
+			&flags, "nodes", &nodes, "late", &late, "missing", &missing, "candidates",
+			&candidates, "bytes", &bytes, "syns", &syns, "histogram", &histogram) ||
+	    version != RECORD_VERSION || start < 0 || capped < 0 || min < 0 || flags < 0)
 		return -EINVAL;
 	bin->start_s = start;
-	bin->moments.n = (uint64_t)n;
 	bin->min_packets = (uint64_t)min;
 	bin->flags = (uint32_t)flags;
 	record->capped = (uint64_t)capped;
-	if (levee_fleet_wide_parse(&bin->moments.sum, json_string_value(sum)) ||
-	    levee_fleet_wide_parse(&bin->moments.sq, json_string_value(sq)) ||
-	    !levee_moments_possible(&bin->moments))
-		return -EINVAL;
-	ret = names_from_json(nodes, &record->nodes, &record->n_nodes);
+	ret = moments_from_json(sum, sq, n, &bin->moments);
+	if (!ret)
+		ret = names_from_json(nodes, &record->nodes, &record->n_nodes);
 	if (!ret)
 		ret = names_from_json(late, &record->late, &record->n_late);
 	if (!ret)
 		ret = names_from_json(missing, &record->missing, &record->n_missing);
-	return ret ? ret : candidates_from_json(candidates, bin);
+	if (!ret)
+		ret = candidates_from_json(candidates, LEVEE_PACKETS, &bin->candidates,
+					   &bin->n_candidates);
+	if (!ret)
+		ret = measure_from_json(bytes, LEVEE_BYTES, bin);
+	if (!ret)
+		ret = measure_from_json(syns, LEVEE_SYNS, bin);
+	return ret ? ret : histogram_from_json(histogram, &bin->histogram);
 }
 
 int levee_fleet_record_parse(struct levee_fleet_record *record, const char *text)

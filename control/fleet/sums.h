@@ -2,8 +2,8 @@
 /*
  * A bin of one node, taken apart for the engine, and the engine's answers put together again. Pure.
  *
- * Sources go into 1024 buckets, each a hash in the engine, 16 buckets to a shard, each shard in a
- * hash slot of its own. Which bucket is decided by a hash that is keyed with a seed the fleet
+ * Sources go into 1024 buckets, each a hash in the engine for each lane (what is known of a source:
+ * packets, bytes, ...), 16 buckets to a shard, each shard in a hash slot of its own. Which bucket is decided by a hash that is keyed with a seed the fleet
  * agreed on: who sends packets cannot aim at one bucket, so each stays small and is reduced in a
  * few milliseconds. Sources are sorted, so that a node that was killed while it sent a bin, and
  * reads the same epoch again, makes the very same parts: the engine knows them by their names.
@@ -21,7 +21,7 @@
 #define LEVEE_FLEET_SHARDS     64U
 #define LEVEE_FLEET_BUCKETS    1024U
 #define LEVEE_FLEET_PER_SHARD  (LEVEE_FLEET_BUCKETS / LEVEE_FLEET_SHARDS)
-#define LEVEE_FLEET_PART_MAX   400U /* sources in one command */
+#define LEVEE_FLEET_PART_MAX   400U /* values in one command */
 #define LEVEE_FLEET_FIELD_MAX  17U  /* bytes that name a source in the engine */
 #define LEVEE_FLEET_SEED_WORDS 4
 
@@ -41,33 +41,71 @@ size_t levee_fleet_field(const struct levee_prefix *source,
 /** \return 0; -EINVAL */
 int levee_fleet_field_parse(struct levee_prefix *source, const void *field, size_t n);
 
+/**
+ * What is added up of a source over the nodes. The first three are the measures of the same number.
+ * A node sends the lanes that its configuration makes it look at; packets always.
+ */
+enum levee_fleet_lane {
+	LEVEE_LANE_PACKETS = LEVEE_PACKETS,
+	LEVEE_LANE_BYTES = LEVEE_BYTES,
+	LEVEE_LANE_SYNS = LEVEE_SYNS,
+	LEVEE_LANE_ANSWERED, /* nodes on which it had an established flow */
+	LEVEE_LANE_HELD,     /* packets of a blocked source: dropped, limited, and counted */
+	LEVEE_LANES
+};
+
+/** What names a lane in the engine: one letter each, in their order. */
+#define LEVEE_LANE_LETTERS "pbsah"
+
+/** One value of a source. */
 struct levee_fleet_source {
 	struct levee_prefix source;
-	uint64_t packets;
+	uint64_t value;
 	uint32_t bucket;
+	uint8_t lane;
+};
+
+/** What a blocked source sent in a bin. */
+struct levee_fleet_held {
+	struct levee_prefix source;
+	uint64_t packets;
 };
 
 /** A closed bin of this node. */
 struct levee_fleet_bin {
 	int64_t start_s;
+	uint64_t sources; /* counted */
 	uint64_t packets;
-	struct levee_moments folded; /* values that lost their names */
+	unsigned int lanes; /* bits: what this node looks at */
+	struct levee_moments
+		folded[LEVEE_MEASURES]; /* values that lost their names; n of packets */
 	size_t n;
-	struct levee_fleet_source *sources; /* sorted by bucket, then source, by _sort() */
+	struct levee_fleet_source *values; /* sorted by bucket, lane and source, by _sort() */
 };
 
-/** Copy a bin. \return 0; -ENOMEM. levee_fleet_bin_clear() frees it. */
-int levee_fleet_bin_make(struct levee_fleet_bin *out, const struct levee_bin *bin, int64_t start_s);
+/**
+ * Copy a bin.
+ * \param lanes  bits of LEVEE_LANE_*; packets and held are taken as given
+ * \param held   n_held blocked sources; none is there twice
+ * \return 0; -ENOMEM; -ERANGE. levee_fleet_bin_clear() frees it.
+ */
+int levee_fleet_bin_make(struct levee_fleet_bin *out, const struct levee_bin *bin, int64_t start_s,
+			 unsigned int lanes, const struct levee_fleet_held *held, size_t n_held);
 void levee_fleet_bin_clear(struct levee_fleet_bin *bin);
 
-/** Give each source its bucket, and sort. */
+/** "pb": the letters of the lanes. \return text */
+const char *levee_fleet_lanes_format(unsigned int lanes, char text[static LEVEE_LANES + 1]);
+/** \return bits; 0 if it is not of that form, or lacks packets */
+unsigned int levee_fleet_lanes_parse(const char *text);
+
+/** Give each value its bucket, and sort. */
 void levee_fleet_bin_sort(struct levee_fleet_bin *bin, const struct levee_fleet_seed *seed);
 
-/** Sources from `at` on that make one part: of one shard, at most LEVEE_FLEET_PART_MAX. */
+/** Values from `at` on that make one part: of one shard, at most LEVEE_FLEET_PART_MAX. */
 size_t levee_fleet_bin_part(const struct levee_fleet_bin *bin, size_t at);
 
 /** A number for the content of a part (FNV-1a): the same content has the same name. */
-uint64_t levee_fleet_part_sum(const struct levee_fleet_source *sources, size_t n);
+uint64_t levee_fleet_part_sum(const struct levee_fleet_source *values, size_t n);
 
 /**
  * Add what the reduction of one bucket answered: ten numbers (see LEVEE_SCRIPT_REDUCE).
@@ -75,6 +113,9 @@ uint64_t levee_fleet_part_sum(const struct levee_fleet_source *sources, size_t n
  * \return 0; -EPROTO; -ERANGE
  */
 int levee_fleet_reduced(struct levee_moments *sum, uint64_t *capped, const char *text);
+
+/** Count the cells that the reduction of one bucket answered: "BUCKET COUNT BUCKET COUNT ...". */
+int levee_fleet_reduced_cells(struct levee_buckets *buckets, const char *text);
 
 /** A number of 128 bits as 32 hexadecimal digits. \return 0; -EINVAL */
 int levee_fleet_wide_parse(levee_u128 *value, const char *text);

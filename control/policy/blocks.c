@@ -15,6 +15,7 @@ struct levee_blocks {
 	struct levee_prefixmap places; /* prefix -> position in blocks */
 	uint64_t next_boot_ns;	       /* earliest expiry */
 	struct levee_offenders *offenders;
+	bool deferred; /* others decide */
 };
 
 struct listener {
@@ -389,6 +390,11 @@ static void judge_fed(struct levee_blocks *blocks, struct levee_block *block,
 		tell(to, LEVEE_BLOCK_UPDATED, block);
 }
 
+void levee_blocks_defer(struct levee_blocks *blocks, bool deferred)
+{
+	blocks->deferred = deferred;
+}
+
 void levee_blocks_feed(struct levee_blocks *blocks, int64_t start_s, unsigned int parts,
 		       bool (*read)(void *ctx, const struct levee_block *block,
 				    struct levee_block_traffic *traffic),
@@ -426,16 +432,17 @@ int levee_blocks_judge(struct levee_blocks *blocks, const struct levee_evaluatio
 	struct listener to = { fn, ctx };
 	int ret = 0;
 
-	for (size_t i = 0; i < blocks->n; i++)
+	for (size_t i = 0; i < blocks->n && !blocks->deferred; i++)
 		blocks->blocks[i].flagged = false;
 	for (size_t i = 0; !ret && i < evaluation->n_findings; i++)
 		ret = carry_out(blocks, &evaluation->findings[i], now, &to);
-	for (size_t i = 0; i < blocks->n && !blocks->params.release_unflagged; i++)
+	for (size_t i = 0; i < blocks->n && !blocks->params.release_unflagged && !blocks->deferred;
+	     i++)
 		judge_fed(blocks, &blocks->blocks[i], evaluation, now, &to);
 	if (blocks->params.repeat_memory_s)
 		levee_offenders_prune(blocks->offenders, now->boot_ns, memory_ns(blocks));
 	/* Findings that were not reached may be of blocks that are there: release none. */
-	lift_all(blocks, now, !ret && blocks->params.release_unflagged, &to);
+	lift_all(blocks, now, !ret && blocks->params.release_unflagged && !blocks->deferred, &to);
 	return ret;
 }
 

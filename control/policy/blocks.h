@@ -48,6 +48,7 @@ enum levee_block_kind {
 /* levee_block.marks */
 #define LEVEE_BLOCK_DRILL 0x1 /* of a drill: no packet was ever sent */
 #define LEVEE_BLOCK_PUSH  0x2 /* of a drill: network ACLs may have it, too */
+#define LEVEE_BLOCK_LOCAL 0x4 /* by hand, on this instance alone: not its fleet's */
 
 struct levee_block {
 	struct levee_prefix prefix;
@@ -145,6 +146,12 @@ int levee_blocks_judge(struct levee_blocks *blocks, const struct levee_evaluatio
  */
 int levee_blocks_add(struct levee_blocks *blocks, const struct levee_finding *finding,
 		     const struct levee_time *now, levee_block_fn *fn, void *ctx);
+
+/**
+ * While others decide (a fleet), judge() neither extends nor releases what is there, and leaves
+ * `flagged` as it is; findings that it is given it carries out all the same.
+ */
+void levee_blocks_defer(struct levee_blocks *blocks, bool deferred);
 
 /** What a blocked source sent: `counted` in the bin, and `hits` since its rule was made. */
 struct levee_block_traffic {

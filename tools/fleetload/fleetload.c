@@ -227,7 +227,7 @@ static int send_bin(struct load *l, int64_t start_s, uint64_t seq, struct levee_
 				ret = levee_bin_add(whole, &p, packets, 0);
 		}
 		if (!ret)
-			levee_fleet_bin(l->fleet[i], bin, start_s, seq);
+			levee_fleet_bin(l->fleet[i], bin, start_s, seq, NULL, 0);
 		levee_bin_free(&bin);
 		if (ret)
 			return ret;

@@ -94,7 +94,7 @@ static void tell(unsigned int node, const struct levee_fleet_entry *e)
 		return;
 	}
 	block = block_of(e);
-	levee_fleet_block(fleet[node], &block);
+	levee_fleet_block(fleet[node], &block, 0);
 }
 
 static void decide(unsigned int node)

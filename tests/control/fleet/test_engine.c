@@ -136,21 +136,28 @@ static uint64_t random_value(void)
 
 static void check_reduced(const redisReply *reply, const uint64_t *values, size_t n, uint64_t min)
 {
+	static struct levee_buckets cells, true_cells;
 	struct levee_moments got = { 0 }, truth = { 0 };
 	uint64_t capped = 0, large = 0;
 	size_t found = 0;
 
+	memset(&cells, 0, sizeof(cells));
+	memset(&true_cells, 0, sizeof(true_cells));
 	for (size_t i = 0; i < n; i++) {
 		uint64_t v = values[i] > LEVEE_VALUE_MAX ? LEVEE_VALUE_MAX : values[i];
 
 		large += values[i] > LEVEE_VALUE_MAX;
 		found += v > min;
 		assert_int_equal(levee_moments_add(&truth, v), 0);
+		levee_buckets_add(&true_cells, v, 1);
 	}
+	assert_int_equal(reply->elements, 3);
 	assert_int_equal(levee_fleet_reduced(&got, &capped, reply->element[0]->str), 0);
 	assert_true(got.n == truth.n && got.sum == truth.sum && got.sq == truth.sq);
 	assert_int_equal(capped, large);
-	assert_int_equal(reply->element[1]->elements, 2 * found);
+	assert_int_equal(reply->element[1]->elements, 4 * found);
+	assert_int_equal(levee_fleet_reduced_cells(&cells, reply->element[2]->str), 0);
+	assert_memory_equal(&cells, &true_cells, sizeof(cells));
 }
 
 static void a_bucket_is_reduced_exactly(void **state)
@@ -163,7 +170,8 @@ static void a_bucket_is_reduced_exactly(void **state)
 
 	(void)state;
 	for (int round = 0; round < 12; round++) {
-		const char *reduce[] = { "r:{a}:parts", "r:{a}:0", "12000", "600" };
+		const char *reduce[] = { "r:{a}:parts", "r:{a}:0", "r:{a}:0", "r:{a}:0:a",
+					 "12000",	"600",	   "1",	      "0" };
 		const char *flush[] = { "DEL", "r:{a}:parts", "r:{a}:0" };
 		size_t n = round ? 1 + next_random() % N : 0;
 		redisReply *reply;
@@ -180,11 +188,56 @@ static void a_bucket_is_reduced_exactly(void **state)
 		snprintf(count, sizeof(count), "%zu", n);
 		argv[4] = count;
 		freeReplyObject(script(LEVEE_SCRIPT_ADD, 2, 5 + 2 * (int)n, argv, NULL));
-		reply = script(LEVEE_SCRIPT_REDUCE, 2, 4, reduce, NULL);
+		reply = script(LEVEE_SCRIPT_REDUCE, 4, 8, reduce, NULL);
 		check_reduced(reply, values, n, 12000);
 		freeReplyObject(reply);
 		freeReplyObject(command(3, flush));
 	}
+}
+
+static long long number(redisReply *reply);
+
+/* Another lane than packets: with the packets of the same source, and whether it answered. */
+static void a_lane_is_reduced_with_what_else_is_known(void **state)
+{
+	const char *add[] = { "l:{a}:parts", "l:{a}:0:p", "l:{a}:0:b", "l:{a}:0:a", "part", "600",
+			      "2",	     "x",	  "5",	       "y",	    "6",    "3",
+			      "x",	     "900",	  "y",	       "100",	    "z",    "800",
+			      "1",	     "x",	  "1" };
+	const char *reduce[] = { "l:{a}:parts", "l:{a}:0:b", "l:{a}:0:p", "l:{a}:0:a",
+				 "500",		"600",	     "0",	  "1" };
+	redisReply *reply, *found;
+	int seen = 0;
+
+	(void)state;
+	freeReplyObject(script(LEVEE_SCRIPT_ADD, 4, 21, add, NULL));
+	reply = script(LEVEE_SCRIPT_REDUCE, 4, 8, reduce, NULL);
+	assert_string_equal(reply->element[0]->str, "3 0 1800 0 1460000 0 0 0 0 0");
+	assert_string_equal(reply->element[2]->str, "");
+	found = reply->element[1];
+	assert_int_equal(found->elements, 8);
+	for (size_t i = 0; i < 8; i += 4) {
+		bool x = found->element[i]->str[0] == 'x';
+
+		seen |= x ? 1 : 2;
+		assert_string_equal(found->element[i + 1]->str, x ? "900" : "800");
+		assert_string_equal(found->element[i + 2]->str, x ? "5" : "0");
+		assert_int_equal(found->element[i + 3]->integer, x);
+	}
+	assert_int_equal(seen, 3);
+	freeReplyObject(reply);
+}
+
+static void only_what_is_unchanged_is_pruned(void **state)
+{
+	const char *set[] = { "HSET", "x:{a}:h", "a", "1", "b", "2" };
+	const char *prune[] = { "x:{a}:h", "a", "1", "b", "1", "c", "1" };
+	const char *len[] = { "HLEN", "x:{a}:h" };
+
+	(void)state;
+	freeReplyObject(command(6, set));
+	assert_int_equal(number(script(LEVEE_SCRIPT_PRUNE, 1, 7, prune, NULL)), 1);
+	assert_int_equal(number(command(2, len)), 1);
 }
 
 static long long number(redisReply *reply)
@@ -200,14 +253,15 @@ static void a_part_counts_once_and_knows_when_it_is_late(void **state)
 {
 	const char *add[] = { "p:{a}:parts", "p:{a}:0", "n:1:x", "600", "1", "s", "7" };
 	const char *other[] = { "p:{a}:parts", "p:{a}:0", "m:1:x", "600", "1", "s", "5" };
-	const char *reduce[] = { "p:{a}:parts", "p:{a}:0", "1", "600" };
+	const char *reduce[] = { "p:{a}:parts", "p:{a}:0", "p:{a}:0", "p:{a}:0:a",
+				 "1",		"600",	   "0",	      "0" };
 	const char *get[] = { "HGET", "p:{a}:0", "s" };
 	redisReply *reply;
 
 	(void)state;
 	assert_int_equal(number(script(LEVEE_SCRIPT_ADD, 2, 7, add, NULL)), 0);
 	assert_int_equal(number(script(LEVEE_SCRIPT_ADD, 2, 7, add, NULL)), 0);
-	freeReplyObject(script(LEVEE_SCRIPT_REDUCE, 2, 4, reduce, NULL));
+	freeReplyObject(script(LEVEE_SCRIPT_REDUCE, 4, 8, reduce, NULL));
 	assert_int_equal(number(script(LEVEE_SCRIPT_ADD, 2, 7, add, NULL)), 0);
 	assert_int_equal(number(script(LEVEE_SCRIPT_ADD, 2, 7, other, NULL)), 1);
 	assert_int_equal(number(script(LEVEE_SCRIPT_ADD, 2, 7, other, NULL)), 1);
@@ -230,7 +284,10 @@ static void the_order_of_entries_is_the_same_in_lua_and_here(void **state)
 			text
 		};
 		struct levee_fleet_entry e = { .lifted = next_random() % 3 == 0,
-					       .manual = next_random() % 2 == 0 };
+					       .manual = next_random() % 2 == 0,
+					       .kind = next_random() % 2 ? LEVEE_KIND_DROP
+									 : LEVEE_KIND_LIMIT,
+					       .spoofable = next_random() % 2 == 0 };
 		bool wins;
 
 		/* Long over, or not for a long time: the engine's clock is not ours to the ms. */
@@ -263,14 +320,14 @@ static void a_claim_that_is_not_the_lease_writes_nothing(void **state)
 			      "a 7",
 			      "1000",
 			      "203.0.113.1",
-			      "B 0 9999999999999 9999999999999 1 1 1 1 a " };
+			      "B 0 9999999999999 9999999999999 3 1 1 1 1 1 0 1 0 a " };
 	const char *new[] = { "f:{a}:lease",
 			      "f:{a}:blocks",
 			      "f:{a}:events",
 			      "b 8",
 			      "1000",
 			      "203.0.113.1",
-			      "B 0 9999999999999 9999999999999 1 1 1 1 a " };
+			      "B 0 9999999999999 9999999999999 3 1 1 1 1 1 0 1 0 a " };
 	const char *record[] = { "f:{a}:lease",
 				 "f:{a}:records",
 				 "f:{a}:dirty",
@@ -484,6 +541,8 @@ int main(void)
 		cmocka_unit_test(slots_are_those_of_the_specification),
 		cmocka_unit_test(error_replies_come_with_a_remedy),
 		cmocka_unit_test(a_bucket_is_reduced_exactly),
+		cmocka_unit_test(a_lane_is_reduced_with_what_else_is_known),
+		cmocka_unit_test(only_what_is_unchanged_is_pruned),
 		cmocka_unit_test(a_part_counts_once_and_knows_when_it_is_late),
 		cmocka_unit_test(the_order_of_entries_is_the_same_in_lua_and_here),
 		cmocka_unit_test(a_claim_that_is_not_the_lease_writes_nothing),

@@ -29,6 +29,11 @@ static unsigned int n_fleet;
 static uint64_t random_state;
 static char last_said[NODES][512];
 
+/* What nodes are made with. */
+static const char *detector;
+static struct levee_detect_params detect;
+static bool flows;
+
 static uint64_t next_random(void)
 {
 	random_state ^= random_state << 13;
@@ -68,7 +73,14 @@ static struct levee_fleet_options options(unsigned int i)
 					     .bin_s = BIN_S,
 					     .window_s = WINDOW_S,
 					     .first_bin_s = base_s(),
-					     .detect = { .min_zscore = 3.0, .min_packets = 1000 },
+					     .detector = detector,
+					     .detect = detect,
+					     .fast = true,
+					     .warmup_bins = 3,
+					     .blocks = { .repeat_memory_s = 86400,
+							 .repeat_factor = 2,
+							 .max_block_s = 8 * WINDOW_S,
+							 .flows = flows },
 					     .say = take_said,
 					     .ctx = last_said[i] };
 }
@@ -95,7 +107,7 @@ static int setup(void **state)
 {
 	static const char *const meta[] = {
 		"HSET",	  "levee:{test}:meta",
-		"schema", "1",
+		"schema", "2",
 		"bin",	  "60",
 		"window", "1800",
 		"since",  "1",
@@ -104,6 +116,9 @@ static int setup(void **state)
 
 	(void)state;
 	random_state = 20261128;
+	detector = "zscore";
+	detect = (struct levee_detect_params){ .min_zscore = 3.0, .min_packets = 1000 };
+	flows = false;
 	memset(last_said, 0, sizeof(last_said));
 	if (test_redis_start(&redis, NULL, NULL))
 		return -1;
@@ -231,6 +246,16 @@ static struct levee_prefix v4(uint32_t addr)
 
 /* ---- exactness --------------------------------------------------------------------------- */
 
+static void add(struct levee_bin *bin, const struct levee_prefix *p, uint64_t packets,
+		uint64_t bytes, uint64_t syns, bool answered)
+{
+	assert_int_equal(answered ? levee_bin_add_answered(bin, p, packets, bytes)
+				  : levee_bin_add(bin, p, packets, bytes),
+			 0);
+	if (detect.min_syns && syns && packets)
+		assert_int_equal(levee_bin_add_syns(bin, p, syns), 0);
+}
+
 /* A bin of random traffic, split over the nodes at random, and whole. */
 static void make_traffic(struct levee_bin *parts[NODES], struct levee_bin *whole,
 			 unsigned int sources)
@@ -240,25 +265,60 @@ static void make_traffic(struct levee_bin *parts[NODES], struct levee_bin *whole
 					      : (struct levee_prefix){ 0x20010db800000000 + s, 0, 6,
 								       64 };
 		uint64_t most = next_random() % 100 == 0 ? 200000 : 60;
+		uint64_t size = next_random() % 50 == 0 ? 1400 : 60;
+		uint64_t syns = next_random() % 60 == 0 ? 40 : 2;
 
 		for (unsigned int i = 0; i < NODES; i++) {
 			uint64_t packets = next_random() % 3 ? next_random() % most : 0;
+			uint64_t new_flows = packets && next_random() % 4 == 0 ? syns : 0;
+			bool answered = packets && next_random() % 16 == 0;
 
-			assert_int_equal(levee_bin_add(parts[i], &p, packets, packets * 60), 0);
-			assert_int_equal(levee_bin_add(whole, &p, packets, packets * 60), 0);
+			add(parts[i], &p, packets, packets * size, new_flows, answered);
+			add(whole, &p, packets, packets * size, new_flows, answered);
 		}
+	}
+}
+
+static enum levee_block_reason reason_of(const struct levee_finding *f)
+{
+	return f->by == LEVEE_BY_ROBUST ? LEVEE_BLOCK_ROBUST : LEVEE_BLOCK_ZSCORE;
+}
+
+static void check_finding(const struct levee_finding *f, int64_t newest_s)
+{
+	char prefix[LEVEE_PREFIX_TEXT];
+	const char *get[] = { "HGET", "levee:{test}:blocks",
+			      levee_prefix_format(&f->source, prefix) };
+	struct levee_fleet_entry entry;
+	redisReply *reply = ask(3, get);
+
+	assert_int_equal(reply->type, REDIS_REPLY_STRING);
+	assert_int_equal(levee_fleet_entry_parse(&entry, prefix, reply->str), 0);
+	freeReplyObject(reply);
+	assert_true(entry.last_bin_s == f->last_bin_s);
+	/* Harder at once, softer only with its next block; an answer is not forgotten. */
+	assert_true(f->soft || entry.kind == LEVEE_KIND_DROP);
+	assert_true(!flows || !f->answered || !entry.spoofable);
+	/* What a block is known for is told when its end moves: with this bin. */
+	if (f->last_bin_s == newest_s && !f->soft) {
+		assert_true(entry.max_value == f->max_value);
+		assert_int_equal(entry.measure, f->measure);
+		assert_int_equal(entry.reason, reason_of(f));
+		assert_true(entry.max_packets == f->max_packets);
+		assert_true(entry.max_zscore > f->max_zscore - 0.00001 &&
+			    entry.max_zscore < f->max_zscore + 0.00001);
 	}
 }
 
 static void check_evaluation(const struct levee_window *window, int64_t now_s)
 {
-	struct levee_detect_params params = { .min_zscore = 3.0, .min_packets = 1000 };
 	struct levee_evaluation e;
 	char n[24], mean[40], stddev[40];
 	const char *argv[] = { "HMGET", "levee:{test}:eval", "n", "mean", "stddev", "findings" };
 	redisReply *reply;
 
-	assert_int_equal(levee_detector_zscore.evaluate(window, NULL, now_s, &params, &e), 0);
+	assert_int_equal(levee_detector_find(detector)->evaluate(window, NULL, now_s, &detect, &e),
+			 0);
 	reply = ask(6, argv);
 	assert_non_null(reply);
 	snprintf(n, sizeof(n), "%llu", (unsigned long long)e.moments.n);
@@ -270,19 +330,56 @@ static void check_evaluation(const struct levee_window *window, int64_t now_s)
 	assert_int_equal(strtoull(reply->element[3]->str, NULL, 10), e.n_findings);
 	freeReplyObject(reply);
 	assert_true(e.n_findings > 0);
-	for (size_t i = 0; i < e.n_findings; i++) {
-		char prefix[LEVEE_PREFIX_TEXT];
-		const char *get[] = { "HGET", "levee:{test}:blocks",
-				      levee_prefix_format(&e.findings[i].source, prefix) };
-		struct levee_fleet_entry entry;
-
-		reply = ask(3, get);
-		assert_int_equal(reply->type, REDIS_REPLY_STRING);
-		assert_int_equal(levee_fleet_entry_parse(&entry, prefix, reply->str), 0);
-		assert_true(entry.last_bin_s == e.findings[i].last_bin_s);
-		freeReplyObject(reply);
-	}
+	for (size_t i = 0; i < e.n_findings; i++)
+		check_finding(&e.findings[i], now_s - BIN_S);
 	levee_evaluation_clear(&e);
+}
+
+static void check_candidates(const struct levee_candidate *a, const struct levee_candidate *b,
+			     size_t n, enum levee_measure measure)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(levee_prefix_compare(&a[i].source, &b[i].source), 0);
+		assert_true(levee_candidate_value(&a[i], measure) ==
+				    levee_candidate_value(&b[i], measure) &&
+			    a[i].packets == b[i].packets);
+		assert_true(!flows || a[i].answered == b[i].answered);
+	}
+}
+
+/* Number for number what one node that sees everything keeps of the bin. */
+static void check_record(const struct levee_bin_record *got, const struct levee_bin_record *truth)
+{
+	for (enum levee_measure m = LEVEE_PACKETS; m < LEVEE_MEASURES; m++) {
+		const struct levee_moments *a = levee_bin_record_moments(got, m);
+		const struct levee_moments *b = levee_bin_record_moments(truth, m);
+		struct levee_candidates mine = levee_bin_record_candidates(got, m);
+		struct levee_candidates theirs = levee_bin_record_candidates(truth, m);
+
+		assert_int_equal(!a, !b);
+		assert_true(!a || (a->n == b->n && a->sum == b->sum && a->sq == b->sq));
+		assert_int_equal(mine.n, theirs.n);
+		check_candidates(mine.list, theirs.list, mine.n, m);
+	}
+	assert_int_equal(got->histogram.n, truth->histogram.n);
+	for (size_t i = 0; i < got->histogram.n; i++)
+		assert_true(got->histogram.cells[i].bucket == truth->histogram.cells[i].bucket &&
+			    got->histogram.cells[i].count == truth->histogram.cells[i].count);
+}
+
+static void make_truth(struct levee_bin_record *truth, const struct levee_bin *whole,
+		       int64_t start_s)
+{
+	assert_int_equal(levee_bin_record_make(truth, whole, start_s, detect.min_packets), 0);
+	if (levee_detector_wants_histogram(detector))
+		assert_int_equal(levee_bin_record_add_histogram(truth, whole), 0);
+	if (detect.min_bytes)
+		assert_int_equal(
+			levee_bin_record_add_measure(truth, whole, LEVEE_BYTES, detect.min_bytes),
+			0);
+	if (detect.min_syns)
+		assert_int_equal(
+			levee_bin_record_add_measure(truth, whole, LEVEE_SYNS, detect.min_syns), 0);
 }
 
 static bool evaluated(const void *arg)
@@ -296,16 +393,36 @@ static bool evaluated(const void *arg)
 	return yes;
 }
 
+/* So many bins are done with: findings follow the evaluation. */
+static bool published(const void *arg)
+{
+	static const char name[] = "\nlevee_fleet_bins_reduced_total ";
+	unsigned long done = 0;
+
+	for (unsigned int i = 0; i < n_fleet; i++) {
+		char *text = NULL, *at;
+		size_t size;
+		FILE *out = open_memstream(&text, &size);
+
+		levee_fleet_metrics(fleet[i], out);
+		fclose(out);
+		at = strstr(text, name);
+		assert_non_null(at);
+		done += strtoul(at + sizeof(name) - 1, NULL, 10);
+		free(text);
+	}
+	return done == *(const unsigned int *)arg;
+}
+
 /* n, mean, deviation and findings of 8 nodes are those of one node that gets everything. */
-static void eight_nodes_decide_as_one_that_sees_all(void **state)
+static void compare_with_one(unsigned int bins)
 {
 	struct levee_window *window = levee_window_new(BIN_S, WINDOW_S);
 	int64_t start_s = base_s();
 
-	(void)state;
 	start_nodes(NODES);
 	assert_true(wait_for(all_together, NULL));
-	for (unsigned int bin = 0; bin < 6; bin++, start_s += BIN_S) {
+	for (unsigned int bin = 0; bin < bins; bin++, start_s += BIN_S) {
 		struct levee_bin *parts[NODES], *whole = levee_bin_new(1 << 20);
 		struct levee_bin_record truth;
 		struct levee_fleet_record got;
@@ -314,25 +431,47 @@ static void eight_nodes_decide_as_one_that_sees_all(void **state)
 			parts[i] = levee_bin_new(1 << 20);
 		make_traffic(parts, whole, 300 + (unsigned int)(next_random() % 2000));
 		for (unsigned int i = 0; i < NODES; i++) {
-			levee_fleet_bin(fleet[i], parts[i], start_s, bin + 1);
+			levee_fleet_bin(fleet[i], parts[i], start_s, bin + 1, NULL, 0);
 			levee_bin_free(&parts[i]);
 		}
-		assert_int_equal(levee_bin_record_make(&truth, whole, start_s, 1000), 0);
+		make_truth(&truth, whole, start_s);
 		assert_true(wait_for(evaluated, &start_s));
 		assert_true(get_record(start_s, &got));
-		assert_true(got.bin.moments.n == truth.moments.n &&
-			    got.bin.moments.sum == truth.moments.sum &&
-			    got.bin.moments.sq == truth.moments.sq);
-		assert_int_equal(got.bin.n_candidates, truth.n_candidates);
+		check_record(&got.bin, &truth);
 		assert_int_equal(got.n_nodes, NODES);
 		assert_int_equal(got.n_missing + got.n_late, 0);
 		levee_fleet_record_clear(&got);
 		assert_int_equal(levee_window_push(window, &truth), 0);
 		levee_window_advance(window, start_s + BIN_S);
+		assert_true(wait_for(published, &(unsigned int){ bin + 1 }));
 		check_evaluation(window, start_s + BIN_S);
 		levee_bin_free(&whole);
 	}
 	levee_window_free(&window);
+}
+
+static void eight_nodes_decide_as_one_that_sees_all(void **state)
+{
+	(void)state;
+	compare_with_one(5);
+}
+
+static void so_they_do_with_every_detector_and_measure(void **state)
+{
+	(void)state;
+	detector = "both";
+	detect.min_bytes = 60000;
+	detect.min_syns = 30;
+	detect.soft_zscore = 2;
+	flows = true;
+	compare_with_one(4);
+}
+
+static void so_they_do_with_robust(void **state)
+{
+	(void)state;
+	detector = "robust";
+	compare_with_one(2);
 }
 
 /* ---- bins that come late, or not at all -------------------------------------------------- */
@@ -344,7 +483,7 @@ static void send_bin(unsigned int node, int64_t start_s, uint32_t addr, uint64_t
 	struct levee_prefix p = v4(addr);
 
 	levee_bin_add(bin, &p, packets, packets);
-	levee_fleet_bin(fleet[node], bin, start_s, seq);
+	levee_fleet_bin(fleet[node], bin, start_s, seq, NULL, 0);
 	levee_bin_free(&bin);
 }
 
@@ -406,6 +545,122 @@ static void a_late_node_is_named_and_its_data_are_not_lost(void **state)
 	levee_fleet_record_clear(&record);
 }
 
+/* ---- who goes on, and who comes again ---------------------------------------------------- */
+
+/* 40 light sources and, if it sent any, one heavy one, on three nodes; what it was held for. */
+static void send_with(int64_t start_s, uint32_t addr, uint64_t packets, uint64_t held, uint64_t seq)
+{
+	for (unsigned int i = 0; i < 3; i++) {
+		struct levee_bin *bin = levee_bin_new(1024);
+		struct levee_fleet_held h = { v4(addr), held };
+
+		for (uint32_t s = 0; s < 40; s++) {
+			struct levee_prefix p = v4(0x0a000000 + s);
+
+			levee_bin_add(bin, &p, 3 + s % 3, 300);
+		}
+		levee_bin_add(bin, &h.source, packets, 60 * packets);
+		levee_fleet_bin(fleet[i], bin, start_s, seq, &h, held ? 1 : 0);
+		levee_bin_free(&bin);
+	}
+}
+
+static bool get_entry(uint32_t addr, struct levee_fleet_entry *entry)
+{
+	struct levee_prefix p = v4(addr);
+	char prefix[LEVEE_PREFIX_TEXT];
+	const char *get[] = { "HGET", "levee:{test}:blocks", levee_prefix_format(&p, prefix) };
+	redisReply *reply = ask(3, get);
+	bool has = reply && reply->type == REDIS_REPLY_STRING &&
+		   !levee_fleet_entry_parse(entry, prefix, reply->str);
+
+	freeReplyObject(reply);
+	return has;
+}
+
+/* Its packets are dropped and not counted any more; a third of what is too much on each node. */
+static void a_block_lasts_while_the_flood_goes_on_in_sum(void **state)
+{
+	int64_t start_s = base_s();
+	struct levee_fleet_entry e;
+
+	(void)state;
+	start_nodes(3);
+	assert_true(wait_for(all_together, NULL) && wait_for(has_leader, NULL));
+	send_with(start_s, 99, 700, 0, 1);
+	assert_true(wait_for(published, &(unsigned int){ 1 }));
+	assert_true(get_entry(99, &e));
+	assert_true(e.last_bin_s == start_s && e.max_packets == 2100);
+	send_with(start_s + BIN_S, 99, 0, 400, 2);
+	assert_true(wait_for(published, &(unsigned int){ 2 }));
+	assert_true(get_entry(99, &e));
+	assert_true(e.last_bin_s == start_s + BIN_S);
+	assert_true(e.expires_ms == (uint64_t)(start_s + 2 * BIN_S + WINDOW_S) * 1000);
+	send_with(start_s + 2 * BIN_S, 99, 0, 300, 3);
+	assert_true(wait_for(published, &(unsigned int){ 3 }));
+	assert_true(get_entry(99, &e));
+	assert_true(e.last_bin_s == start_s + BIN_S);
+	assert_int_equal(e.repeats, 0);
+}
+
+static void who_was_blocked_before_is_blocked_for_longer(void **state)
+{
+	struct levee_offender before = { .prefix = v4(98), .blocks = 2 };
+	int64_t start_s = base_s();
+	struct levee_fleet_entry e;
+	struct timespec t;
+
+	(void)state;
+	clock_gettime(CLOCK_BOOTTIME, &t);
+	before.end_unix_ns = ((uint64_t)time(NULL) - 3600) * LEVEE_NS_PER_S;
+	before.end_boot_ns = ((int64_t)t.tv_sec - 3600) * (int64_t)LEVEE_NS_PER_S;
+	n_fleet = 3;
+	for (unsigned int i = 0; i < 3; i++) {
+		struct levee_fleet_options o = options(i);
+
+		assert_int_equal(levee_fleet_new(&fleet[i], &o), 0);
+		levee_fleet_remember(fleet[i], &before);
+		assert_int_equal(levee_fleet_start(fleet[i]), 0);
+	}
+	assert_true(wait_for(all_together, NULL) && wait_for(has_leader, NULL));
+	send_with(start_s, 98, 700, 0, 1);
+	assert_true(wait_for(published, &(unsigned int){ 1 }));
+	assert_true(get_entry(98, &e));
+	assert_int_equal(e.repeats, 2);
+	assert_true(e.expires_ms == (uint64_t)(start_s + BIN_S + 4 * WINDOW_S) * 1000);
+}
+
+static bool forgets_them(const void *arg)
+{
+	const char *get[] = { "HEXISTS", "levee:{test}:nodes", "gone" };
+	redisReply *reply = ask(3, get);
+	bool forgot = reply && reply->integer == 0;
+	struct levee_fleet_entry e;
+
+	(void)arg;
+	freeReplyObject(reply);
+	return forgot && !get_entry(0xc0000201, &e);
+}
+
+/* Instances come and go for years: what they leave in the engine has an end. */
+static void what_is_long_over_is_taken_out(void **state)
+{
+	const char *node[] = { "HSET", "levee:{test}:nodes", "gone", "1700000000000 0 0 0 1 v0" };
+	const char *entry[] = { "HSET", "levee:{test}:blocks", "192.0.2.1",
+				"B 0 1700000000000 1700000000000 3 1 1 1.000000 1 1 0 1 0 x " };
+	int64_t start_s = base_s();
+	struct levee_fleet_entry e;
+
+	(void)state;
+	tell(4, node);
+	tell(4, entry);
+	assert_true(get_entry(0xc0000201, &e));
+	start_nodes(3);
+	assert_true(wait_for(all_together, NULL) && wait_for(has_leader, NULL));
+	send_with(start_s, 97, 10, 0, 1);
+	assert_true(wait_for(forgets_them, NULL));
+}
+
 /* ---- blocks ------------------------------------------------------------------------------ */
 
 static struct levee_block make_block(uint32_t addr, bool manual, unsigned int seconds)
@@ -464,7 +719,7 @@ static void a_block_of_one_is_told_to_all_and_so_is_its_lift(void **state)
 	memset(told, 0, sizeof(told));
 	start_nodes(4);
 	assert_true(wait_for(all_together, NULL));
-	levee_fleet_block(fleet[2], &block);
+	levee_fleet_block(fleet[2], &block, 0);
 	assert_true(wait_for(all_told, &(struct wanted){ 1, 2, false }));
 	levee_fleet_lift(fleet[0], &p, (uint64_t)time(NULL) * 1000 + 1000,
 			 (uint64_t)time(NULL) * 1000 + 600000);
@@ -482,7 +737,7 @@ static void who_joins_is_told_what_holds(void **state)
 	memset(told, 0, sizeof(told));
 	start_nodes(2);
 	assert_true(wait_for(all_together, NULL));
-	levee_fleet_block(fleet[0], &block);
+	levee_fleet_block(fleet[0], &block, 0);
 	assert_true(wait_for(all_told, &(struct wanted){ 9, 0, false }));
 	n_fleet = 3;
 	start_node(2);
@@ -500,7 +755,7 @@ static void an_outage_loses_no_block_and_doubles_none(void **state)
 	memset(told, 0, sizeof(told));
 	start_nodes(3);
 	assert_true(wait_for(all_together, NULL));
-	levee_fleet_block(fleet[0], &before);
+	levee_fleet_block(fleet[0], &before, 0);
 	assert_true(wait_for(all_told, &(struct wanted){ 1, 0, false }));
 	snprintf(port, sizeof(port), "%s", redis.port);
 	test_redis_signal(&redis, SIGKILL);
@@ -508,8 +763,8 @@ static void an_outage_loses_no_block_and_doubles_none(void **state)
 	assert_true(wait_for(all_alone, NULL));
 	assert_non_null(strstr(last_said[1], "alone: "));
 	assert_int_equal(leaders(), 0);
-	levee_fleet_block(fleet[1], &a);
-	levee_fleet_block(fleet[2], &b);
+	levee_fleet_block(fleet[1], &a, 0);
+	levee_fleet_block(fleet[2], &b, 0);
 	/* It comes back, and has forgotten everything. */
 	assert_int_equal(test_redis_start(&redis, port, NULL), 0);
 	assert_true(wait_for(all_together, NULL));
@@ -663,7 +918,7 @@ static void another_schema_is_refused_and_nothing_is_written(void **state)
 static void other_bins_are_refused(void **state)
 {
 	const char *set[] = {
-		"HSET", "levee:{test}:meta", "schema", "1", "bin", "30", "window", "1800", "seed",
+		"HSET", "levee:{test}:meta", "schema", "2", "bin", "30", "window", "1800", "seed",
 		"x"
 	};
 
@@ -725,7 +980,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define FLEET_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		FLEET_TEST(eight_nodes_decide_as_one_that_sees_all),
+		FLEET_TEST(so_they_do_with_every_detector_and_measure),
+		FLEET_TEST(so_they_do_with_robust),
 		FLEET_TEST(a_late_node_is_named_and_its_data_are_not_lost),
+		FLEET_TEST(a_block_lasts_while_the_flood_goes_on_in_sum),
+		FLEET_TEST(who_was_blocked_before_is_blocked_for_longer),
+		FLEET_TEST(what_is_long_over_is_taken_out),
 		FLEET_TEST(a_block_of_one_is_told_to_all_and_so_is_its_lift),
 		FLEET_TEST(who_joins_is_told_what_holds),
 		FLEET_TEST(an_outage_loses_no_block_and_doubles_none),
