@@ -109,12 +109,16 @@ void levee_controller_save(struct levee_controller *c)
 	if (c->save_all)
 		put_everything(c);
 	if (begin(c)) {
-		levee_store_account(c->store, &c->unsaved, c->options.maps_id, c->last_seq);
+		levee_store_account(c->store, &c->unsaved, c->options.maps_id, c->closed_seq);
+		if (c->parts)
+			levee_store_note_epoch(c->store, LEVEE_STORE_RUNNING, c->bin_id - 1);
 		c->save_all = levee_store_commit(c->store) != 0;
 		if (!c->save_all) {
 			c->unsaved = (struct levee_account){ 0 };
 			c->renamed = false;
 		}
+		if (!c->save_all && c->parts && !c->n_parts)
+			levee_running_clear(c->parts);
 		c->in_transaction = false;
 	}
 	levee_dataplane_release(c->dp);
@@ -126,9 +130,13 @@ static int take_source(void *ctx, const struct levee_prefix *source,
 		       const struct levee_counts *counts)
 {
 	struct levee_controller *c = ctx;
-	int ret = counts->answered
-			  ? levee_bin_add_answered(c->bin, source, counts->packets, counts->bytes)
-			  : levee_bin_add(c->bin, source, counts->packets, counts->bytes);
+	int ret;
+
+	if (c->part_open)
+		levee_running_source(c->parts, source, counts);
+	ret = counts->answered
+		      ? levee_bin_add_answered(c->bin, source, counts->packets, counts->bytes)
+		      : levee_bin_add(c->bin, source, counts->packets, counts->bytes);
 
 	if (!ret && counts->syns && c->options.detect.min_syns)
 		ret = levee_bin_add_syns(c->bin, source, counts->syns);
@@ -161,28 +169,191 @@ static int take_drained(struct levee_controller *c, const struct levee_drained *
 {
 	check_account(&drained->account);
 	levee_account_add(&c->running, &drained->account);
-	levee_account_add(&c->unsaved, &drained->account);
 	if (drained->seq)
 		c->last_seq = drained->seq;
 	return levee_bin_add_fold(c->bin, &drained->account.fold);
 }
 
-int levee_controller_drain(struct levee_controller *c, int64_t next_bin_s)
+static int drain(struct levee_controller *c, int64_t next_bin_s, struct levee_drained *drained)
 {
 	struct levee_sink sink = { .source = take_source, .ctx = c };
+	int ret = levee_dataplane_drain(c->dp, (uint64_t)next_bin_s * LEVEE_NS_PER_S, &sink,
+					drained);
+
+	return ret ? ret : take_drained(c, drained);
+}
+
+int levee_controller_drain(struct levee_controller *c, int64_t next_bin_s)
+{
 	struct levee_drained drained;
+
+	return drain(c, next_bin_s, &drained);
+}
+
+/* ---- what is drained before a bin's close ------------------------------------------------ */
+
+/* Above it, and at several times what the bin itself takes, parts are made one again. */
+#define PARTS_BYTES (32ULL << 20)
+
+static void put_source(void *ctx, const struct levee_bin_entry *entry)
+{
+	struct levee_controller *c = ctx;
+	struct levee_counts counts = { .packets = entry->packets,
+				       .bytes = entry->bytes,
+				       .answered = entry->answered };
+
+	levee_running_source(c->parts, &entry->source, &counts);
+}
+
+static void put_syns(void *ctx, const struct levee_bin_entry *entry)
+{
+	struct levee_controller *c = ctx;
+	struct levee_counts counts = { .syns = entry->syns };
+
+	levee_running_source(c->parts, &entry->source, &counts);
+}
+
+static int end_part(struct levee_controller *c, int64_t bin_start_s,
+		    const struct levee_account *account, const struct levee_fold *fold)
+{
+	struct levee_running_part part = { .bin_id = c->bin_id,
+					   .bin_start_s = bin_start_s,
+					   .seq = c->last_seq,
+					   .account = *account,
+					   .fold = *fold };
+
+	snprintf(part.maps_id, sizeof(part.maps_id), "%s", c->options.maps_id);
+	return levee_running_end(c->parts, &part);
+}
+
+/* The running bin in one part, which takes the place of all others. */
+static int keep_whole(struct levee_controller *c, int64_t bin_start_s)
+{
+	struct levee_fold fold;
+	int ret = levee_bin_fold(c->bin, &fold);
+
+	if (ret)
+		return ret;
+	levee_running_begin_whole(c->parts);
+	levee_bin_walk(c->bin, 0, put_source, c);
+	levee_bin_walk_measure(c->bin, LEVEE_SYNS, 0, put_syns, c);
+	ret = end_part(c, bin_start_s, &c->running, &fold);
+	c->whole_bytes = levee_running_size(c->parts);
+	return ret;
+}
+
+static void note_part(struct levee_controller *c, int ret)
+{
+	c->n_parts += !ret;
+	if (ret && !c->parts_short)
+		levee_warning("what was drained of the running bin cannot be kept beside the state "
+			      "file: %s; if levee is killed before the bin's close, it is lost%s",
+			      strerror(-ret),
+			      ret == -ENOSPC ? "; make room on its file system" : "");
+	c->parts_short = ret != 0;
+}
+
+static void begin_part(struct levee_controller *c)
+{
+	levee_running_begin(c->parts);
+	c->part_open = true;
+}
+
+int levee_controller_drain_part(struct levee_controller *c, int64_t bin_start_s)
+{
+	struct levee_drained drained;
+	bool whole;
 	int ret;
 
-	ret = levee_dataplane_drain(c->dp, (uint64_t)next_bin_s * LEVEE_NS_PER_S, &sink, &drained);
-	return ret ? ret : take_drained(c, &drained);
+	if (!c->parts)
+		return levee_controller_drain(c, bin_start_s);
+	whole = c->parts_short || (levee_running_size(c->parts) > PARTS_BYTES &&
+				   levee_running_size(c->parts) > 3 * c->whole_bytes);
+	if (!whole)
+		begin_part(c);
+	ret = drain(c, bin_start_s, &drained);
+	c->part_open = false;
+	if (!ret)
+		note_part(c, whole ? keep_whole(c, bin_start_s)
+				   : end_part(c, bin_start_s, &drained.account,
+					      &drained.account.fold));
+	return ret;
 }
 
 int levee_controller_redrain(struct levee_controller *c, struct levee_drained *drained)
 {
 	struct levee_sink sink = { .source = take_source, .ctx = c };
-	int ret = c->dp->ops->redrain(c->dp, &sink, drained);
+	int ret;
 
-	return ret ? ret : take_drained(c, drained);
+	if (c->parts)
+		begin_part(c);
+	ret = c->dp->ops->redrain(c->dp, &sink, drained);
+	c->part_open = false;
+	if (!ret)
+		ret = take_drained(c, drained);
+	if (!ret && c->parts)
+		note_part(c, end_part(c, (int64_t)(drained->bin_ns / LEVEE_NS_PER_S),
+				      &drained->account, &drained->account.fold));
+	return ret;
+}
+
+struct load_parts_ctx {
+	struct levee_controller *c;
+	uint64_t closed; /* the state file has bins up to this number */
+	int64_t start_s;
+};
+
+static int load_part(void *ctx, const struct levee_running_part *part)
+{
+	struct load_parts_ctx *x = ctx;
+	struct levee_controller *c = x->c;
+
+	if (part->bin_id <= x->closed)
+		return 1;
+	/* Of a bin that was closed, and that the state file had no room for. */
+	if (c->n_parts && part->bin_id != c->bin_id)
+		levee_controller_close(c, x->start_s, 1);
+	c->bin_id = part->bin_id;
+	c->n_parts++;
+	x->start_s = part->bin_start_s - part->bin_start_s % (int64_t)c->options.bin_s;
+	levee_account_add(&c->running, &part->account);
+	if (!strcmp(part->maps_id, c->options.maps_id))
+		c->last_seq = c->kept_seq = part->seq;
+	return levee_bin_add_fold(c->bin, &part->fold);
+}
+
+static int load_source(void *ctx, const struct levee_prefix *source,
+		       const struct levee_counts *counts)
+{
+	struct load_parts_ctx *x = ctx;
+
+	return take_source(x->c, source, counts);
+}
+
+int levee_controller_load_parts(struct levee_controller *c, int64_t *bin_start_s)
+{
+	struct load_parts_ctx ctx = { .c = c };
+	struct levee_sink sink = { .source = load_source, .ctx = &ctx };
+	int ret;
+
+	if (!c->parts)
+		return 0;
+	ret = levee_store_last_epoch(c->store, LEVEE_STORE_RUNNING, &ctx.closed);
+	if (ret)
+		return ret;
+	c->bin_id = ctx.closed + 1;
+	ret = levee_running_load(c->parts, load_part, &sink);
+	*bin_start_s = ctx.start_s;
+	return ret < 0 ? ret : c->n_parts > 0;
+}
+
+bool levee_controller_keeps(const struct levee_controller *c, uint64_t seq)
+{
+	uint64_t stored = 0;
+
+	if (c->store)
+		levee_store_last_epoch(c->store, c->options.maps_id, &stored);
+	return stored >= seq || c->kept_seq >= seq;
 }
 
 void levee_controller_release(struct levee_controller *c)
@@ -297,6 +468,12 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 
 	c->closed = c->running;
 	c->running = (struct levee_account){ 0 };
+	levee_account_add(&c->unsaved, &c->closed);
+	c->closed_seq = c->last_seq;
+	c->bin_id++;
+	c->n_parts = 0;
+	c->whole_bytes = 0;
+	c->parts_short = false;
 	c->closed_sources = levee_bin_sources(c->bin);
 	c->closed_folded = levee_bin_folded(c->bin);
 	if (c->on_close)
@@ -819,6 +996,8 @@ int levee_controller_restore(struct levee_controller *c, const struct levee_time
 	}
 	if (!ret && c->store && c->good)
 		ret = load_good(c);
+	if (!ret && c->store)
+		ret = levee_store_last_epoch(c->store, c->options.maps_id, &c->closed_seq);
 	make_trip(c, bin_start_s);
 	levee_policy_walk(policy, adopt_block, &ctx);
 	levee_policy_drop_expired(policy, now->boot_ns);

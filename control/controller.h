@@ -6,6 +6,7 @@
  * a block lasts the block table's (control/policy/). `levee run` drives it by the clock,
  * `levee replay` by the times of a file; both go through the same functions:
  *
+ *	levee_controller_drain_part(c, bin)    before the bin is over: what was counted joins it
  *	levee_controller_drain(c, bin)         the data path's open epoch joins the running bin
  *	levee_controller_close(c, bin, parts)  the running bin becomes a record in the window
  *	levee_controller_evaluate(c, &now)     Z-scores, verdicts, blocks, at once in the data path
@@ -23,6 +24,7 @@
 #include "control/detect/trip.h"
 #include "control/policy/blocks.h"
 #include "control/policy/good.h"
+#include "control/store/running.h"
 #include "control/store/store.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/prefixmap.h"
@@ -63,6 +65,9 @@ struct levee_report {
 struct levee_controller {
 	struct levee_dataplane *dp; /* not owned */
 	struct levee_store *store;  /* not owned; NULL: nothing is kept */
+	/* Not owned; with a store only. NULL: what is drained before a bin's close is lost if the
+	 * process is killed before it. Set before levee_controller_load_parts(). */
+	struct levee_running *parts;
 	struct levee_controller_options options;
 
 	/** Told of the bin that closes before it is forgotten, of each evaluation, and of each
@@ -110,10 +115,17 @@ struct levee_controller {
 	int64_t census_bin_s;
 	struct levee_account running; /* of the running bin, as far as drained */
 	struct levee_account closed;  /* of the bin closed last */
-	struct levee_account unsaved; /* not yet in the store */
+	struct levee_account unsaved; /* of closed bins, not yet in the store */
 	size_t closed_sources;
 	uint64_t closed_folded;
-	uint64_t last_seq;
+	uint64_t last_seq;   /* epoch that was drained last */
+	uint64_t closed_seq; /* the last of a closed bin */
+	uint64_t kept_seq;   /* the last in parts that a process before left */
+	uint64_t bin_id;     /* number of the running bin, see control/store/running.h */
+	uint64_t n_parts;    /* of the running bin, kept */
+	uint64_t whole_bytes;
+	bool part_open;	  /* sources go to the part as well */
+	bool parts_short; /* something of the running bin is in no part */
 	bool in_transaction;
 	bool save_all; /* a transaction failed, or bins were renamed: offer everything again */
 	bool renamed;  /* bins in the store have old names */
@@ -138,10 +150,29 @@ int levee_controller_restore(struct levee_controller *c, const struct levee_time
  */
 int levee_controller_drain(struct levee_controller *c, int64_t next_bin_s);
 
-/** Take up an epoch that a process before this one left drained. \return 0; -ENOENT: none */
+/**
+ * The same before the bin is over. What was drained is kept as a part of it, and may be released
+ * at once.
+ */
+int levee_controller_drain_part(struct levee_controller *c, int64_t bin_start_s);
+
+/**
+ * Take up an epoch that a process before this one left drained, as a part of the running bin.
+ * \return 0; -ENOENT: none
+ */
 int levee_controller_redrain(struct levee_controller *c, struct levee_drained *drained);
 
-/** Drained before its close, with nothing to save yet: release at once. */
+/**
+ * Take up the parts that a process before this one kept; after levee_controller_restore(). Those of
+ * bins before the running one are closed.
+ * \return 1 and the start of the bin that the last are of; 0 if there are none; -errno, said
+ */
+int levee_controller_load_parts(struct levee_controller *c, int64_t *bin_start_s);
+
+/** Has the store, or a part, what was counted up to this epoch? Then it is only to be cleared. */
+bool levee_controller_keeps(const struct levee_controller *c, uint64_t seq);
+
+/** What was drained is kept elsewhere: clear it. */
 void levee_controller_release(struct levee_controller *c);
 
 /**

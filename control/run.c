@@ -26,7 +26,7 @@ static int64_t bin_start_s(const struct levee_run *r)
 	return (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S);
 }
 
-static void complain_of_drain(struct levee_run *r, int ret, uint64_t now_ns)
+void levee_run_complain_of_drain(struct levee_run *r, int ret, uint64_t now_ns)
 {
 	r->drain_failed = true;
 	if (levee_log_allowed(&r->drain_limit, LEVEE_LOG_ERROR, now_ns))
@@ -70,7 +70,7 @@ static void close_bin(struct levee_run *r, struct levee_time *now)
 		ret = levee_controller_close(&r->controller, ended_s, parts);
 	r->drain_failed = false;
 	if (ret)
-		complain_of_drain(r, ret, now->boot_ns);
+		levee_run_complain_of_drain(r, ret, now->boot_ns);
 	levee_run_ask_fleet(r);
 	levee_controller_evaluate(&r->controller, &bin_now);
 	levee_controller_save(&r->controller);
@@ -87,10 +87,10 @@ static void drain_early(struct levee_run *r, const struct levee_time *now)
 {
 	struct levee_time bin_now = { .boot_ns = now->boot_ns,
 				      .unix_ns = levee_run_bin_time_ns(r, now) };
-	int ret = levee_controller_drain(&r->controller, bin_start_s(r));
+	int ret = levee_controller_drain_part(&r->controller, bin_start_s(r));
 
 	if (ret)
-		complain_of_drain(r, ret, now->boot_ns);
+		levee_run_complain_of_drain(r, ret, now->boot_ns);
 	levee_controller_trip_all(&r->controller, &bin_now);
 	levee_controller_release(&r->controller);
 }
@@ -267,81 +267,6 @@ static int read_boot_id(char *boot_id, size_t size)
 	return n ? 0 : -EIO;
 }
 
-static int ignore_source(void *ctx, const struct levee_prefix *source,
-			 const struct levee_counts *counts)
-{
-	(void)ctx;
-	(void)source;
-	(void)counts;
-	return 0;
-}
-
-/*
- * An epoch that the process before had drained. If its transaction was committed it only has to
- * be cleared; if not, its counts are in no other place and belong to the bin it was opened for.
- */
-static void take_up_drained(struct levee_run *r)
-{
-	struct levee_controller *c = &r->controller;
-	struct levee_sink nowhere = { .source = ignore_source };
-	struct levee_drained open, left;
-	uint64_t stored = 0;
-	bool committed;
-	int ret;
-
-	if (r->store)
-		levee_store_last_epoch(r->store, c->options.maps_id, &stored);
-	for (;;) {
-		r->dp->ops->peek(r->dp, &open);
-		committed = stored && stored + 1 >= open.seq;
-		ret = committed ? r->dp->ops->redrain(r->dp, &nowhere, &left)
-				: levee_controller_redrain(c, &left);
-		if (ret)
-			break;
-		if (!committed && left.bin_ns)
-			levee_controller_close(c, (int64_t)(left.bin_ns / LEVEE_NS_PER_S), 1);
-		if (committed)
-			levee_controller_release(c);
-		else
-			levee_controller_save(c);
-	}
-	if (ret != -ENOENT)
-		levee_warning("an epoch of the process before could not be read: %s",
-			      strerror(-ret));
-}
-
-/* Bins that an epoch of `ns` stands for; a tenth of a bin over is within what a wake-up costs. */
-static unsigned int bins_in(uint64_t ns, uint64_t len_ns)
-{
-	uint64_t n = (ns + len_ns - len_ns / 10) / len_ns;
-
-	return n < 1 ? 1 : n > 1000000 ? 1000000 : (unsigned int)n;
-}
-
-/* The open epoch went on counting while no daemon lived: name the bins that it covers. */
-static void take_up_open(struct levee_run *r, const struct levee_time *now)
-{
-	struct levee_drained open;
-	uint64_t len_ns = r->config->detect.bin * LEVEE_NS_PER_S;
-	unsigned int parts;
-	int ret;
-
-	r->dp->ops->peek(r->dp, &open);
-	if (open.bin_ns == r->clock.start_ns)
-		return; /* restarted within the bin: it simply goes on */
-	ret = levee_controller_drain(&r->controller, bin_start_s(r));
-	if (ret) {
-		complain_of_drain(r, ret, now->boot_ns);
-		return;
-	}
-	if (open.bin_ns && open.bin_ns < r->clock.start_ns) {
-		parts = bins_in(now->boot_ns - open.opened_ns, len_ns);
-		levee_controller_close(&r->controller, (int64_t)(open.bin_ns / LEVEE_NS_PER_S),
-				       parts);
-	}
-	levee_controller_save(&r->controller);
-}
-
 static int open_controller(struct levee_run *r)
 {
 	const struct levee_config *config = r->config;
@@ -370,6 +295,7 @@ static int open_controller(struct levee_run *r)
 	};
 	int ret = levee_controller_init(&r->controller, r->dp, r->store, &options);
 
+	r->controller.parts = r->parts;
 	r->controller.on_close = levee_run_on_close;
 	r->controller.on_report = levee_run_on_report;
 	r->controller.on_block = levee_run_on_block;
@@ -475,6 +401,8 @@ static int start(struct levee_run *r)
 		ret = lock_state(r);
 		if (ret)
 			return ret;
+		levee_running_open(&r->parts, r->config->state.file, r->boot_id,
+				   levee_run_say_warning, r);
 	}
 	ret = levee_run_open_path(r);
 	if (ret)
@@ -509,8 +437,7 @@ static int start(struct levee_run *r)
 	if (ret)
 		return ret;
 	levee_run_open_drill(r);
-	take_up_drained(r);
-	take_up_open(r, &now);
+	levee_run_resume(r, &now);
 
 	ret = levee_run_start_path(r);
 	if (ret)
@@ -584,6 +511,7 @@ int levee_run(struct levee_config *config, const struct levee_run_source *source
 	levee_allowlist_clear(&r.from_file);
 	levee_operator_clear(&r.exemptions);
 	levee_operator_clear(&r.allowed);
+	levee_running_close(&r.parts);
 	levee_store_close(&r.store);
 	levee_dataplane_close(&r.dp);
 	levee_notify_close(&r.notify);

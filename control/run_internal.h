@@ -97,6 +97,7 @@ struct levee_run {
 	const struct levee_run_source *source;
 	struct levee_dataplane *dp;
 	struct levee_store *store;
+	struct levee_running *parts; /* NULL: no state file, or it cannot be opened */
 	struct levee_controller controller;
 	struct levee_binclock clock;
 	struct levee_board *board;
@@ -138,6 +139,16 @@ uint64_t levee_run_bin_time_ns(const struct levee_run *r, const struct levee_tim
 
 /** When the running bin is judged next. */
 void levee_run_schedule(struct levee_run *r);
+
+void levee_run_complain_of_drain(struct levee_run *r, int ret, uint64_t now_ns);
+
+/* ---- run_resume.c ------------------------------------------------------------------------ */
+
+/**
+ * Take up what the process before left: parts of its running bin, an epoch that it had drained,
+ * and what was counted since. After the window, the blocks and the bin clock.
+ */
+void levee_run_resume(struct levee_run *r, const struct levee_time *now);
 
 /* ---- run_reload.c ------------------------------------------------------------------------ */
 

@@ -389,6 +389,24 @@ uint64_t levee_bin_folded(const struct levee_bin *bin)
 	return bin->folded.n;
 }
 
+int levee_bin_fold(const struct levee_bin *bin, struct levee_fold *fold)
+{
+	uint64_t named = 0;
+
+	settle(bin);
+	*fold = (struct levee_fold){ 0 };
+	if (bin->folded.sum >> 64 || bin->folded_syns.n)
+		return -ERANGE;
+	for (size_t i = 0; i < bin->table.n; i++)
+		named += all_bytes_of(&bin->table.sources[i]);
+	fold->n = bin->folded.n;
+	fold->packets = (uint64_t)bin->folded.sum;
+	fold->bytes = bin->all_bytes - named + bin->fold_bytes;
+	fold->sq_lo = (uint64_t)bin->folded.sq;
+	fold->sq_hi = (uint64_t)(bin->folded.sq >> 64);
+	return 0;
+}
+
 static const struct levee_source *find_in(const struct levee_sourcetable *table,
 					  const struct levee_prefix *prefix)
 {

@@ -100,6 +100,12 @@ bool levee_bin_find(const struct levee_bin *bin, const struct levee_prefix *sour
 /** Packets of a source in this bin, 0 if it has none. */
 uint64_t levee_bin_get(const struct levee_bin *bin, const struct levee_prefix *source);
 
+/**
+ * The values without a name, as a data path gives them.
+ * \return 0; -ERANGE if there are more than a levee_fold holds, or SYNs without a name
+ */
+int levee_bin_fold(const struct levee_bin *bin, struct levee_fold *fold);
+
 /** Call fn for every named source with more than above_packets, in no order. */
 void levee_bin_walk(const struct levee_bin *bin, uint64_t above_packets,
 		    void (*fn)(void *ctx, const struct levee_bin_entry *entry), void *ctx);

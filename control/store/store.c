@@ -1281,9 +1281,9 @@ static int put_account(struct levee_store *store, struct levee_account *account)
 	return ret;
 }
 
-static int put_epoch(struct levee_store *store, const char *maps_id, uint64_t seq)
+int levee_store_note_epoch(struct levee_store *store, const char *name, uint64_t seq)
 {
-	bind_text(store->statement[PUT_EPOCH], 1, maps_id);
+	bind_text(store->statement[PUT_EPOCH], 1, name);
 	bind_u64(store->statement[PUT_EPOCH], 2, seq);
 	return run_write(store, PUT_EPOCH);
 }
@@ -1304,7 +1304,7 @@ static int add_account(struct levee_store *store, const struct levee_account *ac
 	levee_account_add(&sum, account);
 	ret = put_account(store, &sum);
 	if (ret == 0 && *maps_id != '\0')
-		ret = put_epoch(store, maps_id, seq);
+		ret = levee_store_note_epoch(store, maps_id, seq);
 	return ret;
 }
 

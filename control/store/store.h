@@ -110,6 +110,12 @@ int levee_store_event(struct levee_store *store, uint64_t unix_ns, const char *k
 int levee_store_account(struct levee_store *store, const struct levee_account *account,
 			const char *maps_id, uint64_t seq);
 
+/** Note that a number is passed; \param name  of maps, or LEVEE_STORE_RUNNING */
+int levee_store_note_epoch(struct levee_store *store, const char *name, uint64_t seq);
+
+/** In the place of maps: bins up to this number are closed (control/store/running.h). */
+#define LEVEE_STORE_RUNNING "running"
+
 /** The last epoch noted for these maps; 0 if none. */
 int levee_store_last_epoch(struct levee_store *store, const char *maps_id, uint64_t *seq);
 

@@ -29,6 +29,7 @@ struct world {
 	char db[96];
 	struct levee_dataplane *dp;
 	struct levee_store *store;
+	struct levee_running *parts;
 	struct levee_controller c;
 
 	/* what was told */
@@ -84,6 +85,7 @@ static int setup(void **state)
 static void close_all(struct world *w)
 {
 	levee_controller_clear(&w->c);
+	levee_running_close(&w->parts);
 	levee_store_close(&w->store);
 	levee_dataplane_close(&w->dp);
 }
@@ -135,7 +137,9 @@ static void open_all(struct world *w)
 
 	assert_int_equal(levee_offline_open(&w->dp, &offline), 0);
 	assert_int_equal(levee_store_open(&w->store, w->db, report, NULL), 0);
+	assert_int_equal(levee_running_open(&w->parts, w->db, BOOT, report, NULL), 0);
 	assert_int_equal(levee_controller_init(&w->c, w->dp, w->store, &options), 0);
+	w->c.parts = w->parts;
 	w->c.on_report = on_report;
 	w->c.on_block = on_block;
 	w->c.ctx = w;
@@ -328,6 +332,146 @@ static void a_part_of_the_running_bin_is_stored_at_once(void **state)
 	assert_int_equal(levee_window_bin(w->c.window, 1)->start_s, START + BIN);
 	assert_true(levee_window_bin(w->c.window, 1)->moments.sum == 500);
 	assert_int_equal(levee_bin_get(w->c.bin, &p), 0);
+}
+
+/* A process that is killed: what it had in memory is gone. \return as levee_controller_load_parts() */
+static int restart(struct world *w, int64_t now_s, int64_t *bin_start_s)
+{
+	struct levee_time now = at(now_s);
+
+	close_all(w);
+	open_all(w);
+	assert_int_equal(levee_controller_restore(&w->c, &now, now_s / BIN * BIN), 0);
+	return levee_controller_load_parts(&w->c, bin_start_s);
+}
+
+static void drain_part(struct world *w, int64_t bin_start_s)
+{
+	assert_int_equal(levee_controller_drain_part(&w->c, bin_start_s), 0);
+	levee_controller_release(&w->c);
+}
+
+static void assert_holds(const struct world *w, uint64_t calm, uint64_t flood)
+{
+	struct levee_prefix one = prefix("198.18.0.1"), foe = prefix("203.0.113.5");
+
+	assert_int_equal(levee_bin_get(w->c.bin, &one), calm);
+	assert_int_equal(levee_bin_get(w->c.bin, &foe), flood);
+	assert_int_equal(w->c.running.received, 2 * calm + flood);
+}
+
+static void what_is_drained_before_the_close_outlives_a_kill(void **state)
+{
+	struct world *w = *state;
+	int64_t start_s = 0;
+	struct levee_account sum;
+
+	write_traffic(w, 2, 2, 0);
+	open_all(w);
+	assert_int_equal(levee_controller_load_parts(&w->c, &start_s), 0);
+	pass_until(w, START + 1);
+	drain_part(w, START);
+	assert_int_equal(restart(w, START + 30, &start_s), 1);
+	assert_int_equal(start_s, START);
+	assert_holds(w, 100, 0);
+
+	/* More of the same bin, and once more. */
+	pass_until(w, START + 1);
+	drain_part(w, START);
+	assert_int_equal(restart(w, START + 40, &start_s), 1);
+	assert_holds(w, 200, 0);
+
+	/* With its close it is in the state file, and in no other place. */
+	assert_int_equal(levee_controller_close(&w->c, START, 1), 0);
+	levee_controller_save(&w->c);
+	assert_int_equal(levee_running_size(w->parts), 0);
+	assert_int_equal(restart(w, START + BIN, &start_s), 0);
+	assert_holds(w, 0, 0);
+	assert_true(levee_window_bin(w->c.window, 0)->moments.sum == 400);
+	assert_int_equal(levee_store_get_account(w->store, &sum), 0);
+	assert_int_equal(sum.received, 400);
+}
+
+/* Killed after the transaction, and before the parts were cleared. */
+static void parts_of_a_bin_in_the_state_file_count_no_more(void **state)
+{
+	struct world *w = *state;
+	char command[512];
+	int64_t start_s;
+
+	write_traffic(w, 1, 2, 0);
+	open_all(w);
+	assert_int_equal(levee_controller_load_parts(&w->c, &start_s), 0);
+	pass_until(w, START + 1);
+	drain_part(w, START);
+	snprintf(command, sizeof(command), "cp %s.running %s.copy", w->db, w->db);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(levee_controller_close(&w->c, START, 1), 0);
+	levee_controller_save(&w->c);
+	snprintf(command, sizeof(command), "cp %s.copy %s.running", w->db, w->db);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(restart(w, START + BIN, &start_s), 0);
+	assert_holds(w, 0, 0);
+	assert_true(levee_window_bin(w->c.window, 0)->moments.sum == 200);
+}
+
+/* The disk was full at the close: its parts are all that is left of the bin. */
+static void parts_of_a_bin_that_was_not_stored_become_that_bin(void **state)
+{
+	struct world *w = *state;
+	int64_t start_s;
+
+	write_traffic(w, 2, 2, 0);
+	open_all(w);
+	assert_int_equal(levee_controller_load_parts(&w->c, &start_s), 0);
+	pass_until(w, START + 1);
+	drain_part(w, START);
+	assert_int_equal(levee_store_begin(w->store), 0); /* makes the save fail */
+	assert_int_equal(levee_controller_close(&w->c, START, 1), 0);
+	levee_controller_save(&w->c);
+	levee_store_rollback(w->store);
+	pass_until(w, START + BIN + 1);
+	drain_part(w, START + BIN);
+
+	assert_int_equal(restart(w, START + BIN + 30, &start_s), 1);
+	assert_int_equal(start_s, START + BIN);
+	assert_holds(w, 100, 0);
+	assert_int_equal(levee_window_bins(w->c.window), 1);
+	assert_int_equal(levee_window_bin(w->c.window, 0)->start_s, START);
+	assert_true(levee_window_bin(w->c.window, 0)->moments.sum == 200);
+	levee_controller_save(&w->c);
+	assert_true(levee_running_size(w->parts) > 0);
+	assert_int_equal(restart(w, START + BIN + 40, &start_s), 1);
+	assert_holds(w, 100, 0);
+	assert_int_equal(levee_window_bins(w->c.window), 1);
+}
+
+/* A part that could not be written: the next one has all of the bin. */
+static void a_part_that_failed_is_made_good_by_the_next(void **state)
+{
+	struct world *w = *state;
+	struct levee_fold fold = { .n = 2, .packets = 5, .bytes = 300, .sq_lo = 13 };
+	int64_t start_s;
+
+	write_traffic(w, 1, 2, 5000);
+	open_all(w);
+	assert_int_equal(levee_controller_load_parts(&w->c, &start_s), 0);
+	pass_until(w, START + 1);
+	assert_int_equal(levee_bin_add_fold(w->c.bin, &fold), 0);
+	assert_int_equal(levee_controller_drain(&w->c, START), 0); /* in no part */
+	levee_controller_release(&w->c);
+	w->c.parts_short = true;
+	pass_until(w, START + 2);
+	drain_part(w, START);
+	assert_false(w->c.parts_short);
+	assert_int_equal(restart(w, START + 30, &start_s), 1);
+	assert_holds(w, 100, 5000);
+	assert_int_equal(levee_bin_folded(w->c.bin), 2);
+	memset(&fold, 0, sizeof(fold));
+	assert_int_equal(levee_bin_fold(w->c.bin, &fold), 0);
+	assert_int_equal(fold.packets, 5);
+	assert_int_equal(fold.bytes, 300);
+	assert_int_equal(fold.sq_lo, 13);
 }
 
 static void a_shift_renames_bins_in_window_and_store(void **state)
@@ -610,6 +754,10 @@ int main(void)
 		T(blocks_of_the_kernel_that_no_store_knows_are_adopted),
 		T(a_late_bin_is_divided_and_nothing_of_it_is_lost),
 		T(a_part_of_the_running_bin_is_stored_at_once),
+		T(what_is_drained_before_the_close_outlives_a_kill),
+		T(parts_of_a_bin_in_the_state_file_count_no_more),
+		T(parts_of_a_bin_that_was_not_stored_become_that_bin),
+		T(a_part_that_failed_is_made_good_by_the_next),
 		T(a_shift_renames_bins_in_window_and_store),
 		T(what_a_failed_transaction_held_is_offered_again),
 		T(a_block_goes_on_while_the_data_path_drops_a_flood),
