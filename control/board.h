@@ -156,6 +156,8 @@ struct levee_snapshot {
 	uint64_t allowance_exceeded;
 	uint64_t allowance_exceeded_total;
 
+	struct levee_losses losses; /* of the data path's ports; not in any account */
+
 	/* room, for whoever warns before it is used up */
 	size_t rules_used;
 	size_t rules_max;

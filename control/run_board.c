@@ -394,6 +394,7 @@ static void copy_accounts(struct levee_run *r, struct levee_snapshot *s)
 	s->last_folded = r->controller.closed_folded;
 	s->bins_closed = v->bins_closed;
 	s->bins_late = v->bins_late;
+	levee_run_losses(r, &s->losses);
 }
 
 static void copy_settings(const struct levee_run *r, struct levee_snapshot *s)

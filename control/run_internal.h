@@ -181,6 +181,7 @@ bool levee_run_wants_flows(const struct levee_config *config);
 
 /** Once a bin: are interfaces and ports as they should be? Says what is new. */
 void levee_run_check_path(struct levee_run *r);
+void levee_run_losses(const struct levee_run *r, struct levee_losses *losses);
 
 const char *levee_run_maps_id(const struct levee_run *r);
 unsigned int levee_run_cpus(const struct levee_run *r); /* that may count one source */

@@ -14,6 +14,7 @@ struct path {
 	void (*check)(struct levee_dataplane *dp);
 	const char *(*maps_id)(const struct levee_dataplane *dp);
 	bool (*resumed)(const struct levee_dataplane *dp);
+	void (*losses)(struct levee_dataplane *dp, struct levee_losses *losses);
 	const char *stopped; /* what becomes of packets after SIGTERM */
 };
 
@@ -22,6 +23,17 @@ bool levee_run_wants_flows(const struct levee_config *config)
 {
 	return config->detect.min_syns ||
 	       (config->nacl.enabled && config->nacl.push_spoofable != LEVEE_NACL_PUSH_ALL);
+}
+
+static struct levee_table_options tables_of(const struct levee_config *config)
+{
+	return (struct levee_table_options){
+		.sources = config->data_path.sources,
+		.sources6 = config->data_path.sources6,
+		.rules = config->data_path.rules,
+		.source6_length = (uint8_t)config->data_path.source6_prefix,
+		.flows = levee_run_wants_flows(config),
+	};
 }
 
 /* ---- XDP --------------------------------------------------------------------------------- */
@@ -47,15 +59,18 @@ static int open_xdp(struct levee_run *r)
 		.n_interfaces = config->data_path.interfaces.n,
 		.attach = attach[config->data_path.attach],
 		.pin = config->data_path.pin,
-		.sources = config->data_path.sources,
-		.sources6 = config->data_path.sources6,
-		.rules = config->data_path.rules,
-		.source6_length = (uint8_t)config->data_path.source6_prefix,
-		.flows = levee_run_wants_flows(config),
+		.tables = tables_of(config),
 		.say = say_xdp,
 	};
 
 	return levee_xdp_open(&r->dp, &options);
+}
+
+/* The kernel's, and `ip -s link` has them. */
+static void no_losses(struct levee_dataplane *dp, struct levee_losses *losses)
+{
+	(void)dp;
+	*losses = (struct levee_losses){ .known = false };
 }
 
 static const struct path xdp = {
@@ -64,6 +79,7 @@ static const struct path xdp = {
 	.check = levee_xdp_check,
 	.maps_id = levee_xdp_maps_id,
 	.resumed = levee_xdp_resumed,
+	.losses = no_losses,
 	.stopped = "the kernel goes on counting and dropping, and blocks end by themselves. "
 		   "`levee detach` takes the program off",
 };
@@ -94,11 +110,7 @@ static int open_dpdk(struct levee_run *r)
 		.mode = is_wire ? LEVEE_DPDK_WIRE : LEVEE_DPDK_MONITOR,
 		.lcores = (uint32_t)config->data_path.lcores,
 		.queues = (uint32_t)config->data_path.queues,
-		.sources = config->data_path.sources,
-		.sources6 = config->data_path.sources6,
-		.rules = config->data_path.rules,
-		.source6_length = (uint8_t)config->data_path.source6_prefix,
-		.flows = levee_run_wants_flows(config),
+		.tables = tables_of(config),
 		.say = say_dpdk,
 	};
 
@@ -117,6 +129,7 @@ static const struct path dpdk_monitor = {
 	.check = levee_dpdk_check,
 	.maps_id = levee_dpdk_maps_id,
 	.resumed = never_resumed,
+	.losses = levee_dpdk_losses,
 	.stopped = "nothing is counted until levee runs again; window and blocks are kept in "
 		   "[state] file",
 };
@@ -127,6 +140,7 @@ static const struct path dpdk_wire = {
 	.check = levee_dpdk_check,
 	.maps_id = levee_dpdk_maps_id,
 	.resumed = never_resumed,
+	.losses = levee_dpdk_losses,
 	.stopped = "NO PACKET passes between the two ports until levee runs again; window and "
 		   "blocks are kept in [state] file",
 };
@@ -163,6 +177,11 @@ const char *levee_run_maps_id(const struct levee_run *r)
 bool levee_run_resumed(const struct levee_run *r)
 {
 	return path_of(r)->resumed(r->dp);
+}
+
+void levee_run_losses(const struct levee_run *r, struct levee_losses *losses)
+{
+	path_of(r)->losses(r->dp, losses);
 }
 
 unsigned int levee_run_cpus(const struct levee_run *r)

@@ -106,6 +106,30 @@ struct levee_drained {
 	uint64_t bin_ns;    /* start of the bin it was opened for [unix ns]; 0 if unknown */
 };
 
+/** The tables of a back end that counts for itself (xdp, dpdk). */
+struct levee_table_options {
+	uint64_t sources;	/* IPv4 slots per CPU (lcore) and epoch; rounded up to 2^n */
+	uint64_t sources6;	/* IPv6 slots */
+	uint64_t rules;		/* allowed and blocked prefixes */
+	uint8_t source6_length; /* 1 to 128 */
+	bool flows;		/* look at TCP headers: struct levee_counts has SYNs then */
+};
+
+/**
+ * Packets that the ports of a back end lost, before they could be counted or after they had
+ * passed: none of them is in an account. Since it was started.
+ */
+struct levee_losses {
+	bool known;	    /* the back end has ports of its own (dpdk) */
+	uint64_t missed;    /* no room to receive them in: the workers are too slow */
+	uint64_t no_buffer; /* no memory to receive them into */
+	uint64_t damaged;   /* received with an error */
+	uint64_t refused;   /* wire: the other port did not take them, tried again and again */
+	/* Wire: sending failed, as the ports say. Some (af_packet) mean packets that are too large
+	 * for them; others (af_xdp) tries that found a queue full, and were made again. */
+	uint64_t send_errors;
+};
+
 struct levee_dataplane;
 
 struct levee_dataplane_ops {

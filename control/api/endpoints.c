@@ -167,6 +167,22 @@ static void write_bin(struct levee_api_call *call)
 	levee_json_end(j);
 }
 
+/* Null where ports are the kernel's. */
+static void write_losses(struct levee_json *j, const struct levee_losses *losses)
+{
+	if (!losses->known) {
+		levee_write_null(j, "lost");
+		return;
+	}
+	levee_json_object(j, "lost");
+	levee_json_uint(j, "missed", losses->missed);
+	levee_json_uint(j, "no_buffer", losses->no_buffer);
+	levee_json_uint(j, "damaged", losses->damaged);
+	levee_json_uint(j, "refused", losses->refused);
+	levee_json_uint(j, "send_errors", losses->send_errors);
+	levee_json_end(j);
+}
+
 static void write_accounts(struct levee_api_call *call)
 {
 	const struct levee_snapshot *s = call->snapshot;
@@ -176,6 +192,7 @@ static void write_accounts(struct levee_api_call *call)
 	levee_write_account(j, "running_bin", &s->running);
 	levee_write_account(j, "last_bin", &s->last_bin);
 	levee_write_account(j, "since_start", &s->total);
+	write_losses(j, &s->losses);
 	levee_json_double(j, "receive_rate", s->receive_rate);
 	levee_json_double(j, "drop_rate", s->drop_rate);
 	levee_json_end(j);

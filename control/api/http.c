@@ -676,7 +676,9 @@ static int open_tcp(struct levee_api *api, const struct levee_config *config)
 
 static int copy_settings(struct levee_api *api, const struct levee_config *config)
 {
-	const struct levee_words *names = &config->data_path.interfaces;
+	bool is_dpdk = config->data_path.type == LEVEE_PATH_DPDK;
+	const struct levee_words *names = is_dpdk ? &config->data_path.ports
+						  : &config->data_path.interfaces;
 
 	api->state_file = strdup(config->state.file);
 	api->interfaces.word = calloc(names->n + 1, sizeof(*api->interfaces.word));

@@ -62,6 +62,18 @@ WRITE(packets)
 		put_label(out, name, "outcome", outcomes[i], s->total.outcome[i]);
 }
 
+WRITE(lost)
+{
+	const struct levee_losses *l = &s->losses;
+
+	(void)core;
+	put_label(out, name, "reason", "missed", l->missed);
+	put_label(out, name, "reason", "no_buffer", l->no_buffer);
+	put_label(out, name, "reason", "damaged", l->damaged);
+	put_label(out, name, "reason", "refused", l->refused);
+	put_label(out, name, "reason", "send_errors", l->send_errors);
+}
+
 WRITE(blocks)
 {
 	size_t count[3] = { 0 };
@@ -224,6 +236,7 @@ const struct levee_metric levee_metrics[] = {
 	{ "levee_problems", "gauge", "Problems that `levee status` lists, by severity.", write_problems },
 	{ "levee_audit_mode", "gauge", "1 if nothing is dropped and what would be is counted.", write_audit },
 	{ "levee_packets_total", "counter", "Packets received, by what became of them; together they are all packets.", write_packets },
+	{ "levee_port_lost_packets_total", "counter", "Packets that the ports of a DPDK data path lost, by reason; in no account. With XDP always 0: its ports are the kernel's.", write_lost },
 	{ "levee_received_bytes_total", "counter", "Bytes received.", write_received_bytes },
 	{ "levee_dropped_bytes_total", "counter", "Bytes dropped.", write_dropped_bytes },
 	{ "levee_would_drop_packets_total", "counter", "Packets of blocked sources that audit mode let pass.", write_would_drop },

@@ -50,6 +50,28 @@ static void print_account(const char *title, const json_t *account)
 	putchar('\n');
 }
 
+static void print_losses(const json_t *lost)
+{
+	static const struct {
+		const char *key, *words;
+	} table[] = {
+		{ "missed", "missed" },
+		{ "no_buffer", "without a buffer" },
+		{ "damaged", "damaged" },
+		{ "refused", "refused by the other port" },
+		{ "send_errors", "errors while sending" },
+	};
+	char text[32];
+
+	if (!json_is_object(lost))
+		return;
+	printf("%-10s", "lost");
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		printf("%s%s %s", i ? ", " : "",
+		       levee_grouped(levee_real(lost, table[i].key), text), table[i].words);
+	printf(" (by the ports, in no account)\n");
+}
+
 static void print_end(const json_t *block, char out[static 32])
 {
 	char text[32];
@@ -138,6 +160,7 @@ static void print_status(const json_t *s)
 	       levee_grouped(levee_real(account, "drop_rate"), d));
 	print_account("last bin", json_object_get(account, "last_bin"));
 	print_account("in all", json_object_get(account, "since_start"));
+	print_losses(json_object_get(account, "lost"));
 	printf("%-10s%lld bins of %lld s, %s values: mean %.2f, deviation %.2f, threshold %.2f "
 	       "packets/bin\n",
 	       "window", levee_whole(bin, "in_window"), levee_whole(bin, "length_s"),

@@ -348,10 +348,10 @@ static int open_tables(struct levee_dpdk *d, const struct levee_dpdk_options *op
 		       uint32_t lcores)
 {
 	struct levee_tables_sizes sizes = { .cpus = lcores,
-					    .sources = options->sources,
-					    .sources6 = options->sources6,
-					    .rules = options->rules,
-					    .source6_length = options->source6_length };
+					    .sources = options->tables.sources,
+					    .sources6 = options->tables.sources6,
+					    .rules = options->tables.rules,
+					    .source6_length = options->tables.source6_length };
 	const struct levee_hash_key *key = &d->tables.rows.geo.key;
 	int ret = levee_tables_open(&d->tables, &sizes, levee_dpdk_boot_ns());
 
@@ -428,9 +428,9 @@ int levee_dpdk_open(struct levee_dataplane **out, const struct levee_dpdk_option
 		return -ENOMEM;
 	is_open = true;
 	d->dp.ops = &dpdk_ops;
-	d->dp.source6_length = options->source6_length;
+	d->dp.source6_length = options->tables.source6_length;
 	d->mode = options->mode;
-	d->flows = options->flows;
+	d->flows = options->tables.flows;
 	d->epoll_fd = d->timer_fd = d->wake_fd = -1;
 	levee_dpdk_listen(options->say, options->ctx);
 
@@ -454,21 +454,45 @@ int levee_dpdk_start(struct levee_dataplane *dp)
 	return ret ? ret : levee_workers_start(d);
 }
 
-void levee_dpdk_check(struct levee_dataplane *dp)
+static uint64_t refused(const struct levee_dpdk *d)
 {
-	levee_ports_check(of(dp));
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		sum += levee_read_once(d->workers[i].refused);
+	return sum;
 }
 
-void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_dpdk_losses *losses)
+void levee_dpdk_check(struct levee_dataplane *dp)
 {
-	const struct levee_dpdk *d = of(dp);
+	struct levee_dpdk *d = of(dp);
+	uint64_t now = refused(d);
 
-	*losses = (struct levee_dpdk_losses){ 0 };
+	levee_ports_check(d);
+	if (now != d->refused_said)
+		levee_dpdk_say(LEVEE_DPDK_WARNING,
+			       "%llu packets that passed were lost: the port they go out by had no "
+			       "room for them for a while; is its link slower than the other's?",
+			       (unsigned long long)(now - d->refused_said));
+	d->refused_said = now;
+}
+
+void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_losses *losses)
+{
+	struct levee_dpdk *d = of(dp);
+
+	*losses = (struct levee_losses){ .known = true, .refused = refused(d) };
 	levee_ports_losses(d, losses);
+}
+
+void levee_dpdk_work(const struct levee_dataplane *dp, struct levee_dpdk_work *work)
+{
+	const struct levee_dpdk *d = (const struct levee_dpdk *)dp;
+
+	*work = (struct levee_dpdk_work){ 0 };
 	for (uint32_t i = 0; i < d->n_workers; i++) {
-		losses->judged += levee_read_once(d->workers[i].judged);
-		losses->refused += levee_read_once(d->workers[i].refused);
-		losses->forwarded_out += levee_read_once(d->workers[i].forwarded_out);
+		work->judged += levee_read_once(d->workers[i].judged);
+		work->forwarded_out += levee_read_once(d->workers[i].forwarded_out);
 	}
 }
 

@@ -56,25 +56,17 @@ struct levee_dpdk_options {
 	const char *const *ports;
 	size_t n_ports;
 	enum levee_dpdk_mode mode;
-	uint32_t lcores;	/* workers; 0: as many as EAL has besides the main one */
-	uint32_t queues;	/* receive queues of each port; 0: one for each lcore */
-	uint64_t sources;	/* IPv4 slots per lcore and epoch; rounded up to a power of two */
-	uint64_t sources6;	/* IPv6 slots */
-	uint64_t rules;		/* allowed and blocked prefixes */
-	uint8_t source6_length; /* 1 to 128 */
-	bool flows;		/* look at TCP headers: struct levee_counts has SYNs then */
+	uint32_t lcores;		   /* workers; 0: as many as EAL has besides the main one */
+	uint32_t queues;		   /* receive queues of each port; 0: one for each lcore */
+	struct levee_table_options tables; /* for each CPU, or lcore */
 	/** Told in whole sentences what was done and what went wrong; DPDK's own log, too. */
 	void (*say)(void *ctx, enum levee_dpdk_say level, const char *message);
 	void *ctx;
 };
 
-/** What the ports lost, which no account of an epoch can have. Since start(). */
-struct levee_dpdk_losses {
-	uint64_t missed;	/* packets the ports had no room for: the workers are too slow */
-	uint64_t errors;	/* packets the ports received damaged */
-	uint64_t no_buffer;	/* times a port found no buffer */
-	uint64_t refused;	/* packets that passed, and that the other port did not take */
-	uint64_t judged;	/* packets that workers received and judged */
+/** What the workers did. Since start(). */
+struct levee_dpdk_work {
+	uint64_t judged;	/* packets that were received and judged */
 	uint64_t forwarded_out; /* wire: packets from the protected side that went out */
 };
 
@@ -99,7 +91,10 @@ int levee_dpdk_start(struct levee_dataplane *dp);
  */
 void levee_dpdk_check(struct levee_dataplane *dp);
 
-void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_dpdk_losses *losses);
+/** Packets lost outside of every account, of all ports; 0 before start(). */
+void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_losses *losses);
+
+void levee_dpdk_work(const struct levee_dataplane *dp, struct levee_dpdk_work *work);
 
 /**
  * Names of the kernel's interfaces behind the ports (af_packet, af_xdp, tap ...).

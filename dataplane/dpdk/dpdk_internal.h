@@ -24,6 +24,7 @@ struct port {
 	bool started;
 	bool made_promiscuous;	    /* by us: to be undone */
 	bool down;		    /* said */
+	uint64_t socket_drops;	    /* of the packet sockets behind it */
 	struct rte_eth_stats seen;  /* at the last look */
 	struct rte_eth_stats begun; /* at start */
 };
@@ -80,6 +81,7 @@ struct levee_dpdk {
 
 	struct worker *workers;
 	uint32_t n_workers;
+	uint64_t refused_said; /* by all workers, at the last look */
 	struct rte_rcu_qsbr *quiescence;
 	bool stop;
 
@@ -114,7 +116,7 @@ int levee_ports_configure(struct levee_dpdk *d);
 int levee_ports_start(struct levee_dpdk *d);
 void levee_ports_check(struct levee_dpdk *d);
 bool levee_ports_are_gone(const struct levee_dpdk *d, char name[static RTE_ETH_NAME_MAX_LEN]);
-void levee_ports_losses(const struct levee_dpdk *d, struct levee_dpdk_losses *losses);
+void levee_ports_losses(struct levee_dpdk *d, struct levee_losses *losses);
 void levee_ports_close(struct levee_dpdk *d);
 
 /* worker.c */

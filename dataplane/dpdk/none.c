@@ -33,10 +33,16 @@ void levee_dpdk_check(struct levee_dataplane *dp)
 	(void)dp;
 }
 
-void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_dpdk_losses *losses)
+void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_losses *losses)
 {
 	(void)dp;
-	*losses = (struct levee_dpdk_losses){ 0 };
+	*losses = (struct levee_losses){ 0 };
+}
+
+void levee_dpdk_work(const struct levee_dataplane *dp, struct levee_dpdk_work *work)
+{
+	(void)dp;
+	*work = (struct levee_dpdk_work){ 0 };
 }
 
 size_t levee_dpdk_interfaces(const struct levee_dataplane *dp,

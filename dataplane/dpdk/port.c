@@ -9,14 +9,12 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <rte_dev.h>
 #include <rte_errno.h>
 
 #include "dataplane/dpdk/dpdk_internal.h"
+#include "dataplane/dpdk/kernel.h"
 
 #define DESCRIPTORS  1024
 #define POOL_CACHE   256
@@ -295,19 +293,25 @@ int levee_ports_configure(struct levee_dpdk *d)
 /* A kernel's interface behind the port that is promiscuous already is so for somebody else. */
 static bool is_promiscuous(const struct port *p)
 {
-	struct ifreq request = { 0 };
-	bool yes = false;
-	int fd;
+	if (p->if_index)
+		return levee_kernel_is_promiscuous(p->if_index);
+	return rte_eth_promiscuous_get(p->id) == 1;
+}
 
-	if (!p->if_index)
-		return rte_eth_promiscuous_get(p->id) == 1;
-	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	if (if_indextoname(p->if_index, request.ifr_name) && !ioctl(fd, SIOCGIFFLAGS, &request))
-		yes = request.ifr_flags & IFF_PROMISC;
-	close(fd);
-	return yes;
+/* A driver of the kernel's interfaces cuts what does not fit into one buffer. */
+static void check_mtu(const struct port *p)
+{
+	uint32_t has = p->if_index ? levee_kernel_mtu(p->if_index) : 0;
+	char name[IF_NAMESIZE] = "";
+	uint16_t mtu;
+
+	if (rte_eth_dev_get_mtu(p->id, &mtu) || has <= mtu)
+		return;
+	if_indextoname(p->if_index, name);
+	levee_dpdk_say(LEVEE_DPDK_WARNING,
+		       "port %s carries frames up to an MTU of %u, and %s has one of %u: larger "
+		       "frames are cut off; `ip link set %s mtu %u`, there and at the other end",
+		       p->name, mtu, name, has, name, mtu);
 }
 
 static int on_removed(uint16_t id, enum rte_eth_event_type event, void *ctx, void *unused)
@@ -320,6 +324,20 @@ static int on_removed(uint16_t id, enum rte_eth_event_type event, void *ctx, voi
 	__atomic_store_n(&d->gone, true, __ATOMIC_RELAXED);
 	levee_dpdk_wake(d);
 	return 0;
+}
+
+/*
+ * What the port counts, and what the kernel does for a driver that does not ask: packets that a
+ * packet socket had no room for, which it tells once.
+ */
+static int read_stats(struct port *p, struct rte_eth_stats *stats)
+{
+	int ret = rte_eth_stats_get(p->id, stats);
+
+	if (p->if_index)
+		p->socket_drops += levee_kernel_socket_drops(p->if_index);
+	stats->imissed += p->socket_drops;
+	return ret;
 }
 
 static int start_port(struct levee_dpdk *d, struct port *p)
@@ -341,7 +359,8 @@ static int start_port(struct levee_dpdk *d, struct port *p)
 				       "MAC addresses than its own are not seen",
 				       p->name, strerror(-ret));
 	}
-	rte_eth_stats_get(p->id, &p->begun);
+	check_mtu(p);
+	read_stats(p, &p->begun);
 	p->seen = p->begun;
 	return 0;
 }
@@ -366,26 +385,30 @@ static void check_link(struct port *p)
 		       p->name, p->down ? "down; nothing comes in there" : "up again");
 }
 
+static void complain_of(const struct port *p, uint64_t packets, const char *what)
+{
+	if (packets)
+		levee_dpdk_say(LEVEE_DPDK_WARNING, "port %s: %llu packets %s", p->name,
+			       (unsigned long long)packets, what);
+}
+
 static void check_losses(struct port *p)
 {
-	struct rte_eth_stats now;
-	uint64_t missed, other;
+	struct rte_eth_stats now, before = p->seen;
 
-	if (rte_eth_stats_get(p->id, &now))
+	if (read_stats(p, &now))
 		return;
-	missed = now.imissed - p->seen.imissed + now.rx_nombuf - p->seen.rx_nombuf;
-	other = now.ierrors - p->seen.ierrors;
 	p->seen = now;
-	if (missed)
-		levee_dpdk_say(
-			LEVEE_DPDK_WARNING,
-			"port %s lost %llu packets before anybody could count them: its "
-			"workers are too slow for this traffic; raise [data_path] queues and "
-			"lcores",
-			p->name, (unsigned long long)missed);
-	if (other)
-		levee_dpdk_say(LEVEE_DPDK_WARNING, "port %s received %llu damaged packets", p->name,
-			       (unsigned long long)other);
+	complain_of(p, now.imissed - before.imissed,
+		    "were lost before anybody could count them: its workers are too slow for this "
+		    "traffic; raise [data_path] queues and lcores");
+	complain_of(p, now.rx_nombuf - before.rx_nombuf,
+		    "were lost before anybody could count them: no packet buffer was free; the "
+		    "other port may be slow to send, or raise [data_path] queues and lcores");
+	complain_of(p, now.ierrors - before.ierrors, "were received damaged");
+	complain_of(p, now.oerrors - before.oerrors,
+		    "could not be sent at once: too large for it, or too many; a port that lacks "
+		    "room loses them, one that lacks time tries again");
 }
 
 void levee_ports_check(struct levee_dpdk *d)
@@ -414,18 +437,19 @@ bool levee_ports_are_gone(const struct levee_dpdk *d, char name[static RTE_ETH_N
 	return false;
 }
 
-void levee_ports_losses(const struct levee_dpdk *d, struct levee_dpdk_losses *losses)
+void levee_ports_losses(struct levee_dpdk *d, struct levee_losses *losses)
 {
 	struct rte_eth_stats now;
 
 	for (size_t i = 0; i < d->n_ports; i++) {
-		const struct port *p = &d->ports[i];
+		struct port *p = &d->ports[i];
 
-		if (!p->started || rte_eth_stats_get(p->id, &now))
+		if (!p->started || read_stats(p, &now))
 			continue;
 		losses->missed += now.imissed - p->begun.imissed;
-		losses->errors += now.ierrors - p->begun.ierrors;
 		losses->no_buffer += now.rx_nombuf - p->begun.rx_nombuf;
+		losses->damaged += now.ierrors - p->begun.ierrors;
+		losses->send_errors += now.oerrors - p->begun.oerrors;
 	}
 }
 

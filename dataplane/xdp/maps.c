@@ -54,8 +54,8 @@ void levee_mapset_close(struct mapset *maps)
 
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options)
 {
-	levee_geometry_init(geo, (uint32_t)libbpf_num_possible_cpus(), options->sources,
-			    options->sources6, options->rules);
+	levee_geometry_init(geo, (uint32_t)libbpf_num_possible_cpus(), options->tables.sources,
+			    options->tables.sources6, options->tables.rules);
 }
 
 /* Same sizes? The key is whatever it was. */
@@ -342,7 +342,7 @@ int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *opt
 	if (ret)
 		return ret;
 	rows = levee_mapset_rows(&x->maps);
-	levee_rows_begin(&rows, options->source6_length, levee_xdp_boot_ns());
+	levee_rows_begin(&rows, options->tables.source6_length, levee_xdp_boot_ns());
 	return 0;
 }
 

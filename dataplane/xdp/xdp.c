@@ -483,7 +483,7 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 	levee_geometry_from(&wanted, options);
 	ret = levee_mapset_open_pinned(&x->maps, x->pin);
 	if (!ret && levee_mapset_fits(&x->maps, &wanted) &&
-	    x->maps.page->control.mask6_len == options->source6_length) {
+	    x->maps.page->control.mask6_len == options->tables.source6_length) {
 		x->resumed = true;
 		return levee_mapset_load(x);
 	}
@@ -615,8 +615,8 @@ int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options 
 	if (!x)
 		return -ENOMEM;
 	x->dp.ops = &xdp_ops;
-	x->dp.source6_length = options->source6_length;
-	x->flows = options->flows;
+	x->dp.source6_length = options->tables.source6_length;
+	x->flows = options->tables.flows;
 	x->lock_fd = x->fence_inner_fd = x->epoll_fd = x->timer_fd = x->prog_fd = -1;
 	levee_mapset_init(&x->maps);
 	levee_mapset_init(&x->before);

@@ -34,12 +34,8 @@ struct levee_xdp_options {
 	const char *const *interfaces; /* names; at least one */
 	size_t n_interfaces;
 	enum levee_xdp_attach attach;
-	const char *pin;	/* directory on a BPF file system */
-	uint64_t sources;	/* IPv4 slots per CPU and epoch; rounded up to a power of two */
-	uint64_t sources6;	/* IPv6 slots */
-	uint64_t rules;		/* allowed and blocked prefixes */
-	uint8_t source6_length; /* 1 to 128 */
-	bool flows;		/* look at TCP headers: struct levee_counts has SYNs then */
+	const char *pin;		   /* directory on a BPF file system */
+	struct levee_table_options tables; /* for each CPU, or lcore */
 	/** Told in whole sentences what was done and what went wrong. */
 	void (*say)(void *ctx, enum levee_xdp_say level, const char *message);
 	void *ctx;

@@ -219,14 +219,14 @@ static void say(void *ctx, enum levee_dpdk_say level, const char *message)
 static void await(struct levee_dataplane *dp)
 {
 	uint64_t end = levee_xdp_now_ns() + DEADLINE_S * LEVEE_NS_PER_S;
-	struct levee_dpdk_losses losses;
+	struct levee_dpdk_work work;
 
 	for (;;) {
-		levee_dpdk_losses(dp, &losses);
-		if (losses.judged >= w.n)
+		levee_dpdk_work(dp, &work);
+		if (work.judged >= w.n)
 			return;
 		if (levee_xdp_now_ns() > end)
-			fail_msg("only %llu of %zu packets came", (unsigned long long)losses.judged,
+			fail_msg("only %llu of %zu packets came", (unsigned long long)work.judged,
 				 w.n);
 		sched_yield();
 	}
@@ -246,10 +246,10 @@ static struct levee_dataplane *open_dpdk(void)
 					      .n_ports = 2,
 					      .mode = LEVEE_DPDK_WIRE,
 					      .lcores = 1,
-					      .sources = SOURCES,
-					      .sources6 = SOURCES,
-					      .rules = 1024,
-					      .source6_length = 64,
+					      .tables = { .sources = SOURCES,
+							  .sources6 = SOURCES,
+							  .rules = 1024,
+							  .source6_length = 64 },
 					      .say = say };
 	struct levee_dataplane *dp;
 

@@ -41,10 +41,11 @@ static int open_dp(struct levee_xdp_fixture *f)
 					     .n_interfaces = 1,
 					     .attach = LEVEE_XDP_GENERIC,
 					     .pin = f->pin,
-					     .sources = f->sizes.sources,
-					     .sources6 = f->sizes.sources6,
-					     .rules = f->sizes.rules,
-					     .source6_length = f->sizes.source6_length,
+					     .tables = { .sources = f->sizes.sources,
+							 .sources6 = f->sizes.sources6,
+							 .rules = f->sizes.rules,
+							 .source6_length =
+								 f->sizes.source6_length },
 					     .say = on_say,
 					     .ctx = f };
 

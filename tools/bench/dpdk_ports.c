@@ -128,10 +128,10 @@ static int open_levee(struct ports *p, const char *const *names, size_t n)
 					      .n_ports = n,
 					      .mode = n == 2 ? LEVEE_DPDK_WIRE : LEVEE_DPDK_MONITOR,
 					      .lcores = 1,
-					      .sources = 1 << 14,
-					      .sources6 = 1 << 12,
-					      .rules = 1024,
-					      .source6_length = 64,
+					      .tables = { .sources = 1 << 14,
+							  .sources6 = 1 << 12,
+							  .rules = 1024,
+							  .source6_length = 64 },
 					      .say = say,
 					      .ctx = p };
 
@@ -140,10 +140,10 @@ static int open_levee(struct ports *p, const char *const *names, size_t n)
 
 static uint64_t packets_of(struct ports *p)
 {
-	struct levee_dpdk_losses losses;
+	struct levee_dpdk_work work;
 
-	levee_dpdk_losses(p->dp, &losses);
-	return losses.judged + losses.forwarded_out;
+	levee_dpdk_work(p->dp, &work);
+	return work.judged + work.forwarded_out;
 }
 
 static int sample_levee(struct ports *p, size_t n, struct bench_samples *out)

@@ -108,10 +108,10 @@ int bench_path_open(struct bench_path *path, const struct bench_path_options *op
 					 .n_interfaces = 1,
 					 .attach = LEVEE_XDP_GENERIC,
 					 .pin = path->pin,
-					 .sources = options->sources,
-					 .sources6 = options->sources6,
-					 .rules = 131072,
-					 .source6_length = 64,
+					 .tables = { .sources = options->sources,
+						     .sources6 = options->sources6,
+						     .rules = 131072,
+						     .source6_length = 64 },
 					 .say = on_say };
 	int ret;
 

@@ -237,10 +237,10 @@ static struct levee_dpdk_options options_of(struct world *w, const char *const *
 					    .ports = ports,
 					    .n_ports = n,
 					    .lcores = 1,
-					    .sources = 65536,
-					    .sources6 = 65536,
-					    .rules = 131072,
-					    .source6_length = 64,
+					    .tables = { .sources = 65536,
+							.sources6 = 65536,
+							.rules = 131072,
+							.source6_length = 64 },
 					    .say = say,
 					    .ctx = w };
 }
@@ -261,10 +261,10 @@ static void open_capture(struct world *w)
 
 static uint64_t judged(struct world *w)
 {
-	struct levee_dpdk_losses losses;
+	struct levee_dpdk_work work;
 
-	levee_dpdk_losses(w->dp, &losses);
-	return losses.judged;
+	levee_dpdk_work(w->dp, &work);
+	return work.judged;
 }
 
 /* Wait until so many packets were judged. */
@@ -683,7 +683,7 @@ static void logs_that_fill_up_wake_the_controller(void **state)
 
 	write_sources(w->in, 4096, 4096);
 	snprintf(w->port[0], sizeof(w->port[0]), "net_pcap0,rx_pcap=%s,infinite_rx=1", w->in);
-	options.sources = 1024;
+	options.tables.sources = 1024;
 	assert_int_equal(levee_dpdk_open(&w->dp, &options), 0);
 	assert_int_equal(levee_dpdk_start(w->dp), 0);
 	for (int i = 0; i < 3; i++) {
@@ -895,7 +895,7 @@ static void memory_that_is_not_there_is_said(void **state)
 	const char *const ports[] = { "net_null0" };
 	struct levee_dpdk_options options = options_of(w, ports, 1);
 
-	options.sources = 1ULL << 40;
+	options.tables.sources = 1ULL << 40;
 	refused(w, &options, -ENOMEM, "lower [data_path] sources");
 }
 

@@ -42,15 +42,14 @@ static void say(void *ctx, enum levee_dpdk_say level, const char *message)
 static void run_child(const char *const *args, size_t n, int to)
 {
 	static const char *const ports[] = { "net_null0" };
-	struct levee_dpdk_options options = { .eal = args,
-					      .n_eal = n,
-					      .ports = ports,
-					      .n_ports = 1,
-					      .sources = 1024,
-					      .sources6 = 1024,
-					      .rules = 64,
-					      .source6_length = 64,
-					      .say = say };
+	struct levee_dpdk_options options = {
+		.eal = args,
+		.n_eal = n,
+		.ports = ports,
+		.n_ports = 1,
+		.tables = { .sources = 1024, .sources6 = 1024, .rules = 64, .source6_length = 64 },
+		.say = say
+	};
 	struct levee_dataplane *dp;
 	int ret = levee_dpdk_open(&dp, &options);
 	FILE *out = fdopen(to, "w");
