@@ -234,7 +234,7 @@ enum levee_request_type {
 #define LEVEE_FOR_EVER	  UINT64_MAX
 #define LEVEE_FOR_MAX_S	  (10ULL * 366 * 86400)
 
-#define LEVEE_REQUEST_TEXT 1024
+#define LEVEE_REQUEST_TEXT 2048
 
 /** One bin of one source. */
 struct levee_source_bin {

@@ -1099,7 +1099,7 @@ static const struct levee_config_key keys[] = {
 		"Sources of all CPUs together that the controller keeps by name in a bin; a "
 		"source that appears takes 48 to 96 bytes. Above it light sources keep their "
 		"weight and lose their name.",
-		.kind = &integer, AT(detect.max_sources), .min = 1024, .max = 1ULL << 28,
+		.live = true, .kind = &integer, AT(detect.max_sources), .min = 1024, .max = 1ULL << 28,
 	},
 	{
 		"detect", "detector", "choice", "", "zscore",
@@ -1108,7 +1108,7 @@ static const struct levee_config_key keys[] = {
 		"absolute deviation, which attackers cannot shift unless they hold half of all "
 		"values (robust), or what both flag, and robust alone while so many sources are "
 		"above `min_packets` that no Z-score could pass `min_zscore` (both).",
-		.kind = &choice, AT(detect.detector), .choices = detectors,
+		.live = true, .kind = &choice, AT(detect.detector), .choices = detectors,
 	},
 	{
 		"detect", "soft_zscore", "number", "standard deviations", "0.0",
@@ -1129,7 +1129,7 @@ static const struct levee_config_key keys[] = {
 		"0 to 281474976710656",
 		"The same for TCP SYNs without ACK. 0: off, and no packet's flags are looked at for "
 		"it.",
-		.kind = &integer, AT(detect.min_syns), .min = 0, .max = 1ULL << 48,
+		.live = true, .kind = &integer, AT(detect.min_syns), .min = 0, .max = 1ULL << 48,
 	},
 	{
 		"detect", "fast", "choice", "", "on",
@@ -1158,33 +1158,33 @@ static const struct levee_config_key keys[] = {
 		"0 to 31536000",
 		"How long after its end a block is remembered. A source that is blocked again within "
 		"this time is blocked for longer. 0: every block is a first one.",
-		.kind = &integer, AT(block.repeat_memory), .min = 0, .max = 31536000,
+		.live = true, .kind = &integer, AT(block.repeat_memory), .min = 0, .max = 31536000,
 	},
 	{
 		"block", "repeat_factor", "number", "", "2.0",
 		"1 to 1000",
 		"A source's block lasts `window` times this to the power of its remembered blocks, "
 		"counted from the end of its last anomalous bin.",
-		.kind = &number, AT(block.repeat_factor), .min = MICRO, .max = 1000 * MICRO,
+		.live = true, .kind = &number, AT(block.repeat_factor), .min = MICRO, .max = 1000 * MICRO,
 	},
 	{
 		"block", "max_block", "integer", "s", "86400",
 		"1 to 31536000",
 		"The longest that a repeat offender's block lasts; never less than one `window`.",
-		.kind = &integer, AT(block.max_block), .min = 1, .max = 31536000,
+		.live = true, .kind = &integer, AT(block.max_block), .min = 1, .max = 31536000,
 	},
 	{
 		"block", "limit_rate", "integer", "packets/s", "100",
 		"1 to 1000000000",
 		"What passes of a source that is limited, not dropped: one above [detect] "
 		"soft_zscore and not above `min_zscore`. What passes is counted and judged.",
-		.kind = &integer, AT(block.limit_rate), .min = 1, .max = 1000000000,
+		.live = true, .kind = &integer, AT(block.limit_rate), .min = 1, .max = 1000000000,
 	},
 	{
 		"block", "limit_burst", "integer", "packets", "200",
 		"1 to 4294967295",
 		"So many packets of a limited source pass at once after a pause.",
-		.kind = &integer, AT(block.limit_burst), .min = 1, .max = 4294967295,
+		.live = true, .kind = &integer, AT(block.limit_burst), .min = 1, .max = 4294967295,
 	},
 	{
 		"allow", "file", "path", "", "",
@@ -1206,97 +1206,97 @@ static const struct levee_config_key keys[] = {
 		"S3 object of prefixes that are never blocked, in the form of `file`; read with the "
 		"credentials of [aws], again when it has changed. An object that cannot be read "
 		"leaves its last good list in force.",
-		.kind = &one_text, AT(allow.s3), .word = check_object,
+		.live = true, .kind = &one_text, AT(allow.s3), .word = check_object,
 	},
 	{
 		"allow", "s3_every", "integer", "s", "60",
 		"5 to 86400",
 		"How often S3 is asked whether the object has changed; a reload asks at once.",
-		.kind = &integer, AT(allow.s3_every), .min = 5, .max = 86400,
+		.live = true, .kind = &integer, AT(allow.s3_every), .min = 5, .max = 86400,
 	},
 	{
 		"allow", "s3_copy", "path", "", "",
 		"an absolute path, or nothing",
 		"Where the last good list of `s3` is kept, so that a start without S3 has it. Empty: "
 		"beside [state] file, with .s3 at its end.",
-		.kind = &path, AT(allow.s3_copy),
+		.live = true, .kind = &path, AT(allow.s3_copy),
 	},
 	{
 		"aws", "enabled", "choice", "", "no",
 		"no or yes",
 		"Whether AWS is talked to at all. What is below, [allow] s3 and [nacl] are used only "
 		"with yes. Detecting and dropping on the instance never wait for it.",
-		.kind = &choice, AT(aws.enabled), .choices = no_or_yes,
+		.live = true, .kind = &choice, AT(aws.enabled), .choices = no_or_yes,
 	},
 	{
 		"aws", "region", "text", "", "",
 		"a region such as eu-west-1, or nothing",
 		"Region of every call. Empty: AWS_REGION, the profile's, or that of the instance.",
-		.kind = &one_text, AT(aws.region), .word = check_region,
+		.live = true, .kind = &one_text, AT(aws.region), .word = check_region,
 	},
 	{
 		"aws", "profile", "text", "", "",
 		"the name of a profile, or nothing",
 		"Profile of ~/.aws/config and ~/.aws/credentials. Empty: the order of the AWS CLI, "
 		"which ends with the instance's role.",
-		.kind = &one_text, AT(aws.profile), .word = check_profile,
+		.live = true, .kind = &one_text, AT(aws.profile), .word = check_profile,
 	},
 	{
 		"aws", "endpoint", "text", "", "",
 		"a URL of http or https, or nothing",
 		"Endpoint of all services instead of AWS's own, for private endpoints and tests. "
 		"AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE> are understood as well.",
-		.kind = &one_text, AT(aws.endpoint), .word = check_endpoint,
+		.live = true, .kind = &one_text, AT(aws.endpoint), .word = check_endpoint,
 	},
 	{
 		"aws", "instance_id", "text", "", "",
 		"i- and 8 or 17 hexadecimal digits, or nothing",
 		"This instance. Empty: instance metadata says it.",
-		.kind = &one_text, AT(aws.instance_id), .word = check_instance,
+		.live = true, .kind = &one_text, AT(aws.instance_id), .word = check_instance,
 	},
 	{
 		"aws", "vpc", "text", "", "",
 		"vpc- and 8 or 17 hexadecimal digits, or nothing",
 		"VPC of this instance. Empty: instance metadata says it.",
-		.kind = &one_text, AT(aws.vpc), .word = check_vpc,
+		.live = true, .kind = &one_text, AT(aws.vpc), .word = check_vpc,
 	},
 	{
 		"aws", "vpc_cidrs", "words", "", "",
 		"IPv4 and IPv6 prefixes, or nothing",
 		"CIDRs of the VPC; they are always allowed, because health checks come from them. "
 		"Empty: instance metadata and EC2 say them.",
-		.kind = &word_list, AT(aws.vpc_cidrs), .word = add_vpc_cidr, .reset = reset_vpc_cidrs,
+		.live = true, .kind = &word_list, AT(aws.vpc_cidrs), .word = add_vpc_cidr, .reset = reset_vpc_cidrs,
 	},
 	{
 		"aws", "subnets", "words", "", "",
 		"ids of up to 100 subnets, or nothing",
 		"Subnets that are protected. Empty: that of this instance.",
-		.kind = &word_list, AT(aws.subnets), .word = check_subnet, .reset = reset_nothing,
+		.live = true, .kind = &word_list, AT(aws.subnets), .word = check_subnet, .reset = reset_nothing,
 	},
 	{
 		"aws", "sns_topic", "text", "", "",
 		"the ARN of an SNS topic, or nothing",
 		"Gets a message with the flagged sources whenever they have changed.",
-		.kind = &one_text, AT(aws.sns_topic), .word = check_topic,
+		.live = true, .kind = &one_text, AT(aws.sns_topic), .word = check_topic,
 	},
 	{
 		"aws", "sns_every", "integer", "s", "0",
 		"0 to 86400",
 		"Also sends the message this often while nothing changes, as the solution that Levee "
 		"takes over did every 30 s. 0: only when something has changed.",
-		.kind = &integer, AT(aws.sns_every), .min = 0, .max = 86400,
+		.live = true, .kind = &integer, AT(aws.sns_every), .min = 0, .max = 86400,
 	},
 	{
 		"aws", "metrics", "text", "", "",
 		"a CloudWatch namespace such as AutoNACL, or nothing",
 		"Namespace of CloudWatch metrics. Empty: none are sent; each metric is billed.",
-		.kind = &one_text, AT(aws.metrics), .word = check_namespace,
+		.live = true, .kind = &one_text, AT(aws.metrics), .word = check_namespace,
 	},
 	{
 		"aws", "metrics_every", "integer", "s", "60",
 		"1 to 86400",
 		"How often metrics are sent.",
-		.kind = &integer, AT(aws.metrics_every), .min = 1, .max = 86400,
+		.live = true, .kind = &integer, AT(aws.metrics_every), .min = 1, .max = 86400,
 	},
 	{
 		"aws", "metrics_log_group", "text", "", "",
@@ -1304,73 +1304,73 @@ static const struct levee_config_key keys[] = {
 		"Value of the dimension LogGroupName of metrics. The name of the flow logs' group "
 		"keeps graphs and alarms of the solution that Levee takes over. Empty: log_group, or "
 		"levee without one.",
-		.kind = &one_text, AT(aws.metrics_log_group), .word = check_log_name,
+		.live = true, .kind = &one_text, AT(aws.metrics_log_group), .word = check_log_name,
 	},
 	{
 		"aws", "log_group", "text", "", "",
 		"the name of a log group, or nothing",
 		"CloudWatch log group that gets a record for each blocked source. It must exist.",
-		.kind = &one_text, AT(aws.log_group), .word = check_log_name,
+		.live = true, .kind = &one_text, AT(aws.log_group), .word = check_log_name,
 	},
 	{
 		"aws", "log_stream", "text", "", "",
 		"the name of a log stream, or nothing",
 		"Stream in it, which is made if it is not there. Empty: the instance's id, or the "
 		"host's name.",
-		.kind = &one_text, AT(aws.log_stream), .word = check_log_name,
+		.live = true, .kind = &one_text, AT(aws.log_stream), .word = check_log_name,
 	},
 	{
 		"nacl", "enabled", "yes/no", "", "no",
 		"yes or no",
 		"Whether `levee run` writes the worst blocked sources to the network ACLs of the "
 		"protected subnets; needs [aws] enabled. `levee nacl plan` shows what it would do.",
-		.kind = &boolean, AT(nacl.enabled),
+		.live = true, .kind = &boolean, AT(nacl.enabled),
 	},
 	{
 		"nacl", "vpc", "text", "", "",
 		"vpc- and 8 or 17 hexadecimal digits, or nothing",
 		"VPC of the subnets and network ACLs. Empty: [aws] vpc, or that of the subnets.",
-		.kind = &one_text, AT(nacl.vpc), .word = check_vpc,
+		.live = true, .kind = &one_text, AT(nacl.vpc), .word = check_vpc,
 	},
 	{
 		"nacl", "subnets", "words", "", "",
 		"ids of up to 100 subnets, or nothing",
 		"The protected subnets: every one is put on `blue` or `green`, whatever network "
 		"ACL it has now. Empty: [aws] subnets.",
-		.kind = &word_list, AT(nacl.subnets), .word = check_nacl_subnet, .reset = reset_nothing,
+		.live = true, .kind = &word_list, AT(nacl.subnets), .word = check_nacl_subnet, .reset = reset_nothing,
 	},
 	{
 		"nacl", "blue", "text", "", "",
 		"acl- and 8 or 17 hexadecimal digits, or nothing",
 		"One of the two network ACLs that are Levee's to write. Empty: see `manage`.",
-		.kind = &one_text, AT(nacl.blue), .word = check_acl,
+		.live = true, .kind = &one_text, AT(nacl.blue), .word = check_acl,
 	},
 	{
 		"nacl", "green", "text", "", "",
 		"acl- and 8 or 17 hexadecimal digits, or nothing",
 		"The other one: one of the two is in force, the other is prepared.",
-		.kind = &one_text, AT(nacl.green), .word = check_acl,
+		.live = true, .kind = &one_text, AT(nacl.green), .word = check_acl,
 	},
 	{
 		"nacl", "manage", "yes/no", "", "no",
 		"yes or no",
 		"Make the pair: two network ACLs in the VPC with the tag levee:side, by which they "
 		"are found again. `blue` and `green` are empty then.",
-		.kind = &boolean, AT(nacl.manage),
+		.live = true, .kind = &boolean, AT(nacl.manage),
 	},
 	{
 		"nacl", "budget", "integer", "rules", "20",
 		"2 to 40",
 		"Inbound rules per address family that AWS grants a network ACL; its default deny "
 		"and your own rules count.",
-		.kind = &integer, AT(nacl.budget), .min = 2, .max = LEVEE_NACL_BUDGET_MAX,
+		.live = true, .kind = &integer, AT(nacl.budget), .min = 2, .max = LEVEE_NACL_BUDGET_MAX,
 	},
 	{
 		"nacl", "numbers", "text", "", "1-99",
 		"FIRST-LAST, of 1 to 32766",
 		"Rule numbers that are reserved for Levee. They have to lie below those of your "
 		"own allow rules.",
-		.kind = &one_text, AT(nacl.numbers), .word = take_numbers, .min = 1,
+		.live = true, .kind = &one_text, AT(nacl.numbers), .word = take_numbers, .min = 1,
 	},
 	{
 		"nacl", "strategy", "choice", "", "mask",
@@ -1378,14 +1378,14 @@ static const struct levee_config_key keys[] = {
 		"How rules are chosen for the budget: groups under `mask4` and `mask6`, the highest "
 		"Z-score first (mask), or the set of prefixes that blocks the most flood packets and "
 		"touches the fewest good ones, both as counted, not wider than /20 and /48 (cover).",
-		.kind = &choice, AT(nacl.strategy), .choices = nacl_strategies,
+		.live = true, .kind = &choice, AT(nacl.strategy), .choices = nacl_strategies,
 	},
 	{
 		"nacl", "max_collateral", "integer", "packets/bin", "0",
 		"0 to 281474976710656",
 		"With `strategy = cover`: good packets that all rules together may touch, by each good "
 		"source's largest bin of the window.",
-		.kind = &integer, AT(nacl.max_collateral), .min = 0, .max = 1ULL << 48,
+		.live = true, .kind = &integer, AT(nacl.max_collateral), .min = 0, .max = 1ULL << 48,
 	},
 	{
 		"nacl", "push_spoofable", "choice", "", "leftover",
@@ -1394,55 +1394,55 @@ static const struct levee_config_key keys[] = {
 		"anybody may have put such an address into packets, and a rule locks its owner out. "
 		"They get no rule (no), the rules that all other sources leave over (leftover), or "
 		"are pushed like all others (yes). They are blocked on the instance in any case.",
-		.kind = &choice, AT(nacl.push_spoofable), .choices = spoofable_pushes,
+		.live = true, .kind = &choice, AT(nacl.push_spoofable), .choices = spoofable_pushes,
 	},
 	{
 		"nacl", "mask4", "integer", "bits", "32",
 		"8 to 32",
 		"IPv4 sources are grouped under prefixes of this length. 24: one rule for the "
 		"sources of a /24, which denies all of it.",
-		.kind = &integer, AT(nacl.mask4), .min = 8, .max = 32,
+		.live = true, .kind = &integer, AT(nacl.mask4), .min = 8, .max = 32,
 	},
 	{
 		"nacl", "mask6", "integer", "bits", "64",
 		"16 to 128",
 		"The same for IPv6: 64 is what one site usually has.",
-		.kind = &integer, AT(nacl.mask6), .min = 16, .max = 128,
+		.live = true, .kind = &integer, AT(nacl.mask6), .min = 16, .max = 128,
 	},
 	{
 		"nacl", "action", "choice", "", "deny",
 		"deny or audit",
 		"What the rules do: deny, or allow (audit: everything runs, nothing is denied). "
 		"With [block] mode audit it is always audit.",
-		.kind = &choice, AT(nacl.action), .choices = nacl_actions,
+		.live = true, .kind = &choice, AT(nacl.action), .choices = nacl_actions,
 	},
 	{
 		"nacl", "min_interval", "integer", "s", "10",
 		"1 to 3600",
 		"Shortest time from the end of a push to the next one; what changes meanwhile goes "
 		"into one push.",
-		.kind = &integer, AT(nacl.min_interval), .min = 1, .max = 3600,
+		.live = true, .kind = &integer, AT(nacl.min_interval), .min = 1, .max = 3600,
 	},
 	{
 		"nacl", "verify_every", "integer", "s", "300",
 		"10 to 86400",
 		"How often the network ACLs are read when nothing has changed here, to find and mend "
 		"what was changed there.",
-		.kind = &integer, AT(nacl.verify_every), .min = 10, .max = 86400,
+		.live = true, .kind = &integer, AT(nacl.verify_every), .min = 10, .max = 86400,
 	},
 	{
 		"nacl", "settle", "integer", "s", "120",
 		"0 to 600",
 		"How long a read of EC2 may still miss a write. What is unclear is waited for as "
 		"long.",
-		.kind = &integer, AT(nacl.settle), .min = 0, .max = 600,
+		.live = true, .kind = &integer, AT(nacl.settle), .min = 0, .max = 600,
 	},
 	{
 		"nacl", "merge", "yes/no", "", "no",
 		"yes or no",
 		"Subnets that stand on network ACLs with different rules of yours get the rules of "
 		"all of these, even where that changes what a subnet lets in or out.",
-		.kind = &boolean, AT(nacl.merge),
+		.live = true, .kind = &boolean, AT(nacl.merge),
 	},
 	{
 		"fleet", "url", "text", "", "",
@@ -2196,8 +2196,9 @@ static void print_accepted(const struct levee_config_key *key, FILE *out)
 {
 	char text[512];
 
-	snprintf(text, sizeof(text), "Accepted: %s%s%s. Default: %s.", key->range,
-		 *key->unit ? " " : "", key->unit, *key->value ? key->value : "nothing");
+	snprintf(text, sizeof(text), "Accepted: %s%s%s. Default: %s.%s", key->range,
+		 *key->unit ? " " : "", key->unit, *key->value ? key->value : "nothing",
+		 key->live ? "" : LEVEE_CONFIG_RESTART);
 	print_comment(text, out);
 }
 
@@ -2237,8 +2238,8 @@ void levee_config_reference(FILE *out)
 				"| key | type | default | accepted | unit | meaning |\n"
 				"|---|---|---|---|---|---|\n",
 				i > 0 ? "\n" : "", key->section);
-		fprintf(out, "| `%s` | %s | %s%s%s | %s | %s | %s |\n", key->name, key->type,
+		fprintf(out, "| `%s` | %s | %s%s%s | %s | %s | %s%s |\n", key->name, key->type,
 			*key->value ? "`" : "", key->value, *key->value ? "`" : "", key->range,
-			key->unit, key->help);
+			key->unit, key->help, key->live ? "" : LEVEE_CONFIG_RESTART);
 	}
 }

@@ -149,6 +149,9 @@ struct levee_config {
 
 struct levee_config_kind;
 
+/** What help says after the meaning of a key that is not live. */
+#define LEVEE_CONFIG_RESTART " A change needs a restart."
+
 /** One key. The table of them is what everything else is made from. */
 struct levee_config_key {
 	const char *section;
@@ -215,6 +218,9 @@ void levee_config_write_json(const struct levee_config *config, FILE *out);
 /** Are the values of a key the same? */
 bool levee_config_same(const struct levee_config *a, const struct levee_config *b,
 		       const struct levee_config_key *key);
+
+/** A copy that shares nothing. levee_config_clear() frees it, also after an error. \return 0; -ENOMEM */
+int levee_config_copy(struct levee_config *to, const struct levee_config *from);
 
 /** Exchange the values of all live keys; nothing else is touched. */
 void levee_config_swap_live(struct levee_config *a, struct levee_config *b);

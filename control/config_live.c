@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Live reload: which keys have changed, and how those that are live change hands. */
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +48,27 @@ static size_t size_of(const char *type)
 	return sizeof(uint64_t); /* integer, number */
 }
 
+int levee_config_copy(struct levee_config *to, const struct levee_config *from)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *stream = open_memstream(&text, &size);
+	int ret = levee_config_init(to);
+
+	if (!stream)
+		return ret ? ret : -ENOMEM;
+	levee_config_dump(from, stream);
+	if (fclose(stream) && !ret)
+		ret = -ENOMEM;
+	stream = ret ? NULL : fmemopen(text, size, "r");
+	if (!ret)
+		ret = stream ? levee_config_read_stream(to, stream, "copy", stderr) : -ENOMEM;
+	if (stream)
+		fclose(stream);
+	free(text);
+	return ret;
+}
+
 static void swap(void *a, void *b, size_t size)
 {
 	char *left = a, *right = b, moved;
@@ -70,4 +93,6 @@ void levee_config_swap_live(struct levee_config *a, struct levee_config *b)
 	/* What is made from live words. */
 	swap(&a->scope.compiled, &b->scope.compiled, sizeof(a->scope.compiled));
 	swap(&a->allow.parsed, &b->allow.parsed, sizeof(a->allow.parsed));
+	swap(&a->aws.vpc_prefixes, &b->aws.vpc_prefixes, sizeof(a->aws.vpc_prefixes));
+	swap(&a->nacl.range, &b->nacl.range, sizeof(a->nacl.range));
 }

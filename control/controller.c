@@ -11,16 +11,21 @@
 
 /* ---- making and unmaking ----------------------------------------------------------------- */
 
+static struct levee_blocks_params blocks_params(const struct levee_controller_options *options)
+{
+	return (struct levee_blocks_params){ .bin_s = options->bin_s,
+					     .window_s = options->window_s,
+					     .release_unflagged = options->release_unflagged,
+					     .repeat_memory_s = options->repeat_memory_s,
+					     .repeat_factor = options->repeat_factor,
+					     .max_block_s = options->max_block_s,
+					     .flows = options->flows };
+}
+
 int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp,
 			  struct levee_store *store, const struct levee_controller_options *options)
 {
-	struct levee_blocks_params blocks = { .bin_s = options->bin_s,
-					      .window_s = options->window_s,
-					      .release_unflagged = options->release_unflagged,
-					      .repeat_memory_s = options->repeat_memory_s,
-					      .repeat_factor = options->repeat_factor,
-					      .max_block_s = options->max_block_s,
-					      .flows = options->flows };
+	struct levee_blocks_params blocks = blocks_params(options);
 
 	*c = (struct levee_controller){ .dp = dp, .store = store, .options = *options };
 	c->options.trip.detect = options->detect;
@@ -709,17 +714,50 @@ static void find_near(struct levee_controller *c, int64_t now_s)
 		levee_store_put_good(c->store, c->near, c->n_near, now_s, c->near_known);
 }
 
-void levee_controller_set_limits(struct levee_controller *c,
-				 const struct levee_detect_params *detect,
-				 const struct levee_trip_params *trip, int64_t bin_start_s)
+/* A rate that has changed goes to the blocks that only limit. */
+static void limit_again(void *ctx, const struct levee_block *block)
 {
-	c->options.detect = *detect;
-	c->options.trip.detect = *detect;
-	c->options.trip.on = trip->on;
-	c->options.trip.warmup_bins = trip->warmup_bins;
-	if (!trip->on)
+	if (block->kind == LEVEE_KIND_LIMIT)
+		apply_rate(ctx, block);
+}
+
+/* Who is near to blocks was not looked at until now: it is known after as many bins as at a start. */
+static int keep_good(struct levee_controller *c, bool keep)
+{
+	if (!keep) {
+		levee_good_free(&c->good);
+		free(c->near);
+		c->near = NULL;
+		c->n_near = 0;
+		c->near_known = false;
+	} else if (!c->good) {
+		c->good = levee_good_new(LEVEE_GOOD_MAX, LEVEE_GOOD_BINS);
+	}
+	return keep && !c->good ? -ENOMEM : 0;
+}
+
+int levee_controller_change(struct levee_controller *c,
+			    const struct levee_controller_options *options, int64_t bin_start_s)
+{
+	const struct levee_controller_options before = c->options;
+	const struct levee_detector *detector =
+		levee_detector_find(options->detector ? options->detector : "zscore");
+	struct levee_blocks_params blocks = blocks_params(options);
+	int ret = detector ? keep_good(c, options->keep_good) : -EINVAL;
+
+	if (ret)
+		return ret;
+	c->options = *options;
+	c->options.trip.detect = options->detect;
+	c->detector = detector;
+	levee_bin_set_max(c->bin, options->max_sources);
+	levee_blocks_set_params(c->blocks, &blocks);
+	if (options->limit_pps != before.limit_pps || options->limit_burst != before.limit_burst)
+		levee_blocks_walk(c->blocks, limit_again, c);
+	if (!options->trip.on)
 		c->trip.armed = false;
 	make_trip(c, bin_start_s);
+	return 0;
 }
 
 static void prune(struct levee_controller *c, const struct levee_time *now)

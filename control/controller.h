@@ -189,13 +189,15 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 void levee_controller_shift(struct levee_controller *c, int64_t by_s);
 
 /**
- * Other limits and another fast path from now on; the threshold of the running bin with them. Bins
- * that were closed before keep the candidates of their own limits.
- * \param trip  its `on` and `warmup_bins` count
+ * Other options from now on: limits, detector, blocks' lengths, the fast path's threshold of the
+ * running bin. Bins that were closed before keep the candidates of their own limits, and blocks
+ * their ends.
+ * \param options  bin_s, window_s, release_unflagged, count_distinct, boot_id and maps_id have to
+ *                 be the same
+ * \return 0; otherwise nothing has changed: -EINVAL (no such detector), -ENOMEM
  */
-void levee_controller_set_limits(struct levee_controller *c,
-				 const struct levee_detect_params *detect,
-				 const struct levee_trip_params *trip, int64_t bin_start_s);
+int levee_controller_change(struct levee_controller *c,
+			    const struct levee_controller_options *options, int64_t bin_start_s);
 
 /** Judge the window at `now` (unix_ns in bin time), and carry the verdicts out. */
 int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now);

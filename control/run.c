@@ -228,6 +228,7 @@ static int turn(struct levee_run *r)
 		on_signal(r);
 	else if (event.type == LEVEE_DP_SIGNAL)
 		levee_run_serve(r);
+	levee_run_tend_path(r);
 	levee_run_tend_aws(r);
 	levee_run_tend_fleet(r);
 	on_time(r);
@@ -267,10 +268,11 @@ static int read_boot_id(char *boot_id, size_t size)
 	return n ? 0 : -EIO;
 }
 
-static int open_controller(struct levee_run *r)
+struct levee_controller_options levee_run_options(const struct levee_run *r)
 {
 	const struct levee_config *config = r->config;
-	struct levee_controller_options options = {
+
+	return (struct levee_controller_options){
 		.bin_s = (unsigned int)config->detect.bin,
 		.window_s = (unsigned int)config->detect.window,
 		.detect = { .min_zscore = config->detect.min_zscore,
@@ -293,6 +295,11 @@ static int open_controller(struct levee_run *r)
 		.boot_id = r->boot_id,
 		.maps_id = levee_run_maps_id(r),
 	};
+}
+
+static int open_controller(struct levee_run *r)
+{
+	struct levee_controller_options options = levee_run_options(r);
 	int ret = levee_controller_init(&r->controller, r->dp, r->store, &options);
 
 	r->controller.parts = r->parts;

@@ -194,7 +194,8 @@ void levee_run_reread_allowlist(struct levee_run *r)
 {
 	reread_allow_file(r, true);
 	levee_run_apply_allowlist(r);
-	levee_aws_agent_reread(r->aws.agent); /* its answer comes later */
+	if (!r->aws.changing)			      /* else it is about to look, anyway */
+		levee_aws_agent_reread(r->aws.agent); /* its answer comes later */
 }
 
 const char *levee_allow_origin_name(enum levee_allow_origin origin)

@@ -6,10 +6,12 @@
 #include "control/run_internal.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/aws/nacl_service.h"
 #include "control/fleet/fleet.h"
+#include "control/service/privilege.h"
 
 static bool wants_s3(const struct levee_run *r)
 {
@@ -133,18 +135,19 @@ static void start_nacl(struct levee_run *r)
 {
 	int ret;
 
-	if (!r->config->nacl.enabled)
+	if (!r->aws.config->nacl.enabled)
 		return;
-	ret = levee_nacl_service_start(&r->aws.nacl, r->config, r->board, may_write, r);
+	ret = levee_nacl_service_start(&r->aws.nacl, r->aws.config, r->board, may_write, r);
 	if (ret)
 		levee_error("network ACLs: the thread cannot be started: %s; they are not "
 			    "written, and the instance is protected all the same",
 			    strerror(-ret));
 }
 
-int levee_run_start_aws(struct levee_run *r)
+/* By r->aws.config. */
+static void start_both(struct levee_run *r)
 {
-	const struct levee_aws_agent_options options = { .config = r->config,
+	const struct levee_aws_agent_options options = { .config = r->aws.config,
 							 .board = r->board,
 							 .inbox = r->aws.inbox,
 							 .acl = count_acl,
@@ -152,31 +155,150 @@ int levee_run_start_aws(struct levee_run *r)
 							 .ctx = r };
 	int ret;
 
-	if (!r->config->aws.enabled)
-		return 0;
+	if (!r->aws.config->aws.enabled)
+		return;
 	start_nacl(r);
 	ret = levee_aws_agent_start(&r->aws.agent, &options);
 	if (ret)
 		levee_error("aws: its thread cannot be started: %s; nothing is reported, and the "
 			    "instance is protected all the same",
 			    strerror(-ret));
+}
+
+/* The agent asks the other one for numbers: it ends first and begins last. */
+static void stop_both(struct levee_run *r)
+{
+	levee_aws_agent_stop(&r->aws.agent);
+	levee_nacl_service_stop(&r->aws.nacl);
+}
+
+static void free_config(struct levee_config **config)
+{
+	if (*config)
+		levee_config_clear(*config);
+	free(*config);
+	*config = NULL;
+}
+
+/* They run by a copy: a reload changes what the controller's thread reads. \return NULL: no memory */
+static struct levee_config *copy_config(const struct levee_run *r)
+{
+	struct levee_config *copy = calloc(1, sizeof(*copy));
+
+	if (copy && levee_config_copy(copy, r->config))
+		free_config(&copy);
+	return copy;
+}
+
+int levee_run_start_aws(struct levee_run *r)
+{
+	r->aws.config = copy_config(r);
+	if (!r->aws.config)
+		return -ENOMEM;
+	start_both(r);
 	return 0;
+}
+
+/* ---- others by a new configuration ------------------------------------------------------- */
+
+static void *change(void *ctx)
+{
+	struct levee_run *r = ctx;
+
+	stop_both(r);
+	free_config(&r->aws.config);
+	r->aws.config = r->aws.next;
+	r->aws.next = NULL;
+	start_both(r);
+	atomic_store(&r->aws.changed, true);
+	return NULL;
+}
+
+static int start_change(void *ctx)
+{
+	struct levee_run *r = ctx;
+
+	return -pthread_create(&r->aws.change, NULL, change, r);
+}
+
+static int begin_change(struct levee_run *r, struct levee_config *next)
+{
+	int ret;
+
+	r->aws.next = next;
+	atomic_store(&r->aws.changed, false);
+	ret = levee_privilege_run(start_change, r);
+	r->aws.changing = !ret;
+	if (ret)
+		free_config(&r->aws.next);
+	return ret;
+}
+
+int levee_run_change_aws(struct levee_run *r)
+{
+	struct levee_config *next = copy_config(r);
+
+	if (!next)
+		return -ENOMEM;
+	if (!r->aws.changing)
+		return begin_change(r, next);
+	free_config(&r->aws.queued);
+	r->aws.queued = next;
+	return 0;
+}
+
+static void end_change(struct levee_run *r)
+{
+	struct levee_config *queued = r->aws.queued;
+
+	pthread_join(r->aws.change, NULL);
+	r->aws.changing = false;
+	r->aws.queued = NULL;
+	if (queued && begin_change(r, queued))
+		levee_error("aws: no thread to put the new configuration in force; the one before "
+			    "stays for AWS, and another reload tries again");
+}
+
+void levee_run_change_lists(struct levee_run *r, bool s3_changed)
+{
+	levee_aws_load_copies(r->config, r->aws.inbox);
+	levee_run_take_lists(r);
+	if (!wants_s3(r)) {
+		levee_allowlist_clear(&r->aws.from_s3);
+		r->aws.awaited = false;
+		levee_board_health(r->board, "allow-list-s3", true, NULL);
+		r->aws.hold = false;
+	} else if (s3_changed && !levee_allow_inbox_has(r->aws.inbox, LEVEE_ALLOW_SLOT_S3)) {
+		r->aws.awaited = true;
+		levee_board_health(r->board, "allow-list-s3", false,
+				   "The allow list in S3 was not read yet; what was allowed before "
+				   "it was configured is");
+	}
 }
 
 /* Each turn: what has arrived. */
 void levee_run_tend_aws(struct levee_run *r)
 {
+	if (r->aws.changing && atomic_load(&r->aws.changed))
+		end_change(r);
 	if (!levee_run_take_lists(r))
 		return;
 	levee_run_apply_allowlist(r);
+	if (r->aws.awaited && levee_allow_inbox_has(r->aws.inbox, LEVEE_ALLOW_SLOT_S3)) {
+		r->aws.awaited = false;
+		levee_board_health(r->board, "allow-list-s3", false, NULL);
+	}
 	if (r->aws.hold && levee_allow_inbox_has(r->aws.inbox, LEVEE_ALLOW_SLOT_S3))
 		end_hold(r);
 }
 
 void levee_run_stop_aws(struct levee_run *r)
 {
-	levee_aws_agent_stop(&r->aws.agent);
-	levee_nacl_service_stop(&r->aws.nacl);
+	free_config(&r->aws.queued);
+	if (r->aws.changing)
+		end_change(r);
+	stop_both(r);
+	free_config(&r->aws.config);
 }
 
 void levee_run_close_aws(struct levee_run *r)

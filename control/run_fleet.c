@@ -54,6 +54,18 @@ static void share_exemption(struct levee_run *r, const struct levee_operator_ent
 			 e->expires_unix_ns == LEVEE_NEVER ? 0 : e->expires_unix_ns / NS_PER_MS);
 }
 
+static struct levee_blocks_params block_params(const struct levee_run *r)
+{
+	const struct levee_config *c = r->config;
+
+	return (struct levee_blocks_params){
+		.repeat_memory_s = (unsigned int)c->block.repeat_memory,
+		.repeat_factor = c->block.repeat_factor,
+		.max_block_s = c->block.max_block,
+		.flows = r->controller.options.flows,
+	};
+}
+
 int levee_run_open_fleet(struct levee_run *r)
 {
 	const struct levee_config *c = r->config;
@@ -72,10 +84,7 @@ int levee_run_open_fleet(struct levee_run *r)
 		.detect = r->controller.options.detect,
 		.fast = c->detect.fast,
 		.warmup_bins = (unsigned int)c->detect.warmup_bins,
-		.blocks = { .repeat_memory_s = (unsigned int)c->block.repeat_memory,
-			    .repeat_factor = c->block.repeat_factor,
-			    .max_block_s = c->block.max_block,
-			    .flows = r->controller.options.flows },
+		.blocks = block_params(r),
 		.say = say,
 		.ctx = r,
 	};
@@ -320,8 +329,11 @@ void levee_run_on_share(void *ctx, const struct levee_prefix *source, uint64_t p
 void levee_run_limit_fleet(struct levee_run *r)
 {
 	const struct levee_config *c = r->config;
+	struct levee_blocks_params blocks = block_params(r);
 
-	if (r->fleet.fleet)
-		levee_fleet_set_limits(r->fleet.fleet, &r->controller.options.detect,
-				       c->detect.fast, (unsigned int)c->detect.warmup_bins);
+	if (!r->fleet.fleet)
+		return;
+	levee_fleet_set_limits(r->fleet.fleet, &r->controller.options.detect, c->detect.fast,
+			       (unsigned int)c->detect.warmup_bins);
+	levee_fleet_set_verdicts(r->fleet.fleet, levee_config_detector(c), &blocks);
 }

@@ -7,6 +7,7 @@
 #define LEVEE_RUN_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "control/allowinbox.h"
@@ -58,7 +59,16 @@ struct levee_run_aws {
 	struct levee_allow_inbox *inbox;
 	struct levee_allowlist from_vpc; /* CIDRs of the VPC; last good state */
 	struct levee_allowlist from_s3;	 /* last good state */
-	bool hold; /* the list in S3 was never read: nothing is dropped until it is */
+	bool hold;    /* the list in S3 was never read: nothing is dropped until it is */
+	bool awaited; /* a reload named a list that was never read; what was in force stays so */
+	struct levee_config *config; /* their own copy of what they run by */
+
+	/* Others take their place: on a thread of its own, because ending them may take a moment. */
+	pthread_t change;
+	bool changing;
+	struct levee_config *next;   /* the changing thread's, from its start on */
+	struct levee_config *queued; /* for when it is done */
+	atomic_bool changed;
 };
 
 /* What run_fleet.c keeps. */
@@ -137,6 +147,9 @@ struct levee_run {
 /** The time of the bin clock, which may run ahead of the wall: what bins and blocks go by. */
 uint64_t levee_run_bin_time_ns(const struct levee_run *r, const struct levee_time *now);
 
+/** What the controller is told by the configuration in force. */
+struct levee_controller_options levee_run_options(const struct levee_run *r);
+
 /** When the running bin is judged next. */
 void levee_run_schedule(struct levee_run *r);
 
@@ -183,6 +196,11 @@ bool levee_run_wants_flows(const struct levee_config *config);
 void levee_run_check_path(struct levee_run *r);
 void levee_run_losses(const struct levee_run *r, struct levee_losses *losses);
 
+/** TCP headers are looked at soon, or not any more. \return 0; -errno: it stays as it was */
+int levee_run_set_flows(struct levee_run *r, bool flows);
+/** Each turn. */
+void levee_run_tend_path(struct levee_run *r);
+
 const char *levee_run_maps_id(const struct levee_run *r);
 unsigned int levee_run_cpus(const struct levee_run *r); /* that may count one source */
 bool levee_run_resumed(const struct levee_run *r);	/* counts of a process before were found */
@@ -226,6 +244,13 @@ int levee_run_start_aws(struct levee_run *r);
 void levee_run_tend_aws(struct levee_run *r);
 /** Take new lists without putting them in force. \return whether there are any */
 bool levee_run_take_lists(struct levee_run *r);
+/**
+ * Their keys have changed: end the services and start others by r->config, without waiting.
+ * \return 0; -errno: they go on as they were
+ */
+int levee_run_change_aws(struct levee_run *r);
+/** Keys of the lists have changed: what is in force stays until a new list is here. */
+void levee_run_change_lists(struct levee_run *r, bool s3_changed);
 void levee_run_stop_aws(struct levee_run *r);
 void levee_run_close_aws(struct levee_run *r);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The data path that the configuration names: what `levee run` needs of it beside its interface. */
 #include "control/run_internal.h"
+#include "control/service/privilege.h"
 
 #include <net/if.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@ struct path {
 	const char *(*maps_id)(const struct levee_dataplane *dp);
 	bool (*resumed)(const struct levee_dataplane *dp);
 	void (*losses)(struct levee_dataplane *dp, struct levee_losses *losses);
+	int (*set_flows)(struct levee_dataplane *dp, bool flows);
 	const char *stopped; /* what becomes of packets after SIGTERM */
 };
 
@@ -80,6 +82,7 @@ static const struct path xdp = {
 	.maps_id = levee_xdp_maps_id,
 	.resumed = levee_xdp_resumed,
 	.losses = no_losses,
+	.set_flows = levee_xdp_set_flows,
 	.stopped = "the kernel goes on counting and dropping, and blocks end by themselves. "
 		   "`levee detach` takes the program off",
 };
@@ -130,6 +133,7 @@ static const struct path dpdk_monitor = {
 	.maps_id = levee_dpdk_maps_id,
 	.resumed = never_resumed,
 	.losses = levee_dpdk_losses,
+	.set_flows = levee_dpdk_set_flows,
 	.stopped = "nothing is counted until levee runs again; window and blocks are kept in "
 		   "[state] file",
 };
@@ -141,6 +145,7 @@ static const struct path dpdk_wire = {
 	.maps_id = levee_dpdk_maps_id,
 	.resumed = never_resumed,
 	.losses = levee_dpdk_losses,
+	.set_flows = levee_dpdk_set_flows,
 	.stopped = "NO PACKET passes between the two ports until levee runs again; window and "
 		   "blocks are kept in [state] file",
 };
@@ -167,6 +172,25 @@ int levee_run_start_path(struct levee_run *r)
 void levee_run_check_path(struct levee_run *r)
 {
 	path_of(r)->check(r->dp);
+}
+
+int levee_run_set_flows(struct levee_run *r, bool flows)
+{
+	int ret;
+
+	levee_privilege_raise();
+	ret = path_of(r)->set_flows(r->dp, flows);
+	levee_privilege_lower();
+	return ret;
+}
+
+void levee_run_tend_path(struct levee_run *r)
+{
+	if (r->config->data_path.type != LEVEE_PATH_XDP || !levee_xdp_is_due(r->dp))
+		return;
+	levee_privilege_raise();
+	levee_xdp_tend(r->dp);
+	levee_privilege_lower();
 }
 
 const char *levee_run_maps_id(const struct levee_run *r)

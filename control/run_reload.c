@@ -73,31 +73,62 @@ static size_t name_changes(const struct levee_run *r, const struct levee_config 
 	return changed;
 }
 
-/* What is in force in r->config goes to where it works. */
-static void put_in_force(struct levee_run *r)
+/* What a reload finds changed, beyond what is simply read anew. */
+struct changes {
+	bool aws;   /* what its services run by */
+	bool lists; /* that come from AWS */
+	bool s3;    /* another object */
+};
+
+/* Keys of other sections that the services of AWS look at. */
+static bool is_for_aws(const struct levee_config_key *key)
+{
+	return !strcmp(key->section, "aws") || !strcmp(key->section, "nacl") ||
+	       (!strcmp(key->section, "allow") && !strncmp(key->name, "s3", 2)) ||
+	       (!strcmp(key->section, "block") && !strcmp(key->name, "mode")) ||
+	       (!strcmp(key->section, "detect") && !strcmp(key->name, "limit"));
+}
+
+static struct changes find_changes(const struct levee_run *r, const struct levee_config *next)
+{
+	const struct levee_config_key *keys;
+	struct changes found = { 0 };
+	size_t n;
+
+	keys = levee_config_keys(&n);
+	for (size_t i = 0; i < n; i++) {
+		if (!keys[i].live || !is_for_aws(&keys[i]) ||
+		    levee_config_same(r->config, next, &keys[i]))
+			continue;
+		found.aws = true;
+		found.s3 |= !strcmp(keys[i].section, "allow") && !strcmp(keys[i].name, "s3");
+		found.lists |= !strcmp(keys[i].section, "allow") ||
+			       !strncmp(keys[i].name, "vpc", 3);
+	}
+	found.aws &= r->config->aws.enabled || next->aws.enabled;
+	return found;
+}
+
+static void put_in_force(struct levee_run *r, const struct changes *changes)
 {
 	const struct levee_config *config = r->config;
-	struct levee_detect_params detect = r->controller.options.detect;
-	struct levee_trip_params trip = { .on = config->detect.fast,
-					  .warmup_bins = (unsigned int)config->detect.warmup_bins };
 
 	levee_log_set_level((enum levee_log_level)config->log.level);
-	detect.min_zscore = config->detect.min_zscore;
-	detect.min_packets = config->detect.min_packets;
-	detect.min_bytes = config->detect.min_bytes;
-	detect.soft_zscore = config->detect.soft_zscore;
-	levee_controller_set_limits(&r->controller, &detect, &trip,
-				    (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S));
-	levee_run_limit_fleet(r);
 	r->dp->ops->set_scope(r->dp, &config->scope.compiled);
-	r->dp->ops->set_audit(r->dp, levee_run_audits(r));
+	if (changes->lists)
+		levee_run_change_lists(r, changes->s3);
+	levee_run_apply_mode(r);
 	levee_run_schedule(r);
+	levee_run_limit_fleet(r);
 	if (!config->allow.file[0]) {
 		levee_allowlist_clear(&r->from_file);
 		r->file_missing = false;
 	}
 	levee_run_reread_allowlist(r);
 	levee_run_refresh_allowlist(r);
+	if (changes->aws && levee_run_change_aws(r))
+		levee_error("aws: no thread or memory to put the new configuration in force; the "
+			    "one before stays for AWS, and another reload tries again");
 	if (r->api)
 		levee_api_set_config(r->api, config);
 	r->view.changed = true;
@@ -129,15 +160,68 @@ static void say_done(struct levee_run *r, struct levee_request *request, const c
 	levee_run_answer(request, 0, "%s", text);
 }
 
-static void take_over(struct levee_run *r, struct levee_config *next, struct levee_request *request)
+/* Keys that are live and keys that wait for a restart must go together as well. */
+static int check_mixed(struct levee_run *r, FILE *errors)
 {
-	char changed[400], restart[400];
+	int ret = levee_config_validate(r->live_config, r->source->path, errors);
+
+	if (ret)
+		fprintf(errors,
+			"this is so until a restart puts the other keys in force: change what "
+			"needs a restart later, or restart now\n");
+	return ret;
+}
+
+/*
+ * What may fail comes first, while the old configuration can still come back.
+ * \return 0; -errno, said: nothing has changed
+ */
+static int try_change(struct levee_run *r, FILE *errors)
+{
+	struct levee_controller_options options = levee_run_options(r);
+	bool flows = r->controller.options.flows;
+	int ret = check_mixed(r, errors);
+
+	if (ret)
+		return ret;
+	ret = levee_run_set_flows(r, options.flows);
+	if (ret) {
+		fprintf(errors,
+			"[detect] min_syns and [nacl] push_spoofable other than yes need a program "
+			"that "
+			"looks "
+			"at TCP headers, and it cannot take the place of the one in force: %s; a "
+			"restart may do it\n",
+			strerror(-ret));
+		return ret;
+	}
+	ret = levee_controller_change(&r->controller, &options,
+				      (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S));
+	if (ret) {
+		fprintf(errors, "the new limits cannot be put in force: %s\n", strerror(-ret));
+		levee_run_set_flows(r, flows);
+	}
+	return ret;
+}
+
+static int take_over(struct levee_run *r, struct levee_config *next, struct levee_request *request,
+		     FILE *errors)
+{
+	struct changes changes = find_changes(r, next);
+	char changed[1200], restart[600];
 	size_t n = name_changes(r, next, true, changed, sizeof(changed));
 	size_t n_restart = name_changes(r, next, false, restart, sizeof(restart));
+	int ret;
 
 	levee_config_swap_live(r->live_config, next);
-	put_in_force(r);
+	ret = try_change(r, errors);
+	if (ret) {
+		levee_config_swap_live(r->live_config, next);
+		return ret;
+	}
+	put_in_force(r, &changes);
 	say_done(r, request, changed, n, restart, n_restart);
+	return 0;
 }
 
 void levee_run_reload(struct levee_run *r, struct levee_request *request)
@@ -156,17 +240,14 @@ void levee_run_reload(struct levee_run *r, struct levee_request *request)
 	ret = r->source->read(r->source->ctx, &next, errors);
 	if (!ret) {
 		ret = check_new_list(r, &next, errors);
-		if (ret)
-			levee_config_clear(&next);
+		if (!ret)
+			ret = take_over(r, &next, request, errors);
+		levee_config_clear(&next);
 	}
 	fclose(errors);
 	while (size && why[size - 1] == '\n')
 		why[--size] = '\0';
-	if (ret) {
+	if (ret)
 		refuse(r, request, why);
-	} else {
-		take_over(r, &next, request);
-		levee_config_clear(&next);
-	}
 	free(why);
 }

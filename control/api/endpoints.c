@@ -450,7 +450,8 @@ void levee_post_block(struct levee_api_call *call)
 {
 	struct levee_request request = { .type = LEVEE_REQUEST_BLOCK,
 					 .prefix = call->body[0].prefix,
-					 .force = call->body[3].number };
+					 .force = call->body[3].number,
+					 .local = call->body[4].number };
 
 	take_for(&call->body[1], &request);
 	memcpy(request.note, call->body[2].text, sizeof(request.note));
@@ -463,7 +464,8 @@ void levee_patch_block(struct levee_api_call *call)
 	const struct levee_board_block *block = levee_snapshot_block(call->snapshot, &call->prefix);
 	struct levee_request request = { .type = LEVEE_REQUEST_BLOCK,
 					 .prefix = call->prefix,
-					 .force = true };
+					 .force = true,
+					 .local = call->body[2].number };
 
 	if (!block) {
 		levee_api_refuse(call, 404, "this prefix is not blocked");
@@ -476,7 +478,9 @@ void levee_patch_block(struct levee_api_call *call)
 
 void levee_delete_block(struct levee_api_call *call)
 {
-	struct levee_request request = { .type = LEVEE_REQUEST_UNBLOCK, .prefix = call->prefix };
+	struct levee_request request = { .type = LEVEE_REQUEST_UNBLOCK,
+					 .prefix = call->prefix,
+					 .local = call->query[2].number };
 
 	take_for(&call->query[0], &request);
 	memcpy(request.note, call->query[1].text, sizeof(request.note));
@@ -485,7 +489,9 @@ void levee_delete_block(struct levee_api_call *call)
 
 void levee_delete_blocks(struct levee_api_call *call)
 {
-	struct levee_request request = { .type = LEVEE_REQUEST_UNBLOCK, .all = true };
+	struct levee_request request = { .type = LEVEE_REQUEST_UNBLOCK,
+					 .all = true,
+					 .local = call->query[3].number };
 
 	if (!call->query[0].number) {
 		levee_api_refuse(call, 400,

@@ -14,6 +14,7 @@ const char *const levee_block_orders[] = { "prefix", "drops", "zscore", "end", N
 #define SKIP	{ .name = "skip", .type = LEVEE_API_UINT, .max = UINT32_MAX }
 #define FOR	{ .name = "for_s", .type = LEVEE_API_UINT, .min = 1, .max = LEVEE_FOR_MAX_S }
 #define NOTE	{ .name = "note", .type = LEVEE_API_TEXT, .max = LEVEE_NOTE_TEXT - 1 }
+#define LOCAL	{ .name = "local", .type = LEVEE_API_BOOL }
 #define FORCE	{ .name = "force", .type = LEVEE_API_BOOL }
 #define END	{ .name = NULL }
 
@@ -31,12 +32,12 @@ static const struct levee_api_field blocks_query[] = {
 	{ .name = "within", .type = LEVEE_API_PREFIX }, END
 };
 static const struct levee_api_field block_body[] = {
-	{ .name = "prefix", .type = LEVEE_API_PREFIX, .required = true }, FOR, NOTE, FORCE, END
+	{ .name = "prefix", .type = LEVEE_API_PREFIX, .required = true }, FOR, NOTE, FORCE, LOCAL, END
 };
-static const struct levee_api_field extend_body[] = { FOR, NOTE, END };
-static const struct levee_api_field unblock_query[] = { FOR, NOTE, END };
+static const struct levee_api_field extend_body[] = { FOR, NOTE, LOCAL, END };
+static const struct levee_api_field unblock_query[] = { FOR, NOTE, LOCAL, END };
 static const struct levee_api_field unblock_all_query[] = {
-	{ .name = "all", .type = LEVEE_API_BOOL, .required = true }, FOR, NOTE, END
+	{ .name = "all", .type = LEVEE_API_BOOL, .required = true }, FOR, NOTE, LOCAL, END
 };
 static const struct levee_api_field allow_body[] = {
 	{ .name = "prefix", .type = LEVEE_API_PREFIX, .required = true }, NOTE, FORCE, END

@@ -469,6 +469,18 @@ void levee_aws_agent_reread(struct levee_aws_agent *agent)
 		levee_worker_wake(agent->worker, LIST_TASK);
 }
 
+/* Whoever comes after it finds out anew. */
+static void forget_problems(struct levee_aws_agent *s)
+{
+	struct levee_worker_status tasks[LEVEE_WORKER_TASKS];
+	size_t n = s->worker ? levee_worker_status(s->worker, tasks, LEVEE_WORKER_TASKS) : 0;
+	char name[32];
+
+	for (size_t i = 0; i < n; i++)
+		levee_board_health(s->options.board,
+				   problem_name(tasks[i].name, name, sizeof(name)), false, NULL);
+}
+
 void levee_aws_agent_stop(struct levee_aws_agent **agent)
 {
 	struct levee_aws_agent *s = *agent;
@@ -477,6 +489,7 @@ void levee_aws_agent_stop(struct levee_aws_agent **agent)
 		return;
 	levee_aws_cancel_throw(&s->cancel);
 	hide_from_board(s);
+	forget_problems(s);
 	levee_worker_free(&s->worker);
 	levee_aws_reports_clear(s);
 	levee_aws_place_clear(&s->place);

@@ -729,6 +729,7 @@ void levee_nacl_service_stop(struct levee_nacl_service **out)
 	}
 	if (service->registered)
 		levee_board_withdraw(service->board, &service->shown);
+	levee_board_health(service->board, "nacl", false, NULL);
 	levee_snapshot_put(&service->snapshot);
 	free(service->sources);
 	free(service->allowed);

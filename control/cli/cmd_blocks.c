@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,7 +95,7 @@ int levee_cmd_blocks(const struct levee_command *command, int argc, char **argv)
 
 /* ---- block --------------------------------------------------------------------------------- */
 
-enum { BLOCK_FOR = LEVEE_CLIENT_N_OPTIONS, BLOCK_REASON, BLOCK_FORCE };
+enum { BLOCK_FOR = LEVEE_CLIENT_N_OPTIONS, BLOCK_REASON, BLOCK_FORCE, BLOCK_LOCAL };
 
 const struct levee_option levee_block_options[] = {
 	LEVEE_CLIENT_OPTIONS,
@@ -103,13 +104,14 @@ const struct levee_option levee_block_options[] = {
 	[BLOCK_REASON] = { "reason", "TEXT", "why, for whoever looks: up to 95 bytes" },
 	[BLOCK_FORCE] = { "force", NULL,
 			  "also what is wider than /8 (IPv6: /24), or holds your own address" },
+	[BLOCK_LOCAL] = { "local", NULL, "on this instance alone, not in its fleet" },
 	{ 0 },
 };
 
 struct change_args {
 	uint64_t for_s;
 	const char *note;
-	bool force, all;
+	bool force, all, local;
 };
 
 static int set_note(struct change_args *a, const char *value)
@@ -130,6 +132,9 @@ static int set_block(void *ctx, int option, const char *value)
 		return levee_client_duration("for", value, &a->for_s);
 	case BLOCK_REASON:
 		return set_note(a, value);
+	case BLOCK_LOCAL:
+		a->local = true;
+		return 0;
 	default:
 		a->force = true;
 		return 0;
@@ -147,6 +152,8 @@ static json_t *make_body(const char *prefix, const struct change_args *a)
 		json_object_set_new(body, "note", json_string(a->note));
 	if (a->force)
 		json_object_set_new(body, "force", json_true());
+	if (a->local)
+		json_object_set_new(body, "local", json_true());
 	return body;
 }
 
@@ -193,7 +200,7 @@ int levee_cmd_block(const struct levee_command *command, int argc, char **argv)
 
 /* ---- unblock ------------------------------------------------------------------------------- */
 
-enum { UNBLOCK_ALL = LEVEE_CLIENT_N_OPTIONS, UNBLOCK_FOR };
+enum { UNBLOCK_ALL = LEVEE_CLIENT_N_OPTIONS, UNBLOCK_FOR, UNBLOCK_LOCAL };
 
 const struct levee_option levee_unblock_options[] = {
 	LEVEE_CLIENT_OPTIONS,
@@ -201,6 +208,7 @@ const struct levee_option levee_unblock_options[] = {
 	[UNBLOCK_FOR] = { "for", "TIME",
 			  "90s, 30m, 2h, 1d: how long no detector blocks it (default: one window "
 			  "and one bin)" },
+	[UNBLOCK_LOCAL] = { "local", NULL, "on this instance alone, not in its fleet" },
 	{ 0 },
 };
 
@@ -208,10 +216,30 @@ static int set_unblock(void *ctx, int option, const char *value)
 {
 	struct change_args *a = ctx;
 
-	if (option + LEVEE_CLIENT_N_OPTIONS == UNBLOCK_FOR)
+	switch (option + LEVEE_CLIENT_N_OPTIONS) {
+	case UNBLOCK_FOR:
 		return levee_client_duration("for", value, &a->for_s);
-	a->all = true;
-	return 0;
+	case UNBLOCK_LOCAL:
+		a->local = true;
+		return 0;
+	default:
+		a->all = true;
+		return 0;
+	}
+}
+
+__attribute__((format(printf, 3, 4))) static void add_to_query(char *path, size_t size,
+							       const char *format, ...)
+{
+	size_t len = strlen(path);
+	va_list args;
+
+	if (len + 1 >= size)
+		return;
+	path[len] = strchr(path, '?') ? '&' : '?';
+	va_start(args, format);
+	vsnprintf(path + len + 1, size - len - 1, format, args);
+	va_end(args);
 }
 
 int levee_cmd_unblock(const struct levee_command *command, int argc, char **argv)
@@ -219,7 +247,7 @@ int levee_cmd_unblock(const struct levee_command *command, int argc, char **argv
 	struct change_args args = { 0 };
 	struct levee_client client = { .set = set_unblock, .ctx = &args };
 	int ret = levee_client_parse(&client, command, argc, argv, 0, 1);
-	char prefix[64], path[160], time[48] = "";
+	char prefix[64] = "", path[192];
 
 	if (ret >= 0)
 		return ret;
@@ -227,14 +255,13 @@ int levee_cmd_unblock(const struct levee_command *command, int argc, char **argv
 		return levee_command_usage(command, "either a prefix or --all");
 	if (!args.all && levee_client_prefix("unblock", client.args[0], prefix))
 		return LEVEE_EXIT_USAGE;
-	if (args.for_s)
-		snprintf(time, sizeof(time), "for_s=%llu", (unsigned long long)args.for_s);
+	snprintf(path, sizeof(path), "/api/v1/blocks%s%s", args.all ? "" : "/", prefix);
 	if (args.all)
-		snprintf(path, sizeof(path), "/api/v1/blocks?all=true%s%s", time[0] ? "&" : "",
-			 time);
-	else
-		snprintf(path, sizeof(path), "/api/v1/blocks/%s%s%s", prefix, time[0] ? "?" : "",
-			 time);
+		add_to_query(path, sizeof(path), "all=true");
+	if (args.local)
+		add_to_query(path, sizeof(path), "local=true");
+	if (args.for_s)
+		add_to_query(path, sizeof(path), "for_s=%llu", (unsigned long long)args.for_s);
 	return levee_client_do(&client, "DELETE", path, NULL);
 }
 

@@ -79,6 +79,11 @@ struct levee_bin *levee_bin_new(size_t max_sources)
 	return bin;
 }
 
+void levee_bin_set_max(struct levee_bin *bin, size_t max_sources)
+{
+	bin->max_sources = max_sources;
+}
+
 void levee_bin_free(struct levee_bin **bin)
 {
 	if (!*bin)

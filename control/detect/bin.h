@@ -33,6 +33,10 @@ enum levee_measure {
  * \return the caller frees it with levee_bin_free(); NULL if memory is short
  */
 struct levee_bin *levee_bin_new(size_t max_sources);
+
+/** Another limit from now on; names that are there already stay. */
+void levee_bin_set_max(struct levee_bin *bin, size_t max_sources);
+
 void levee_bin_free(struct levee_bin **bin);
 
 /** Forget everything; memory that a large bin took is given back. */

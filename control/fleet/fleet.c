@@ -486,6 +486,21 @@ static void last_words(struct levee_fleet *f)
 		resign(f);
 }
 
+/* Between two bins: all of one is judged in the same way. */
+static void take_verdicts(struct levee_fleet *f)
+{
+	if (f->collect.active)
+		return;
+	pthread_mutex_lock(&f->lock);
+	if (f->change_verdicts) {
+		f->options.detector = f->next_detector;
+		f->options.blocks = f->next_blocks;
+		levee_blocks_set_params(f->blocks, &f->next_blocks);
+	}
+	f->change_verdicts = false;
+	pthread_mutex_unlock(&f->lock);
+}
+
 static void *run(void *ctx)
 {
 	struct levee_fleet *f = ctx;
@@ -493,6 +508,7 @@ static void *run(void *ctx)
 	int ret;
 
 	while (!stopping(f)) {
+		take_verdicts(f);
 		if (!f->engine && levee_fleet_boot_ns() >= f->next_try_ns)
 			make_contact(f, &dirty);
 		if (f->engine) {
@@ -636,6 +652,18 @@ void levee_fleet_set_limits(struct levee_fleet *f, const struct levee_detect_par
 	f->detect = *detect;
 	f->fast_on = fast;
 	f->warmup_bins = warmup_bins;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void levee_fleet_set_verdicts(struct levee_fleet *f, const char *detector,
+			      const struct levee_blocks_params *blocks)
+{
+	pthread_mutex_lock(&f->lock);
+	f->next_detector = detector;
+	f->next_blocks = *blocks;
+	f->next_blocks.bin_s = f->options.bin_s;
+	f->next_blocks.window_s = f->options.window_s;
+	f->change_verdicts = true;
 	pthread_mutex_unlock(&f->lock);
 }
 

@@ -72,6 +72,10 @@ void levee_fleet_stop(struct levee_fleet **fleet);
 /** Before the start: who was blocked before, as this node remembers it. */
 void levee_fleet_remember(struct levee_fleet *fleet, const struct levee_offender *offender);
 
+/** From the next bin on this detector (a name that stays), and these lengths of blocks. */
+void levee_fleet_set_verdicts(struct levee_fleet *fleet, const char *detector,
+			      const struct levee_blocks_params *blocks);
+
 /** From now on these limits, and this fast path. */
 void levee_fleet_set_limits(struct levee_fleet *fleet, const struct levee_detect_params *detect,
 			    bool fast, unsigned int warmup_bins);

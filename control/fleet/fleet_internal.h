@@ -132,6 +132,9 @@ struct levee_fleet {
 
 	pthread_mutex_t lock; /* of what follows */
 	bool stop;
+	bool change_verdicts; /* these take the place of those in `options` */
+	const char *next_detector;
+	struct levee_blocks_params next_blocks;
 	struct levee_fleet_job queue[LEVEE_FLEET_QUEUE];
 	size_t queued;
 	struct levee_fleet_entries mirror; /* one a prefix: what holds, as far as we know */

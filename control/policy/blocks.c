@@ -44,6 +44,11 @@ struct levee_blocks *levee_blocks_new(const struct levee_blocks_params *params)
 	return blocks;
 }
 
+void levee_blocks_set_params(struct levee_blocks *blocks, const struct levee_blocks_params *params)
+{
+	blocks->params = *params;
+}
+
 struct levee_offenders *levee_blocks_offenders(struct levee_blocks *blocks)
 {
 	return blocks->offenders;

@@ -130,6 +130,12 @@ struct levee_blocks *levee_blocks_new(const struct levee_blocks_params *params);
 void levee_blocks_free(struct levee_blocks **blocks);
 
 /**
+ * Other parameters from now on. Ends that are set stay until a further anomalous bin moves them.
+ * \param params  bin_s and window_s have to be the same
+ */
+void levee_blocks_set_params(struct levee_blocks *blocks, const struct levee_blocks_params *params);
+
+/**
  * Carry out an evaluation: add and update blocks for its findings, and release or expire others.
  * The end of a block moves only to a later one, and only when its last anomalous bin is another;
  * a finding whose block would already be over adds none. Of manual blocks only `flagged` changes,

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 static const cap_value_t bpf_only[] = { CAP_BPF };
-static const cap_value_t bpf_and_net[] = { CAP_BPF, CAP_NET_ADMIN };
+static const cap_value_t for_later[] = { CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON };
+#define N_FOR_LATER 3
 
 /* Set those of `wanted` that the thread has as permitted. */
 static int add(cap_t to, cap_t now, cap_flag_t flag, const cap_value_t *wanted, int n)
@@ -61,17 +62,17 @@ int levee_privilege_reduce(void)
 	/* Also where nothing was ambient: no program that we start gains anything. */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -errno;
-	return set_thread(bpf_and_net, 2, bpf_only, 1);
+	return set_thread(for_later, N_FOR_LATER, bpf_only, 1);
 }
 
 int levee_privilege_raise(void)
 {
-	return is_root() ? 0 : set_thread(bpf_and_net, 2, bpf_and_net, 2);
+	return is_root() ? 0 : set_thread(for_later, N_FOR_LATER, for_later, N_FOR_LATER);
 }
 
 int levee_privilege_lower(void)
 {
-	return is_root() ? 0 : set_thread(bpf_and_net, 2, bpf_only, 1);
+	return is_root() ? 0 : set_thread(for_later, N_FOR_LATER, bpf_only, 1);
 }
 
 struct errand {

@@ -2,7 +2,8 @@
 /*
  * What a daemon that is not root may still do. It starts with CAP_BPF, CAP_NET_ADMIN and
  * CAP_PERFMON; once attached it needs CAP_BPF to read and write maps where the kernel is strict,
- * and CAP_NET_ADMIN for the moment in which an interface that came back is attached to again.
+ * and the other two for the moment in which an interface that came back is attached to again, or a
+ * reload wants another program.
  *
  * Capabilities belong to threads, and a new thread has those of the one that starts it: services,
  * which talk to the outside, are started by levee_privilege_run(), and their threads have none.
@@ -13,13 +14,13 @@
 #define LEVEE_PRIVILEGE_H
 
 /**
- * After attaching: CAP_BPF stays in effect, CAP_NET_ADMIN can be taken up again, all else goes
- * for good, and children get nothing.
+ * After attaching: CAP_BPF stays in effect, CAP_NET_ADMIN and CAP_PERFMON can be taken up again, all
+ * else goes for good, and children get nothing.
  * \return 0, also for root; -errno
  */
 int levee_privilege_reduce(void);
 
-/** CAP_NET_ADMIN for what follows, and back, after levee_privilege_reduce(). \return 0; -errno */
+/** Both for what follows, and back, after levee_privilege_reduce(). \return 0; -errno */
 int levee_privilege_raise(void);
 int levee_privilege_lower(void);
 

@@ -463,6 +463,16 @@ static uint64_t refused(const struct levee_dpdk *d)
 	return sum;
 }
 
+int levee_dpdk_set_flows(struct levee_dataplane *dp, bool flows)
+{
+	struct levee_dpdk *d = of(dp);
+
+	d->flows = flows;
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		__atomic_store_n(&d->workers[i].inspector.flows, flows, __ATOMIC_RELAXED);
+	return 0;
+}
+
 void levee_dpdk_check(struct levee_dataplane *dp)
 {
 	struct levee_dpdk *d = of(dp);

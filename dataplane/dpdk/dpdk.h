@@ -91,6 +91,9 @@ int levee_dpdk_start(struct levee_dataplane *dp);
  */
 void levee_dpdk_check(struct levee_dataplane *dp);
 
+/** Look at TCP headers from now on, or no longer. \return 0 */
+int levee_dpdk_set_flows(struct levee_dataplane *dp, bool flows);
+
 /** Packets lost outside of every account, of all ports; 0 before start(). */
 void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_losses *losses);
 

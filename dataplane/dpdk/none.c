@@ -33,6 +33,13 @@ void levee_dpdk_check(struct levee_dataplane *dp)
 	(void)dp;
 }
 
+int levee_dpdk_set_flows(struct levee_dataplane *dp, bool flows)
+{
+	(void)dp;
+	(void)flows;
+	return -ENOTSUP;
+}
+
 void levee_dpdk_losses(struct levee_dataplane *dp, struct levee_losses *losses)
 {
 	(void)dp;

@@ -336,6 +336,24 @@ int levee_links_start(struct levee_xdp *x)
 	return 0;
 }
 
+int levee_links_replace(struct levee_xdp *x, int before_fd)
+{
+	int ret = 0;
+	size_t n;
+
+	for (n = 0; n < x->n_links && !ret; n++)
+		if (x->links[n].fd >= 0 && bpf_link_update(x->links[n].fd, x->prog_fd, NULL))
+			ret = -errno;
+	if (!ret)
+		return 0;
+	levee_xdp_say(x, LEVEE_XDP_WARNING, "cannot replace the program on %s: %s",
+		      x->links[n - 1].name, strerror(-ret));
+	while (n-- > 0)
+		if (x->links[n].fd >= 0)
+			bpf_link_update(x->links[n].fd, before_fd, NULL);
+	return ret;
+}
+
 /* ---- while it runs ----------------------------------------------------------------------- */
 
 static bool is_attached(const struct link *l)

@@ -365,6 +365,11 @@ static void xdp_close(struct levee_dataplane *dp)
 {
 	struct levee_xdp *x = of(dp);
 
+	if (x->other) {
+		pthread_join(x->loader, NULL);
+		levee_bpf__destroy(x->other->skel);
+		free(x->other);
+	}
 	levee_policy_free(&x->dp.policy);
 	levee_links_close(x);
 	ring_buffer__free(x->ring);
@@ -616,7 +621,7 @@ int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options 
 		return -ENOMEM;
 	x->dp.ops = &xdp_ops;
 	x->dp.source6_length = options->tables.source6_length;
-	x->flows = options->tables.flows;
+	x->flows = x->wants_flows = options->tables.flows;
 	x->lock_fd = x->fence_inner_fd = x->epoll_fd = x->timer_fd = x->prog_fd = -1;
 	levee_mapset_init(&x->maps);
 	levee_mapset_init(&x->before);
@@ -746,6 +751,120 @@ int levee_xdp_start(struct levee_dataplane *dp)
 			      strerror(-ret));
 	pin_lists(x);
 	return 0;
+}
+
+/* ---- another program ------------------------------------------------------------------------ */
+
+static void *load_other(void *arg)
+{
+	struct levee_xdp *other = arg;
+
+	other->loaded = levee_mapset_load(other);
+	atomic_store(&other->is_loaded, true);
+	return NULL;
+}
+
+/* The verifier takes seconds, so it works on a thread of its own, for a twin of what is in force. */
+static int begin_load(struct levee_xdp *x)
+{
+	struct levee_xdp *other = calloc(1, sizeof(*other));
+	int ret;
+
+	if (!other)
+		return -ENOMEM;
+	other->maps = x->maps;
+	other->flows = x->wants_flows;
+	other->say = x->say;
+	other->say_ctx = x->say_ctx;
+	other->prog_fd = -1;
+	atomic_init(&other->is_loaded, false);
+	levee_xdp_forget_complaint();
+	ret = -pthread_create(&x->loader, NULL, load_other, other);
+	if (ret)
+		free(other);
+	else
+		x->other = other;
+	return ret;
+}
+
+/* \return 0, and the other is in force; -errno, and it is gone */
+static int install(struct levee_xdp *x, struct levee_xdp *other)
+{
+	struct levee_bpf *before = x->skel;
+	int before_fd = x->prog_fd, ret;
+
+	x->prog_fd = other->prog_fd;
+	ret = levee_links_replace(x, before_fd);
+	if (ret) {
+		x->prog_fd = before_fd;
+		levee_bpf__destroy(other->skel);
+		return ret;
+	}
+	x->skel = other->skel;
+	x->frags = other->frags;
+	x->flows = other->flows;
+	fence(x); /* the packets that the one before has begun are counted */
+	levee_bpf__destroy(before);
+	if (pin_program(x))
+		levee_xdp_say(x, LEVEE_XDP_WARNING, "cannot pin the new program in %s", x->pin);
+	return 0;
+}
+
+static void end_load(struct levee_xdp *x)
+{
+	struct levee_xdp *other = x->other;
+	int ret;
+
+	pthread_join(x->loader, NULL);
+	x->other = NULL;
+	ret = other->loaded;
+	if (!ret && other->flows != x->wants_flows)
+		levee_bpf__destroy(other->skel); /* said otherwise meanwhile */
+	else if (!ret)
+		ret = install(x, other);
+	if (ret) {
+		x->wants_flows = x->flows;
+		levee_xdp_say(x, LEVEE_XDP_ERROR,
+			      "TCP headers are looked at only after a restart, because another "
+			      "program cannot take the place of the one in force: %s%s%s",
+			      strerror(-ret), complaint[0] ? ": " : "", complaint);
+	} else if (x->flows == x->wants_flows) {
+		levee_xdp_say(x, LEVEE_XDP_NOTICE, "TCP headers are %s from now on",
+			      x->flows ? "looked at" : "not looked at");
+	}
+	free(other);
+}
+
+int levee_xdp_set_flows(struct levee_dataplane *dp, bool flows)
+{
+	struct levee_xdp *x = of(dp);
+	int ret;
+
+	x->wants_flows = flows;
+	if (x->other || x->flows == flows)
+		return 0;
+	ret = begin_load(x);
+	if (ret)
+		x->wants_flows = x->flows;
+	return ret;
+}
+
+bool levee_xdp_is_due(const struct levee_dataplane *dp)
+{
+	const struct levee_xdp *x = (const struct levee_xdp *)dp;
+
+	return x->other && atomic_load(&x->other->is_loaded);
+}
+
+void levee_xdp_tend(struct levee_dataplane *dp)
+{
+	struct levee_xdp *x = of(dp);
+
+	if (!levee_xdp_is_due(dp))
+		return;
+	end_load(x);
+	if (x->flows != x->wants_flows && begin_load(x))
+		x->wants_flows = x->flows;
 }
 
 void levee_xdp_check(struct levee_dataplane *dp)

@@ -62,6 +62,19 @@ int levee_xdp_start(struct levee_dataplane *dp);
  */
 void levee_xdp_check(struct levee_dataplane *dp);
 
+/**
+ * Look at TCP headers from now on, or no longer: the program is loaded once more, which takes seconds,
+ * on a thread of its own with the privileges of the caller. levee_xdp_tend() then lets it take the
+ * place of the one in force, without a packet that meets none; blocks and counts stay. What goes
+ * wrong is said, and the old one stays.
+ * \return 0: it is on its way, or so already; -errno
+ */
+int levee_xdp_set_flows(struct levee_dataplane *dp, bool flows);
+
+/** Is there something for levee_xdp_tend(), which takes the privileges of attaching? */
+bool levee_xdp_is_due(const struct levee_dataplane *dp);
+void levee_xdp_tend(struct levee_dataplane *dp);
+
 /** Names the set of maps: kept while they are, new with new maps. Valid until close. */
 const char *levee_xdp_maps_id(const struct levee_dataplane *dp);
 

@@ -7,6 +7,8 @@
 #include <bpf/libbpf.h>
 #include <limits.h>
 #include <net/if.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdarg.h>
 
 #include "dataplane/rows.h"
@@ -79,6 +81,13 @@ struct levee_xdp {
 	int prog_fd;
 	int fence_inner_fd;
 
+	/* A program for other constants, while it is loaded; see xdp.c. */
+	bool wants_flows;
+	pthread_t loader;
+	struct levee_xdp *other; /* NULL: none. Of it only what loading needs is set */
+	atomic_bool is_loaded;	 /* of the other: `loaded` holds */
+	int loaded;
+
 	struct link *links;
 	size_t n_links;
 
@@ -117,6 +126,8 @@ void levee_mapset_clear(const struct mapset *maps, uint32_t epoch);
 /* attach.c */
 int levee_links_open(struct levee_xdp *x, const struct levee_xdp_options *options);
 int levee_links_start(struct levee_xdp *x);
+/** The program that is loaded now takes over from another; on failure that one is back everywhere. */
+int levee_links_replace(struct levee_xdp *x, int before_fd);
 void levee_links_check(struct levee_xdp *x);
 void levee_links_close(struct levee_xdp *x);
 

@@ -96,6 +96,7 @@ static void put_key(const struct levee_config_key *key, FILE *out)
 	put_text(key->name, out);
 	fputs("\\fR\n", out);
 	put_text(key->help, out);
+	fputs(key->live ? "" : LEVEE_CONFIG_RESTART, out);
 	fputs("\n.br\nAccepted: ", out);
 	put_text(key->range, out);
 	fputs(*key->unit ? " [" : "", out);
