@@ -21,6 +21,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import common
 
@@ -118,8 +119,30 @@ def thread_receive_work(pair, name, cpu):
     before = napi_threads()
     # sysfs shows the interfaces of the namespace that mounted it: ip netns exec does.
     common.run("ip", "netns", "exec", name, "sh", "-c", "echo 1 >/sys/class/net/eth0/threaded")
-    for pid in napi_threads() - before:
+    mine = napi_threads() - before
+    for pid in mine:
         schedule(pid, os.SCHED_FIFO, 2, cpu)
+    return mine
+
+
+class Cost:
+    """What threads took of their CPU: its time [ns], how often they were woken, and preempted."""
+
+    def __init__(self, pids):
+        self.at = time.monotonic()
+        self.cpu_ns = self.woken = self.preempted = 0
+        for pid in pids:
+            proc = common.pathlib.Path("/proc") / str(pid)
+            self.cpu_ns += int((proc / "schedstat").read_text().split()[0])
+            switches = re.findall(r"voluntary_ctxt_switches:\s*(\d+)", (proc / "status").read_text())
+            self.woken += int(switches[0])
+            self.preempted += int(switches[1])
+
+    def since(self, before):
+        seconds = self.at - before.at
+        return {"cpu": (self.cpu_ns - before.cpu_ns) / seconds / 1e9,
+                "woken_per_s": (self.woken - before.woken) / seconds,
+                "preempted_per_s": (self.preempted - before.preempted) / seconds}
 
 
 def mac_of(pair, name):
@@ -155,7 +178,7 @@ class Bench:
             pair.ip(pair.client, "addr", "add", f"192.0.2.{64 + i}/24", "dev", "eth0")
         # Answers to the flood go out, too, as they would.
         pair.ip(pair.server, "route", "add", "default", "via", "192.0.2.2")
-        thread_receive_work(pair, pair.server, self.server_cpu)
+        self.receivers = thread_receive_work(pair, pair.server, self.server_cpu)
         thread_receive_work(pair, pair.client, self.client_cpu)
 
     def compile(self, name, text):
@@ -268,14 +291,18 @@ class Bench:
     def measure(self, series, rate, asked, seconds):
         """One point: what the clients got while so much flood came in. Rate 0: no flood."""
         sent = {"packets": 0, "not_taken": 0, "seconds": 1}
+        cost = None
         with self.protection(series), self.ask(asked, seconds, 1) as clients:
             if rate == 0:
                 got = self.answers(clients)
             else:
                 with self.flood(series, rate) as flood:
+                    before = Cost(self.receivers), Cost([self.server.popen.pid])
                     got = self.answers(clients)
+                    after = Cost(self.receivers), Cost([self.server.popen.pid])
                     sent = json.loads(flood.end())
-        return {"rate": sent["packets"] / sent["seconds"],
+                cost = {"receive": after[0].since(before[0]), "service": after[1].since(before[1])}
+        return {"cost": cost, "rate": sent["packets"] / sent["seconds"],
                 "arrived": (sent["packets"] - sent["not_taken"]) / sent["seconds"],
                 **{k: got[k] for k in ("answers_per_s", "p50_us", "p99_us", "broken")}}
 
@@ -318,6 +345,31 @@ def print_points(results, series_wanted, rates, asked):
         common.line(f"service.at.{name}", text,
                     {"asked_per_s": asked, "rate": rate,
                      "series": {s: results[s, rate] for s in series_wanted}})
+
+
+def print_costs(results, series_wanted, rates):
+    """Who has the server's CPU: what makes one protection slower than another."""
+    series_wanted = [s for s in series_wanted if s != "elsewhere"]
+
+    def cost(series, rate, who, name):
+        return statistics.median(p["cost"][who][name] for p in results[series, rate])
+
+    common.line("service.cost.head", "Of the server's CPU: share of the receive work, how often "
+                "a second it is woken, and how often that takes the CPU from the service", {})
+    common.line("service.cost.names",
+                f"{'flood':<9}" + "".join(f"{NAMES[s]:>30}" for s in series_wanted), {})
+    common.line("service.cost.columns", f"{'[pkt/s]':<9}" +
+                f"{'CPU     woken  preempted':>30}" * len(series_wanted), {})
+    for rate in rates:
+        text = f"{packets(rate):<9}"
+        for series in series_wanted:
+            text += (f"{cost(series, rate, 'receive', 'cpu'):>14.0%}"
+                     f"{cost(series, rate, 'receive', 'woken_per_s'):>8.0f}"
+                     f"{cost(series, rate, 'service', 'preempted_per_s'):>8.0f}")
+        common.line(f"service.cost.{'max' if rate is None else f'{rate:.0f}'}", text,
+                    {s: {who: {name: cost(s, rate, who, name)
+                               for name in ("cpu", "woken_per_s", "preempted_per_s")}
+                         for who in ("receive", "service")} for s in series_wanted})
 
 
 def collapse(results, series, rates, asked):
@@ -386,6 +438,7 @@ def main():
                 {"capacity_per_s": capacity, "asked_per_s": asked})
     print_points(results, series, rates, asked)
     print_collapses(results, series, rates, asked)
+    print_costs(results, series, rates)
 
 
 if __name__ == "__main__":
