@@ -114,7 +114,7 @@ DEPS := $(shell find $(B) .build/fuzz -name '*.d' 2>/dev/null)
 
 # ---- the targets a person types ---------------------------------------------------------------
 
-.PHONY: deb rpm deb-test help deps all demo check bench install uninstall clean tests unit kernel system fuzz format lint
+.PHONY: fleet-proof deb rpm deb-test help deps all demo check bench install uninstall clean tests unit kernel system fuzz format lint
 
 help:
 	@echo 'make            build the program (as `make all`)'
@@ -130,6 +130,7 @@ help:
 	@echo 'make clean      remove .build'
 	@echo
 	@echo 'make unit | kernel | system | fuzz | lint     the parts of check'
+	@echo 'make fleet-proof  root: eight daemons, twenty crossings, a hundred rounds of chaos (an hour)'
 	@echo 'make format     let clang-format have its way'
 	@echo
 	@echo 'BENCH="--quick --section detection" runs a part of the bench; BENCH=--help lists them'
@@ -187,6 +188,12 @@ bench:
 	$(Q)tools/deps.sh --bench
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)tools/bench/bench.sh $(B) $(BENCH)
+
+# The long forms of what `make check` does in short.
+fleet-proof: all tests
+	$(Q)LEVEE_FLEET_NODES=8 LEVEE_FLEET_RUNS=20 tests/system/test_fleet_acl.sh
+	$(Q)LEVEE_FLEET_NODES=8 LEVEE_FLEET_RUNS=5 LEVEE_FLEET_BIN=60 tests/system/test_fleet_acl.sh
+	$(Q)LEVEE_CHAOS_ROUNDS=100 $(B)/tests/control/fleet/test_chaos
 
 check: deps
 	$(Q)tests/check.sh

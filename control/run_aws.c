@@ -111,15 +111,14 @@ static bool count_acl(void *ctx, struct levee_aws_acl_counts *out)
  * that is still so. Where it cannot be asked nobody writes: the ACLs stay as they are, and drops on
  * the instances go on.
  */
-static bool may_write(void *ctx)
+static bool may_write(void *ctx, uint64_t *token)
 {
 	struct levee_run *r = ctx;
-	uint64_t token;
 
 	if (!r->fleet.fleet)
 		return true;
-	return levee_fleet_leads(r->fleet.fleet, &token) &&
-	       levee_fleet_fence(r->fleet.fleet, token) == 0;
+	return levee_fleet_leads(r->fleet.fleet, token) &&
+	       levee_fleet_fence(r->fleet.fleet, *token) == 0;
 }
 
 /* While the fleet decides, all flag the same sources, and one message is enough. */

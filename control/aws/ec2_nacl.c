@@ -2,6 +2,7 @@
 #include "control/aws/ec2_nacl.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +190,9 @@ static void take_tags(struct levee_nacl *acl, struct levee_ec2_nacl_tags *tags,
 
 		if (!key || !value)
 			continue;
-		if (!strcmp(key, LEVEE_NACL_SIDE_TAG)) {
+		if (!strcmp(key, LEVEE_NACL_TOKEN_TAG)) {
+			tags->token = strtoull(value, NULL, 10);
+		} else if (!strcmp(key, LEVEE_NACL_SIDE_TAG)) {
 			snprintf(tags->side, sizeof(tags->side), "%s", value);
 		} else if (!strcmp(key, LEVEE_NACL_TAG)) {
 			acl->marked = !levee_nacl_mark_read(&acl->mark, value);
@@ -458,6 +461,28 @@ int levee_ec2_nacl_create(struct levee_aws_client *client, const char *vpc, cons
 	*error = reply.error;
 	if (!ret && take_id(id, levee_xml_root(reply.xml), "networkAcl/networkAclId"))
 		ret = unreadable(error, operation, "the reply has no id");
+	levee_aws_reply_free(&reply);
+	levee_aws_text_free(&form);
+	return ret;
+}
+
+int levee_ec2_nacl_stamp(struct levee_aws_client *client, const char *blue, const char *green,
+			 uint64_t token, struct levee_aws_error *error)
+{
+	struct levee_aws_text form;
+	struct levee_aws_reply reply;
+	char text[24];
+	int ret;
+
+	snprintf(text, sizeof(text), "%" PRIu64, token);
+	levee_aws_text_init(&form, FORM_BYTES);
+	levee_aws_form_add(&form, blue, "ResourceId.1");
+	levee_aws_form_add(&form, green, "ResourceId.2");
+	levee_aws_form_add(&form, LEVEE_NACL_TOKEN_TAG, "Tag.1.Key");
+	levee_aws_form_add(&form, text, "Tag.1.Value");
+	/* One attempt: who is late must ask again whether it may. */
+	ret = call_ec2(client, "CreateTags", &form, 1, &reply);
+	*error = reply.error;
 	levee_aws_reply_free(&reply);
 	levee_aws_text_free(&form);
 	return ret;

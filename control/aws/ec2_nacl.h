@@ -12,16 +12,20 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "control/aws/client.h"
 #include "control/policy/nacl_survey.h"
 
 #define LEVEE_NACL_TAG	    "levee:rules" /* the mark: which rules of the ACL are Levee's */
 #define LEVEE_NACL_SIDE_TAG "levee:side"  /* "blue" or "green": a pair that Levee made */
+/* Fencing token of the fleet's leader that writes to the ACL, in decimal digits. */
+#define LEVEE_NACL_TOKEN_TAG "levee:token"
 
 /* What the tags of an ACL say beside the mark. */
 struct levee_ec2_nacl_tags {
 	char side[16];	 /* LEVEE_NACL_SIDE_TAG; "" if there is none */
+	uint64_t token;	 /* LEVEE_NACL_TOKEN_TAG; 0 if there is none */
 	bool bad_mark;	 /* LEVEE_NACL_TAG holds what Levee never writes */
 	bool is_default; /* the VPC's default ACL */
 };
@@ -64,6 +68,10 @@ int levee_ec2_vpc_cidrs(struct levee_aws_client *client, const char *vpc,
 int levee_ec2_nacl_create(struct levee_aws_client *client, const char *vpc, const char *side,
 			  const char *token, char id[static LEVEE_NACL_ID],
 			  struct levee_aws_error *error);
+
+/** CreateTags: who writes to these two from now on. \return 0; as levee_aws_call(), error set */
+int levee_ec2_nacl_stamp(struct levee_aws_client *client, const char *blue, const char *green,
+			 uint64_t token, struct levee_aws_error *error);
 
 /* What EC2 made of a step. The first three are outcomes that are to be remembered. */
 enum levee_ec2_answer {

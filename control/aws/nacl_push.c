@@ -14,7 +14,8 @@
 #define BACKOFF_MAX_MS 60000
 #define REREAD_MS      200 /* first wait for a read to show what was written; it doubles */
 #define REREAD_MAX_MS  10000
-#define FRESH_MS       30000	    /* an older read is done again before anything is built on it */
+#define FRESH_MS       30000 /* an older read is done again before anything is built on it */
+#define FENCE_MS       500   /* how long the fence is believed: less than the slack of the lease */
 #define CIDRS_MS       3600000	    /* how often the VPC's CIDRs are asked for */
 #define LEARNED_MS     3600000	    /* how long a refused rule lowers the budget */
 #define NEW_BLUE       "(new blue)" /* stand for ACLs that would be made */
@@ -53,6 +54,7 @@ struct levee_nacl_push {
 	unsigned int learned; /* budget; 0: the configured one */
 	int64_t learned_ms;
 	unsigned int read_failures, write_failures, rereads; /* in a row */
+	uint64_t stamped; /* fencing token that was put into the tags last */
 	struct levee_nacl_push_counts counts;
 };
 
@@ -431,13 +433,20 @@ static int find_side(struct levee_nacl_push *push, int side, struct levee_nacl_t
 	return 0;
 }
 
-static bool may_write(struct levee_nacl_push *push, struct levee_nacl_turn *turn)
+static void fenced(struct levee_nacl_push *push, struct levee_nacl_turn *turn)
 {
-	if (!push->p.may_write || push->p.may_write(push->p.ctx))
-		return true;
-	snprintf(turn->text, sizeof(turn->text), "another node writes to the network ACLs");
+	push->counts.fenced++;
 	push->have_read = false;
 	stopped(turn);
+}
+
+static bool may_write(struct levee_nacl_push *push, uint64_t *token, struct levee_nacl_turn *turn)
+{
+	*token = 0;
+	if (!push->p.may_write || push->p.may_write(push->p.ctx, token))
+		return true;
+	snprintf(turn->text, sizeof(turn->text), "another node writes to the network ACLs");
+	fenced(push, turn);
 	return false;
 }
 
@@ -449,9 +458,10 @@ static void make_side(struct levee_nacl_push *push, int side, struct levee_nacl_
 {
 	const struct levee_aws_env *env = push->p.env;
 	char token[64], what[128];
+	uint64_t fence;
 	int ret;
 
-	if (!may_write(push, turn))
+	if (!may_write(push, &fence, turn))
 		return;
 	snprintf(token, sizeof(token), "levee-%s-%.24s-%" PRId64, sides[side], push->vpc + 4,
 		 env->now_ms(env->ctx) / 86400000);
@@ -737,15 +747,76 @@ static void take_answer(struct levee_nacl_push *push, enum levee_ec2_answer answ
 	}
 }
 
+/* The token that the ACL's tag showed in the last read. */
+static uint64_t token_of(const struct levee_nacl_push *push, const char *id)
+{
+	for (size_t i = 0; i < push->acls.n; i++)
+		if (!strcmp(push->acls.list[i].id, id))
+			return push->acls.tags[i].token;
+	return 0;
+}
+
+/*
+ * The engine says that we lead; do the ACLs say so, too? A lease that was lost with the engine, and
+ * a node that was paused for long, are found out here.
+ * \return whether to go on; if not, the turn is over
+ */
+static bool check_token(struct levee_nacl_push *push, uint64_t token, struct levee_nacl_turn *turn)
+{
+	uint64_t blue = token_of(push, push->setup.blue), green = token_of(push, push->setup.green);
+	char what[2 * LEVEE_NACL_ID + 32];
+
+	if (!token || (push->stamped == token && blue <= token && green <= token))
+		return true;
+	memset(&turn->step, 0, sizeof(turn->step));
+	turn->step.type = LEVEE_NACL_STEP_STOP;
+	if (blue > token || green > token) {
+		snprintf(turn->text, sizeof(turn->text),
+			 "%s, %s: the tag %s has %" PRIu64 ", a later leader than this one "
+			 "(%" PRIu64 "): it writes to them, and this node does not",
+			 push->setup.blue, push->setup.green, LEVEE_NACL_TOKEN_TAG,
+			 blue > green ? blue : green, token);
+		fenced(push, turn);
+		return false;
+	}
+	push->have_read = false;
+	if (levee_ec2_nacl_stamp(push->p.client, push->setup.blue, push->setup.green, token,
+				 &turn->error)) {
+		count_failure(push, &turn->error);
+		snprintf(what, sizeof(what), "CreateTags of %s, %s", push->setup.blue,
+			 push->setup.green);
+		levee_nacl_error_text(&turn->error, what, turn->text);
+		push->write_failures++;
+		waits(turn, back_off(push, push->write_failures));
+		return false;
+	}
+	push->stamped = token;
+	push->counts.writes++;
+	push->write_failures = 0;
+	turn->wrote = true;
+	again(turn);
+	return false;
+}
+
 static void carry_out(struct levee_nacl_push *push, struct levee_nacl_turn *turn)
 {
 	enum levee_nacl_outcome outcome = LEVEE_NACL_DONE;
 	enum levee_ec2_answer answer;
+	int64_t asked_ms = now_ms(push);
+	uint64_t token;
 
-	if (!may_write(push, turn))
+	if (!may_write(push, &token, turn) || !check_token(push, token, turn))
 		return;
 	if (levee_nacl_journal_begin(push->p.journal, &turn->step)) {
 		out_of_memory(push, turn);
+		return;
+	}
+	/* The answer was true when it was asked for: a process that was paused since asks again. */
+	if (token && now_ms(push) - asked_ms > FENCE_MS) {
+		levee_nacl_journal_end(push->p.journal, outcome, true);
+		memset(&turn->step, 0, sizeof(turn->step));
+		push->have_read = false;
+		again(turn);
 		return;
 	}
 	answer = levee_ec2_nacl_do(push->p.client, &turn->step, &turn->error);

@@ -39,8 +39,12 @@ struct levee_nacl_push_params {
 	const struct levee_aws_env *env;    /* for chance */
 	struct levee_nacl_journal *journal; /* the push's until it is freed */
 	int64_t (*now_ms)(void *ctx);	    /* boot time; NULL: levee_nacl_boot_ms() */
-	/* Asked before each write: may this process write? NULL: yes. */
-	bool (*may_write)(void *ctx);
+	/*
+	 * Asked before each write: may this process write? NULL: yes. *token is its fencing token in
+	 * a fleet, and stays 0 without one: it is put into a tag of both ACLs before anything else,
+	 * and who finds a larger one there writes nothing.
+	 */
+	bool (*may_write)(void *ctx, uint64_t *token);
 	void *ctx;
 
 	char vpc[LEVEE_NACL_ID]; /* "": that of the subnets */
@@ -88,6 +92,7 @@ struct levee_nacl_push_counts {
 	uint64_t switches;  /* of these, subnets that were put on another ACL */
 	uint64_t failures;  /* calls that failed, throttled ones among them */
 	uint64_t throttled; /* of these */
+	uint64_t fenced;    /* writes that were not made, because another node leads the fleet */
 };
 
 struct levee_nacl_push;

@@ -25,7 +25,7 @@ struct levee_nacl_service {
 	struct levee_aws_cancel cancel;
 	struct levee_aws_env env;
 	struct levee_board_service shown;
-	bool (*may_write)(void *ctx);
+	bool (*may_write)(void *ctx, uint64_t *token);
 	void *may_write_ctx;
 	pthread_t thread;
 	bool started, registered;
@@ -117,6 +117,7 @@ static void show_status(void *ctx, struct levee_json *j)
 	levee_json_uint(j, "switches", s.counts.switches);
 	levee_json_uint(j, "failures", s.counts.failures);
 	levee_json_uint(j, "throttled", s.counts.throttled);
+	levee_json_uint(j, "fenced", s.counts.fenced);
 }
 
 static void metric(FILE *out, const char *name, const char *type, const char *help, uint64_t value)
@@ -161,6 +162,8 @@ static void show_metrics(void *ctx, FILE *out)
 	       s.counts.switches);
 	metric(out, "failures_total", "counter", "Calls that failed.", s.counts.failures);
 	metric(out, "throttled_total", "counter", "Calls that EC2 throttled.", s.counts.throttled);
+	metric(out, "fenced_total", "counter",
+	       "Writes that were not made, because another node leads the fleet.", s.counts.fenced);
 }
 
 static void set_state(struct levee_nacl_service *service, enum levee_nacl_state state,
@@ -448,11 +451,11 @@ static void sleep_ms(struct levee_nacl_service *service, uint32_t ms)
 		service->env.sleep_ms(service->env.ctx, ms);
 }
 
-static bool ask_gate(void *ctx)
+static bool ask_gate(void *ctx, uint64_t *token)
 {
 	struct levee_nacl_service *service = ctx;
 
-	return !service->may_write || service->may_write(service->may_write_ctx);
+	return !service->may_write || service->may_write(service->may_write_ctx, token);
 }
 
 static int open_journal(struct levee_nacl_service *service, struct levee_aws_error *error)
@@ -583,7 +586,9 @@ static void take_turn(struct levee_nacl_service *service, const struct levee_nac
 /* May this process write? While not, it makes no call at all. */
 static bool is_open(struct levee_nacl_service *service)
 {
-	if (!ask_gate(service)) {
+	uint64_t token = 0;
+
+	if (!ask_gate(service, &token)) {
 		service->was_shut = true;
 		service->converged = false;
 		set_state(service, LEVEE_NACL_WAITING, "another node writes to the network ACLs");
@@ -682,7 +687,8 @@ static int start_thread(struct levee_nacl_service *service)
 }
 
 int levee_nacl_service_start(struct levee_nacl_service **out, const struct levee_config *config,
-			     struct levee_board *board, bool (*may_write)(void *ctx), void *ctx)
+			     struct levee_board *board,
+			     bool (*may_write)(void *ctx, uint64_t *token), void *ctx)
 {
 	struct levee_nacl_service *service = calloc(1, sizeof(*service));
 	int ret;

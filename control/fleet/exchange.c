@@ -98,9 +98,10 @@ static int receive_number(struct levee_fleet *f, long long *number)
 
 	if (ret)
 		return ret;
-	*number = reply->type == REDIS_REPLY_INTEGER ? reply->integer : -1;
+	ret = reply->type == REDIS_REPLY_INTEGER ? 0 : -EPROTO;
+	*number = reply->integer;
 	freeReplyObject(reply);
-	return 0;
+	return ret;
 }
 
 static int send_parts(struct levee_fleet *f)

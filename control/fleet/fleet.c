@@ -171,7 +171,10 @@ static void lose_contact(struct levee_fleet *f, int error, const char *reason)
 		 reason					       ? reason
 		 : f->engine && levee_engine_why(f->engine)[0] ? levee_engine_why(f->engine)
 		 : f->events && levee_link_why(f->events)[0]   ? levee_link_why(f->events)
-							       : strerror(-error));
+		 : error == -EPROTO
+			 ? "its answers make no sense: is [fleet] url that of a Redis or "
+			   "Valkey server, 7 or later?"
+			 : strerror(-error));
 	levee_fleet_lead_end(f);
 	pthread_mutex_lock(&f->lock);
 	levee_lease_drop(&f->lease);

@@ -11,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,8 @@ struct levee_link {
 	SSL_CTX *ctx;
 	SSL *ssl;
 	redisReader *reader;
-	char *out; /* what is still to be sent is out[sent, used) */
+	size_t unread; /* bytes that came since the last whole reply */
+	char *out;     /* what is still to be sent is out[sent, used) */
 	size_t sent, used, room;
 	int error; /* sticky, -errno */
 	char why[LEVEE_LINK_WHY];
@@ -174,6 +176,9 @@ static int receive_some(struct levee_link *link, short *events, bool *got)
 	if (n <= 0)
 		return (int)n;
 	link->traffic.bytes_in += (uint64_t)n;
+	link->unread += (size_t)n;
+	if (link->unread > LEVEE_LINK_REPLY_MAX)
+		return fail(link, -EMSGSIZE, "an answer larger than any of an engine");
 	if (redisReaderFeed(link->reader, data, (size_t)n) != REDIS_OK)
 		return fail(link, -EPROTO, "the answer is not of this protocol");
 	return 0;
@@ -226,6 +231,8 @@ static int take_reply(struct levee_link *link, redisReply **reply)
 	if (redisReaderGetReply(link->reader, &object) != REDIS_OK)
 		return fail(link, -EPROTO, "the answer is not of this protocol");
 	*reply = object;
+	if (object)
+		link->unread = 0;
 	return object ? 0 : -EAGAIN;
 }
 
@@ -249,7 +256,7 @@ int levee_link_pop(struct levee_link *link, int timeout_ms, redisReply **reply)
 			ret = receive_some(link, &want_in, &got);
 		if (ret)
 			return ret;
-		if (got)
+		if (got && (!timeout_ms || now_ms() < until_ms))
 			continue;
 		if (!timeout_ms)
 			return -EAGAIN;
@@ -435,6 +442,39 @@ static int authenticate(struct levee_link *link, const struct levee_link_params 
 	return ret;
 }
 
+/* An array is allocated when its length is read: what was announced must not be believed. */
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_length;
+#else
+typedef int array_length;
+#endif
+static redisReplyObjectFunctions reply_functions;
+static pthread_once_t reply_once = PTHREAD_ONCE_INIT;
+static void *(*make_array)(const redisReadTask *task, array_length n);
+
+static void *make_sane_array(const redisReadTask *task, array_length n)
+{
+	return (uint64_t)n > LEVEE_LINK_ELEMENTS_MAX ? NULL : make_array(task, n);
+}
+
+static void set_functions(void)
+{
+	redisReader *reader = redisReaderCreate();
+
+	if (!reader)
+		return;
+	reply_functions = *reader->fn;
+	make_array = reply_functions.createArray;
+	reply_functions.createArray = make_sane_array;
+	redisReaderFree(reader);
+}
+
+static redisReader *make_reader(void)
+{
+	pthread_once(&reply_once, set_functions);
+	return make_array ? redisReaderCreateWithFunctions(&reply_functions) : NULL;
+}
+
 int levee_link_open(struct levee_link **out, const struct levee_link_params *params,
 		    char why[static LEVEE_LINK_WHY])
 {
@@ -447,7 +487,7 @@ int levee_link_open(struct levee_link **out, const struct levee_link_params *par
 	if (!link)
 		return -ENOMEM;
 	link->fd = -1;
-	link->reader = redisReaderCreate();
+	link->reader = make_reader();
 	ret = link->reader ? connect_to(link, params, until_ms) : -ENOMEM;
 	if (!ret && params->tls)
 		ret = begin_tls(link, params, until_ms);

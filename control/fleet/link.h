@@ -22,6 +22,10 @@
 
 #define LEVEE_LINK_WHY 400
 
+/* What no sane engine passes: bytes of one reply, and elements of one array of it. */
+#define LEVEE_LINK_REPLY_MAX	(64U << 20)
+#define LEVEE_LINK_ELEMENTS_MAX (1U << 22)
+
 struct levee_link_params {
 	const char *host;
 	const char *port;
@@ -56,6 +60,7 @@ void levee_link_push(struct levee_link *link, int argc, const char *const *argv,
 
 /**
  * Send what waits, and receive one reply; an error that the server answers is a reply, too.
+ * However fast the server talks, it ends at the timeout, and within LEVEE_LINK_REPLY_MAX.
  * \param timeout_ms  0: only what is there already
  * \return 0, the caller frees *reply with freeReplyObject(); -EAGAIN (nothing there yet, timeout
  *         0); -ETIMEDOUT, -errno: the link is of no use any more, and levee_link_why() says why

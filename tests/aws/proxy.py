@@ -96,6 +96,7 @@ class Proxy:
         try:
             key = self._verify(call)
             entry["verified"] = True
+            entry["access_key"] = key.access_key if key else None
         except signature.Refused as refused:
             entry["refused"] = str(refused)
             self._send(handler, entry, calls.error(call, refused.code, str(refused)))
