@@ -150,6 +150,7 @@ struct levee_snapshot {
 	bool near_known; /* nobody is missing */
 
 	struct levee_trip trip; /* the fast path's threshold for the running bin */
+	uint64_t trip_events;	/* of the data path: a source passed a share of it on a CPU */
 
 	/* packets that the platform dropped above the instance's allowance, in the last bin and
 	 * since the start: control/allowance.h */

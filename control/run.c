@@ -216,8 +216,10 @@ static int turn(struct levee_run *r)
 	ret = levee_dataplane_wait(r->dp, until_ns, &event);
 	if (ret)
 		return ret;
-	if (event.type == LEVEE_DP_TRIP)
+	if (event.type == LEVEE_DP_TRIP) {
+		r->view.trip_events++;
 		on_trip(r, &event.source);
+	}
 	look_again(r);
 	if (event.type == LEVEE_DP_TRIP)
 		return 0;

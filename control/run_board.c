@@ -395,6 +395,7 @@ static void copy_accounts(struct levee_run *r, struct levee_snapshot *s)
 	s->bins_closed = v->bins_closed;
 	s->bins_late = v->bins_late;
 	levee_run_losses(r, &s->losses);
+	s->trip_events = v->trip_events;
 }
 
 static void copy_settings(const struct levee_run *r, struct levee_snapshot *s)

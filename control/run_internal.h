@@ -46,6 +46,7 @@ struct levee_run_view {
 	int64_t last_bin_s;
 	uint64_t bins_closed;
 	uint64_t bins_late;
+	uint64_t trip_events;
 	struct levee_run_bin *closed; /* a ring */
 	size_t n_closed, room_closed, next_closed;
 	struct levee_board_source *top; /* of the last bin, largest first; LEVEE_BOARD_TOP */

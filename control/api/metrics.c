@@ -217,6 +217,7 @@ REAL(mad, s->evaluation.mad)
 UINT(fast_on, s->fast)
 UINT(fast_armed, s->trip.armed)
 UINT(fast_threshold, s->trip.threshold)
+UINT(fast_events, s->trip_events)
 UINT(allowance_exceeded, s->allowance_exceeded_total)
 UINT(lost_events, s->total.lost_events)
 UINT(bins_closed, s->bins_closed)
@@ -265,6 +266,7 @@ const struct levee_metric levee_metrics[] = {
 	{ "levee_fast_on", "gauge", "1 if the fast path is switched on.", write_fast_on },
 	{ "levee_fast_armed", "gauge", "1 if sources are blocked within the bin: on, and enough bins are complete.", write_fast_armed },
 	{ "levee_fast_threshold_packets", "gauge", "Packets in the running bin above which a source is blocked at once.", write_fast_threshold },
+	{ "levee_fast_events_total", "counter", "Events of the data path: a source passed a share of the threshold on a CPU.", write_fast_events },
 	{ "levee_lost_events_total", "counter", "Events of the data path that its ring buffer had no room for.", write_lost_events },
 	{ "levee_allowance_exceeded_packets_total", "counter", "Packets that the platform dropped above the instance's allowance, before Levee saw them.", write_allowance_exceeded },
 	{ "levee_bin_seconds", "gauge", "Length of a bin.", write_bin_seconds },

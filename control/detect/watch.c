@@ -22,20 +22,31 @@ void levee_watch_clear(struct levee_watch *watch)
 	watch->n = 0;
 }
 
-/* Until it passes the threshold at the rate between two looks [ns]; 0 if that is not known. */
+static double rate(uint64_t packets, uint64_t before, uint64_t now_ns, uint64_t then_ns)
+{
+	return packets > before && now_ns > then_ns
+		       ? (double)(packets - before) / (double)(now_ns - then_ns)
+		       : 0;
+}
+
+/*
+ * Until it passes the threshold, at the higher of two rates: since the look before, and since it
+ * was noted first. Packets come in bursts, and a look between two of them sees none; who takes
+ * that for the end waits for the next share of this source, which is ten milliseconds too long.
+ * A pause of all the time that is known is as likely to end now as to last that long again.
+ */
 static uint64_t time_left(const struct levee_watched *w, uint64_t packets, uint64_t threshold,
 			  uint64_t now_ns)
 {
-	double rate;
+	double left = packets < threshold ? (double)(threshold - packets) : 0;
+	double since_look = rate(packets, w->packets, now_ns, w->seen_ns);
+	double since_first = rate(packets, w->first_packets, now_ns, w->first_ns);
+	double fast = since_look > since_first ? since_look : since_first;
 
-	if (packets <= w->packets || now_ns <= w->seen_ns)
-		return 2 * LEVEE_WATCH_AHEAD_NS; /* it has stopped */
-	rate = (double)(packets - w->packets) / (double)(now_ns - w->seen_ns);
-	if (packets > threshold)
-		return 0;
-	if ((double)(threshold - packets) >= rate * (double)LEVEE_WATCH_AHEAD_NS)
-		return 2 * LEVEE_WATCH_AHEAD_NS;
-	return (uint64_t)((double)(threshold - packets) / rate);
+	if (fast > 0)
+		return left < fast * 2 * LEVEE_WATCH_AHEAD_NS ? (uint64_t)(left / fast)
+							      : 2 * LEVEE_WATCH_AHEAD_NS;
+	return now_ns > w->first_ns ? 2 * (now_ns - w->first_ns) : 0;
 }
 
 void levee_watch_note(struct levee_watch *watch, const struct levee_prefix *source,
@@ -44,22 +55,23 @@ void levee_watch_note(struct levee_watch *watch, const struct levee_prefix *sour
 	struct levee_watched *w = find(watch, source);
 	uint64_t left = 0; /* a first look: the second one tells the rate */
 
-	if (w)
+	if (w) {
 		left = time_left(w, packets, threshold, now_ns) / 2; /* it may send faster */
-	else if (watch->n < LEVEE_WATCH_MAX)
+	} else if (watch->n < LEVEE_WATCH_MAX) {
 		w = &watch->at[watch->n++];
-	else
+		*w = (struct levee_watched){ .source = *source,
+					     .first_packets = packets,
+					     .first_ns = now_ns };
+	} else {
 		return;
+	}
 	if (left > LEVEE_WATCH_AHEAD_NS / 2) {
 		*w = watch->at[--watch->n];
 		return;
 	}
-	*w = (struct levee_watched){
-		.source = *source,
-		.packets = packets,
-		.seen_ns = now_ns,
-		.next_ns = now_ns + (left > LEVEE_WATCH_LOOK_NS ? left : LEVEE_WATCH_LOOK_NS)
-	};
+	w->packets = packets;
+	w->seen_ns = now_ns;
+	w->next_ns = now_ns + (left > LEVEE_WATCH_LOOK_NS ? left : LEVEE_WATCH_LOOK_NS);
 }
 
 uint64_t levee_watch_next(const struct levee_watch *watch)

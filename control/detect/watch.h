@@ -28,6 +28,8 @@ struct levee_watch {
 	unsigned int n;
 	struct levee_watched {
 		struct levee_prefix source;
+		uint64_t first_packets; /* when it was noted first */
+		uint64_t first_ns;
 		uint64_t packets; /* in the running bin, as of seen_ns */
 		uint64_t seen_ns;
 		uint64_t next_ns; /* of the next look; UINT64_MAX: being looked at */

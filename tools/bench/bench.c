@@ -15,8 +15,9 @@ static const struct {
 	int (*run)(struct bench_run *run);
 } section_table[] = {
 	{ "counting", bench_counting },	  { "verdicts", bench_verdicts },
-	{ "filter", bench_filter },	  { "closing", bench_closing },
-	{ "pressure", bench_pressure },	  { "replay", bench_replay },
+	{ "measures", bench_measures },	  { "filter", bench_filter },
+	{ "closing", bench_closing },	  { "pressure", bench_pressure },
+	{ "replay", bench_replay },	  { "fast", bench_fast },
 	{ "detection", bench_detection }, { "service", bench_service },
 	{ "dpdk", bench_dpdk },
 };

@@ -109,6 +109,11 @@ int bench_detection(struct bench_run *run)
 	return run_python(run, "tools/bench/detection.py");
 }
 
+int bench_fast(struct bench_run *run)
+{
+	return run_python(run, "tools/bench/fast.py");
+}
+
 int bench_service(struct bench_run *run)
 {
 	return run_python(run, "tools/bench/service.py");

@@ -111,11 +111,12 @@ int bench_path_open(struct bench_path *path, const struct bench_path_options *op
 					 .tables = { .sources = options->sources,
 						     .sources6 = options->sources6,
 						     .rules = 131072,
-						     .source6_length = 64 },
+						     .source6_length = 64,
+						     .flows = options->flows },
 					 .say = on_say };
 	int ret;
 
-	*path = (struct bench_path){ 0 };
+	*path = (struct bench_path){ .flows = options->flows };
 	snprintf(path->pin, sizeof(path->pin), "/sys/fs/bpf/levee-bench-%d-%u", (int)getpid(),
 		 opened++);
 	ret = levee_xdp_open(&path->dp, &xdp);
@@ -235,7 +236,7 @@ static int reuse_maps(struct bpf_object *object, const struct bench_path *path,
 
 /* The read-only globals of ebpf/maps.bpf.h: struct levee_geometry geo; int frags, flows. */
 static int set_constants(struct bpf_object *object, const struct levee_geometry *geo,
-			 enum bench_length length)
+			 enum bench_length length, bool flows)
 {
 	struct {
 		struct levee_geometry geo;
@@ -254,6 +255,7 @@ static int set_constants(struct bpf_object *object, const struct levee_geometry 
 			return -EINVAL;
 		constants->geo = *geo;
 		constants->frags = (int)length;
+		constants->flows = flows;
 		return 0;
 	}
 	return -ENOENT;
@@ -314,7 +316,7 @@ static int load_with(struct bench_object *object, const struct bench_path *path,
 	load_only(object->object, name, length != BENCH_LENGTH_LINEAR);
 	ret = reuse_maps(object->object, path, &geo);
 	if (!ret)
-		ret = set_constants(object->object, &geo, length);
+		ret = set_constants(object->object, &geo, length, path->flows);
 	if (!ret)
 		ret = bpf_object__load(object->object);
 	if (!ret)
@@ -382,8 +384,8 @@ int bench_object_program(const struct bench_object *object, const char *name)
 
 /* ---- subjects ---------------------------------------------------------------------------- */
 
-/* A small UDP packet to port 53; the generator writes its source. */
-static void make_frame(uint8_t frame[BENCH_FRAME], uint8_t family)
+/* A small packet to port 53; the generator writes its source. */
+static void make_frame(uint8_t frame[BENCH_FRAME], uint8_t family, bool tcp)
 {
 	memset(frame, 0, BENCH_FRAME);
 	if (family == 4) {
@@ -393,6 +395,11 @@ static void make_frame(uint8_t frame[BENCH_FRAME], uint8_t family)
 		frame[23] = LEVEE_PROTO_UDP;
 		frame[26] = 192, frame[27] = 0, frame[28] = 2, frame[29] = 1;
 		frame[37] = 53;
+		if (tcp) {
+			frame[23] = LEVEE_PROTO_TCP;
+			frame[46] = 0x50; /* five words of header */
+			frame[47] = 0x10; /* ACK */
+		}
 	} else {
 		frame[12] = 0x86, frame[13] = 0xdd;
 		frame[14] = 0x60;
@@ -411,7 +418,7 @@ static int run(const struct bench_subject *s, uint64_t packets, double *ns, uint
 	double begin;
 	int ret;
 
-	make_frame(frame, s->family);
+	make_frame(frame, s->family, s->tcp);
 	begin = bench_thread_ns();
 	ret = bpf_prog_test_run_opts(s->program, &opts) ? -errno : 0;
 	*ns = (bench_thread_ns() - begin) / (double)packets;

@@ -21,11 +21,13 @@ struct bench_path_options {
 	uint64_t sources6;
 	bool policy; /* 1,000 blocked sources, 1,000 blocked prefixes, 10 allowed ones */
 	bool scope;  /* one port of UDP */
+	bool flows;  /* look at TCP headers, for SYNs and established flows */
 };
 
 struct bench_path {
 	struct levee_dataplane *dp;
 	char pin[64];
+	bool flows; /* programs that are loaded on it look at TCP headers */
 };
 
 /** \return 0; -errno, said. bench_path_close() accepts what is half open. */
@@ -87,6 +89,7 @@ struct bench_subject {
 	int program;
 	struct bench_source *source; /* NULL: it has no generator */
 	uint8_t family;
+	bool tcp; /* IPv4: acknowledging segments, as of an established flow; else UDP */
 	enum bench_kind kind;
 	uint64_t sources; /* a power of two: so many in random order; 0: none comes twice */
 	uint64_t repeat;  /* packets a sample */

@@ -41,6 +41,9 @@ int bench_counting(struct bench_run *run);
 /** The same for hits of block and allow lists, and for sources never seen before. */
 int bench_verdicts(struct bench_run *run);
 
+/** What looking at TCP headers costs, for SYNs and made-up addresses. */
+int bench_measures(struct bench_run *run);
+
 /** xdp-filter on the same packets. A machine without it gets a remark. */
 int bench_filter(struct bench_run *run);
 
@@ -56,6 +59,9 @@ int bench_replay(struct bench_run *run);
 
 /** Every scenario through `levee replay` and live: what was found, when, and at what price. */
 int bench_detection(struct bench_run *run);
+
+/** How soon a source that crosses the threshold is dropped, and what those below it cost. */
+int bench_fast(struct bench_run *run);
 
 /** A TCP service while a flood rises, unprotected, behind nftables and behind Levee. */
 int bench_service(struct bench_run *run);

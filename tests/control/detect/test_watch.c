@@ -62,18 +62,65 @@ static void a_steady_source_is_caught_within_two_looks_of_its_crossing(void **st
 		}
 }
 
+/* Packets beyond the threshold when a look finds the crossing, of one that sends in bursts. */
+static uint64_t lag_in_bursts(uint64_t burst, uint64_t pause_ns, uint64_t phase_ns)
+{
+	struct levee_prefix p = source_nr(1);
+	uint64_t now_ns = START, first = 6000, packets = first;
+
+	levee_watch_clear(&watch);
+	while (packets <= 12000) {
+		levee_watch_note(&watch, &p, packets, 12000, now_ns);
+		now_ns = levee_watch_next(&watch);
+		if (now_ns == UINT64_MAX)
+			return UINT64_MAX;
+		assert_true(levee_watch_due(&watch, now_ns, &p));
+		packets = first + (now_ns - START + phase_ns) / pause_ns * burst;
+	}
+	return packets - 12000;
+}
+
+static void a_look_between_two_bursts_does_not_lose_the_source(void **state)
+{
+	(void)state;
+	/* 100,000 packets a second in bursts up to 10 ms apart: a burst of lag and two looks */
+	for (uint64_t pause_us = 100; pause_us <= 10000; pause_us += 300)
+		for (uint64_t phase_us = 0; phase_us < pause_us; phase_us += 70)
+			assert_true(lag_in_bursts(pause_us / 10, pause_us * 1000,
+						  phase_us * 1000) <= pause_us / 10 + 50);
+}
+
+/* \return looks until nobody is watched any more; now_ns ends there */
+static unsigned int looks_until_left(struct levee_prefix *p, uint64_t packets, uint64_t per_s,
+				     uint64_t *now_ns)
+{
+	uint64_t begin_ns = *now_ns;
+	unsigned int looks = 0;
+
+	levee_watch_note(&watch, p, packets, 12000, *now_ns);
+	while (levee_watch_next(&watch) != UINT64_MAX && looks < 1000) {
+		*now_ns = levee_watch_next(&watch);
+		assert_true(levee_watch_due(&watch, *now_ns, p));
+		levee_watch_note(&watch, p, packets + (*now_ns - begin_ns) * per_s / 1000000000,
+				 12000, *now_ns);
+		looks++;
+	}
+	return looks;
+}
+
 static void who_stops_or_is_slow_is_left_to_the_events(void **state)
 {
 	struct levee_prefix p = source_nr(1);
+	uint64_t now_ns = START;
 
 	(void)state;
-	levee_watch_note(&watch, &p, 6000, 12000, START);
-	assert_int_equal(levee_watch_next(&watch), START + LEVEE_WATCH_LOOK_NS);
-	levee_watch_note(&watch, &p, 6000, 12000, START + MS_NS);
-	assert_int_equal(levee_watch_next(&watch), UINT64_MAX);
-	levee_watch_note(&watch, &p, 6000, 12000, START);
-	levee_watch_note(&watch, &p, 6001, 12000, START + MS_NS); /* 6 s to go */
-	assert_int_equal(levee_watch_next(&watch), UINT64_MAX);
+	/* Stopped: looked at less and less often, and given up. */
+	assert_true(looks_until_left(&p, 6000, 0, &now_ns) < 16);
+	assert_true(now_ns < START + 2 * LEVEE_WATCH_AHEAD_NS);
+	/* So slow that the next share tells of it early enough. */
+	now_ns = START;
+	assert_true(looks_until_left(&p, 6000, 1000, &now_ns) < 16);
+	assert_true(now_ns < START + LEVEE_WATCH_AHEAD_NS);
 }
 
 static void a_clock_that_stands_still_divides_nothing_by_zero(void **state)
@@ -83,7 +130,7 @@ static void a_clock_that_stands_still_divides_nothing_by_zero(void **state)
 	(void)state;
 	levee_watch_note(&watch, &p, 6000, 12000, START);
 	levee_watch_note(&watch, &p, 7000, 12000, START);
-	assert_int_equal(levee_watch_next(&watch), UINT64_MAX);
+	assert_int_equal(levee_watch_next(&watch), START + LEVEE_WATCH_LOOK_NS);
 }
 
 static void there_is_room_for_some_and_the_rest_is_no_harm(void **state)
@@ -113,6 +160,7 @@ int main(void)
 #define T(test) cmocka_unit_test_setup(test, clear)
 	const struct CMUnitTest tests[] = {
 		T(a_steady_source_is_caught_within_two_looks_of_its_crossing),
+		T(a_look_between_two_bursts_does_not_lose_the_source),
 		T(who_stops_or_is_slow_is_left_to_the_events),
 		T(a_clock_that_stands_still_divides_nothing_by_zero),
 		T(there_is_room_for_some_and_the_rest_is_no_harm),
