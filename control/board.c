@@ -15,6 +15,7 @@
 /* A request on its way. Shared by the asker and the queue, because the asker may give up. */
 struct ticket {
 	struct ticket *next;
+	bool executed; /* already, as an urgent one; to be answered in its turn */
 	struct levee_request request;
 	void (*done)(void *ctx, struct levee_request *answered);
 	void *ctx;
@@ -327,6 +328,8 @@ void levee_board_close(struct levee_board *board)
 	pthread_mutex_unlock(&board->lock);
 	waiting = take_waiting(board);
 	for (struct ticket *t = waiting; t; t = t->next) {
+		if (t->executed)
+			continue;
 		t->request.result = -ESHUTDOWN;
 		snprintf(t->request.message, sizeof(t->request.message), "levee is stopping");
 	}
@@ -468,6 +471,45 @@ int levee_board_fd(const struct levee_board *board)
 	return board->fd;
 }
 
+bool levee_board_has_requests(const struct levee_board *board)
+{
+	return __atomic_load_n(&board->waiting, __ATOMIC_RELAXED) > 0;
+}
+
+static bool may_overtake(const struct levee_request *request)
+{
+	return request->type == LEVEE_REQUEST_SOURCE;
+}
+
+static bool is_urgent(const struct levee_request *request)
+{
+	return request->type == LEVEE_REQUEST_BLOCK || request->type == LEVEE_REQUEST_UNBLOCK ||
+	       request->type == LEVEE_REQUEST_ALLOW_ADD;
+}
+
+size_t levee_board_serve_urgent(struct levee_board *board,
+				void (*execute)(void *ctx, struct levee_request *request),
+				void *ctx)
+{
+	struct ticket *t;
+	size_t n = 0;
+
+	/* Only this thread takes tickets off; others add behind the last one, under the lock. */
+	pthread_mutex_lock(&board->lock);
+	for (t = board->first; t && (is_urgent(&t->request) || may_overtake(&t->request));
+	     t = t->next) {
+		if (t->executed || !is_urgent(&t->request))
+			continue;
+		pthread_mutex_unlock(&board->lock);
+		execute(ctx, &t->request);
+		t->executed = true;
+		n++;
+		pthread_mutex_lock(&board->lock);
+	}
+	pthread_mutex_unlock(&board->lock);
+	return n;
+}
+
 size_t levee_board_serve(struct levee_board *board,
 			 void (*execute)(void *ctx, struct levee_request *request),
 			 void (*after)(void *ctx), void *ctx)
@@ -480,7 +522,8 @@ size_t levee_board_serve(struct levee_board *board,
 	(void)eventfd_read(board->fd, &unused);
 	first = take_waiting(board);
 	for (struct ticket *t = first; t; t = t->next, n++)
-		execute(ctx, &t->request);
+		if (!t->executed)
+			execute(ctx, &t->request);
 	if (n && after)
 		after(ctx);
 	answer_all(first);

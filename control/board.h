@@ -301,6 +301,19 @@ int levee_board_submit(struct levee_board *board, const struct levee_request *re
 /** Controller: readable while requests wait. */
 int levee_board_fd(const struct levee_board *board);
 
+/** Controller: does any request wait? Costs next to nothing. */
+bool levee_board_has_requests(const struct levee_board *board);
+
+/**
+ * Controller: in the middle of long work, carry out those that cannot wait (block, unblock, allow), in
+ * their order and not before others that change something. They are answered by levee_board_serve(),
+ * as all others, when a snapshot can show what they changed.
+ * \return how many were carried out
+ */
+size_t levee_board_serve_urgent(struct levee_board *board,
+				void (*execute)(void *ctx, struct levee_request *request),
+				void *ctx);
+
 /**
  * Controller: carry out what waits, then call `after` (publish what has changed; may be NULL), and
  * only then let the askers go on, so that a snapshot they ask for has what they changed.

@@ -7,7 +7,8 @@
 
 #include "control/log.h"
 
-#define NOT_BLOCKED_SAID 3 /* blocks without room that are named; the others are counted */
+#define SOURCES_A_BREATH 1024 /* a millisecond of a machine that has other work, too */
+#define NOT_BLOCKED_SAID 3    /* blocks without room that are named; the others are counted */
 
 /* ---- making and unmaking ----------------------------------------------------------------- */
 
@@ -109,8 +110,19 @@ static void put_everything(struct levee_controller *c)
 	levee_offenders_walk(levee_blocks_offenders(c->blocks), put_offender_again, c);
 }
 
+void levee_controller_breathe(struct levee_controller *c)
+{
+	if (!c->breathe || !c->busy || ++c->taken < SOURCES_A_BREATH)
+		return;
+	c->taken = 0;
+	c->breathe(c->ctx);
+}
+
 void levee_controller_save(struct levee_controller *c)
 {
+	c->save_later = c->busy;
+	if (c->busy)
+		return;
 	if (c->save_all)
 		put_everything(c);
 	if (begin(c)) {
@@ -137,6 +149,7 @@ static int take_source(void *ctx, const struct levee_prefix *source,
 	struct levee_controller *c = ctx;
 	int ret;
 
+	levee_controller_breathe(c);
 	if (c->part_open)
 		levee_running_source(c->parts, source, counts);
 	ret = counts->answered
@@ -182,9 +195,11 @@ static int take_drained(struct levee_controller *c, const struct levee_drained *
 static int drain(struct levee_controller *c, int64_t next_bin_s, struct levee_drained *drained)
 {
 	struct levee_sink sink = { .source = take_source, .ctx = c };
-	int ret = levee_dataplane_drain(c->dp, (uint64_t)next_bin_s * LEVEE_NS_PER_S, &sink,
-					drained);
+	int ret;
 
+	c->busy = true;
+	ret = levee_dataplane_drain(c->dp, (uint64_t)next_bin_s * LEVEE_NS_PER_S, &sink, drained);
+	c->busy = false;
 	return ret ? ret : take_drained(c, drained);
 }
 
@@ -481,8 +496,10 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 	c->parts_short = false;
 	c->closed_sources = levee_bin_sources(c->bin);
 	c->closed_folded = levee_bin_folded(c->bin);
+	c->busy = true;
 	if (c->on_close)
 		c->on_close(c->ctx, c->bin, start_s, parts);
+	c->busy = false;
 	if (parts > 1) {
 		levee_warning("the bin of %lld stands for %u: nobody closed them in time; each "
 			      "source's packets are divided evenly",

@@ -85,6 +85,11 @@ struct levee_controller {
 	/** A drill's finding, which joins those of the evaluation. \return false: none. May be NULL. */
 	bool (*drill)(void *ctx, const struct levee_evaluation *evaluation,
 		      struct levee_finding *finding);
+	/**
+	 * Called every thousand sources while a bin with many is worked on: blocks may be put and
+	 * lifted, and levee_controller_save() is put off. May be NULL.
+	 */
+	void (*breathe)(void *ctx);
 	void *ctx;
 
 	/*
@@ -127,9 +132,12 @@ struct levee_controller {
 	bool part_open;	  /* sources go to the part as well */
 	bool parts_short; /* something of the running bin is in no part */
 	bool in_transaction;
-	bool save_all; /* a transaction failed, or bins were renamed: offer everything again */
-	bool renamed;  /* bins in the store have old names */
-	uint64_t lost; /* counts of the bin that memory was short for, or too large; said */
+	bool busy;	    /* with a bin: nothing is committed, and no epoch released */
+	bool save_later;    /* somebody wanted to, meanwhile */
+	unsigned int taken; /* sources, since the last breath */
+	bool save_all;	    /* a transaction failed, or bins were renamed: offer everything again */
+	bool renamed;	    /* bins in the store have old names */
+	uint64_t lost;	    /* counts of the bin that memory was short for, or too large; said */
 	uint64_t lost_before; /* in closed bins */
 	size_t not_blocked;   /* blocks that found no room at this evaluation; the first are said */
 };
@@ -233,6 +241,9 @@ int levee_controller_unblock(struct levee_controller *c, const struct levee_pref
 
 /** Lift what has expired. */
 void levee_controller_expire(struct levee_controller *c, const struct levee_time *now);
+
+/** For who walks over the sources in on_close(), once a source: see `breathe`. */
+void levee_controller_breathe(struct levee_controller *c);
 
 /** Store what has changed, then release the drained epoch. */
 void levee_controller_save(struct levee_controller *c);

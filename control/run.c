@@ -72,7 +72,9 @@ static void close_bin(struct levee_run *r, struct levee_time *now)
 	if (ret)
 		levee_run_complain_of_drain(r, ret, now->boot_ns);
 	levee_run_ask_fleet(r);
+	levee_run_breathe(r);
 	levee_controller_evaluate(&r->controller, &bin_now);
+	levee_run_breathe(r);
 	levee_controller_save(&r->controller);
 	levee_watch_clear(&r->watch);
 }
@@ -93,6 +95,8 @@ static void drain_early(struct levee_run *r, const struct levee_time *now)
 		levee_run_complain_of_drain(r, ret, now->boot_ns);
 	levee_controller_trip_all(&r->controller, &bin_now);
 	levee_controller_release(&r->controller);
+	if (r->controller.save_later)
+		levee_controller_save(&r->controller);
 }
 
 static void evaluate_early(struct levee_run *r, const struct levee_time *now)
@@ -311,6 +315,7 @@ static int open_controller(struct levee_run *r)
 	r->controller.is_exempt = levee_run_is_exempt;
 	r->controller.on_share = levee_run_on_share;
 	r->controller.drill = levee_run_drill_judge;
+	r->controller.breathe = levee_run_breathe;
 	r->controller.ctx = r;
 	return ret;
 }

@@ -22,6 +22,7 @@
 struct top {
 	struct levee_board_source *heap;
 	size_t n;
+	struct levee_controller *controller;
 };
 
 static bool is_less(const struct levee_board_source *a, const struct levee_board_source *b)
@@ -66,6 +67,7 @@ static void offer(void *ctx, const struct levee_bin_entry *entry)
 					     .packets = entry->packets,
 					     .bytes = entry->bytes };
 
+	levee_controller_breathe(t->controller);
 	if (t->n < LEVEE_BOARD_TOP) {
 		t->heap[t->n++] = source;
 		sift_up(t);
@@ -80,9 +82,10 @@ static int largest_first(const void *a, const void *b)
 	return is_less(a, b) ? 1 : is_less(b, a) ? -1 : 0;
 }
 
-static void find_top(struct levee_run_view *v, const struct levee_bin *bin)
+static void find_top(struct levee_run *r, const struct levee_bin *bin)
 {
-	struct top t = { .heap = v->top };
+	struct levee_run_view *v = &r->view;
+	struct top t = { .heap = v->top, .controller = &r->controller };
 
 	if (!v->top)
 		return;
@@ -127,7 +130,7 @@ void levee_run_on_close(void *ctx, const struct levee_bin *bin, int64_t start_s,
 	struct levee_run_view *v = &r->view;
 
 	levee_run_share_bin(r, bin, start_s, parts);
-	find_top(v, bin);
+	find_top(r, bin);
 	levee_account_add(&v->total, &r->controller.closed);
 	v->last_bin_s = start_s;
 	v->bins_closed++;
@@ -562,6 +565,14 @@ void levee_run_publish(struct levee_run *r, const struct levee_time *now)
 static void after_requests(void *ctx)
 {
 	publish(ctx);
+}
+
+void levee_run_breathe(void *ctx)
+{
+	struct levee_run *r = ctx;
+
+	if (r->board && levee_board_has_requests(r->board))
+		levee_board_serve_urgent(r->board, levee_run_execute, r);
 }
 
 void levee_run_serve(struct levee_run *r)

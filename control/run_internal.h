@@ -295,6 +295,8 @@ void levee_run_publish(struct levee_run *r, const struct levee_time *now);
 
 /** Carry out what other threads asked for. */
 void levee_run_serve(struct levee_run *r);
+/** Hook of the controller: of that, what cannot wait. */
+void levee_run_breathe(void *ctx);
 
 /** Hooks of the controller. */
 void levee_run_on_close(void *ctx, const struct levee_bin *bin, int64_t start_s,

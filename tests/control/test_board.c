@@ -238,6 +238,49 @@ static void askers_go_on_after_what_changed_was_published(void **state)
 	assert_int_equal(f->after, 1);
 }
 
+static void note_answer(void *ctx, struct levee_request *answered)
+{
+	struct fixture *f = ctx;
+
+	f->result++;
+	levee_request_clear(answered);
+}
+
+static void submit(struct fixture *f, enum levee_request_type type)
+{
+	struct levee_request request = { .type = type };
+
+	assert_int_equal(levee_board_submit(f->board, &request, note_answer, f), 0);
+}
+
+static void what_is_urgent_is_carried_out_before_its_answer(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_false(levee_board_has_requests(f->board));
+	submit(f, LEVEE_REQUEST_SOURCE);
+	submit(f, LEVEE_REQUEST_UNBLOCK);
+	submit(f, LEVEE_REQUEST_BLOCK);
+	assert_true(levee_board_has_requests(f->board));
+	assert_int_equal(levee_board_serve_urgent(f->board, execute, f), 2);
+	assert_int_equal(levee_board_serve_urgent(f->board, execute, f), 0);
+	assert_int_equal(f->executed, 2);
+	assert_int_equal(f->result, 0); /* nobody goes on before what changed can be seen */
+	assert_int_equal(levee_board_serve(f->board, execute, NULL, f), 3);
+	assert_int_equal(f->executed, 3);
+	assert_int_equal(f->result, 3);
+}
+
+static void what_is_urgent_overtakes_nothing_that_changes_something(void **state)
+{
+	struct fixture *f = *state;
+
+	submit(f, LEVEE_REQUEST_EXEMPT_END);
+	submit(f, LEVEE_REQUEST_UNBLOCK);
+	assert_int_equal(levee_board_serve_urgent(f->board, execute, f), 0);
+	assert_int_equal(levee_board_serve(f->board, execute, NULL, f), 2);
+}
+
 static void note_shutdown(void *ctx, struct levee_request *answered)
 {
 	struct fixture *f = ctx;
@@ -433,6 +476,8 @@ int main(void)
 		TEST(a_call_is_answered_by_the_controllers_thread),
 		TEST(a_call_that_is_given_up_is_still_carried_out),
 		TEST(askers_go_on_after_what_changed_was_published),
+		TEST(what_is_urgent_is_carried_out_before_its_answer),
+		TEST(what_is_urgent_overtakes_nothing_that_changes_something),
 		TEST(too_many_requests_are_refused),
 		TEST(closing_ends_waits_and_calls),
 		TEST(events_come_in_order_after_the_one_that_was_seen),
