@@ -109,6 +109,7 @@ STESTS   := $(sort $(wildcard tests/system/test_*.sh tests/tools/test_*.sh tests
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=.build/fuzz/%)
 FUZZ_SECONDS ?= 60
+UNIT_JOBS    ?= $(shell nproc)
 
 DEPS := $(shell find $(B) .build/fuzz -name '*.d' 2>/dev/null)
 
@@ -201,7 +202,7 @@ check: deps
 # ---- the parts of check -----------------------------------------------------------------------
 
 unit: $(TESTS)
-	$(Q)tests/run.sh $(B) $(TESTS)
+	$(Q)tests/run.sh -j $(UNIT_JOBS) $(B) $(TESTS)
 
 kernel: $(KTESTS) $(LEVEE) $(TOOLS)
 	$(Q)tests/run.sh $(B) $(KTESTS)
@@ -209,6 +210,7 @@ kernel: $(KTESTS) $(LEVEE) $(TOOLS)
 system: $(LEVEE) $(TOOLS)
 	$(Q)tests/run.sh $(B) $(STESTS)
 
+# In the order of their names; the seconds are of CPU time.
 fuzz: $(FUZZERS)
 	$(Q)tests/fuzz/run.sh $(FUZZ_SECONDS) $(FUZZERS)
 

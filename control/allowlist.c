@@ -154,7 +154,7 @@ int levee_allowlist_parse(struct levee_allowlist *out, const char *text, size_t 
 		at = newline ? newline + 1 : end;
 		if (n == 0)
 			continue;
-		if (levee_prefix_parse(&prefix, line, n, &why) < 0) {
+		if (levee_prefix_read(&prefix, line, n, &why) < 0) {
 			if (bad++ < BAD_LINES_SAID)
 				tell_bad_line(&listener, name, number, line, n, why);
 		} else if (grow(&g, &prefix) < 0) {

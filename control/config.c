@@ -633,7 +633,7 @@ static int parse_next(struct levee_prefix **list, const struct levee_words *word
 			return -ENOMEM;
 		*list = more;
 	}
-	return levee_prefix_parse(&(*list)[i], word, strlen(word), why);
+	return levee_prefix_read(&(*list)[i], word, strlen(word), why);
 }
 
 static int add_prefix(struct levee_config *config, const char *word, const char **why)

@@ -130,6 +130,17 @@ int levee_prefix_parse(struct levee_prefix *p, const char *text, size_t len, con
 	return 0;
 }
 
+int levee_prefix_read(struct levee_prefix *p, const char *text, size_t len, const char **why)
+{
+	int ret = levee_prefix_parse(p, text, len, why);
+
+	if (!ret && p->family == 6 && p->length >= 96 && !p->hi && p->lo >> 32 == 0xffff)
+		*p = (struct levee_prefix){ .hi = p->lo & 0xffffffff,
+					    .family = 4,
+					    .length = (uint8_t)(p->length - 96) };
+	return ret;
+}
+
 const char *levee_prefix_format(const struct levee_prefix *p, char text[static LEVEE_PREFIX_TEXT])
 {
 	bool v4 = p->family == 4;

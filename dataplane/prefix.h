@@ -39,6 +39,12 @@ void levee_prefix_canon(struct levee_prefix *p);
 int levee_prefix_parse(struct levee_prefix *p, const char *text, size_t len, const char **why);
 
 /**
+ * The same of what people and programs write: an IPv4-mapped address (::ffff:198.51.100.7, RFC 4291
+ * section 2.5.5.2), which dual-stack servers log and which never is on the wire, is that IPv4 one.
+ */
+int levee_prefix_read(struct levee_prefix *p, const char *text, size_t len, const char **why);
+
+/**
  * Canonical text (RFC 5952 for IPv6). A length of 32 (IPv4) or 128 (IPv6) is left out.
  * \return text
  */

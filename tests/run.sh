@@ -1,11 +1,18 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# run.sh BUILD TEST...: run test programs and scripts that speak TAP, and count.
+# run.sh [-j N] BUILD TEST...: run test programs and scripts that speak TAP, and count.
 #
-# A skip needs a reason and is counted; with CI=true in the environment it is a failure, because
-# there everything that a test needs is present. The closing line is "N passed, N failed, N skipped".
+# With -j N of them run at a time; what they say still comes in their order. A skip needs a reason and
+# is counted; with CI=true in the environment it is a failure, because there everything that a test
+# needs is present. The closing line is "N passed, N failed, N skipped". How long each took is added
+# to the file that LEVEE_TIMES names, if any.
 set -u
+jobs=1
+if [ "${1:-}" = -j ]; then
+	jobs=$2
+	shift 2
+fi
 build=$1
 shift
 logs=$build/logs
@@ -13,14 +20,31 @@ mkdir -p "$logs"
 export LEVEE_BUILD=$build
 export CMOCKA_MESSAGE_OUTPUT=tap
 passed=0 failed=0 skipped=0
+tests=("$@") running=()
+trap 'trap - INT TERM; [ ${#running[@]} -eq 0 ] || kill "${running[@]}" 2>/dev/null; wait; exit 130' INT TERM
 
-for test in "$@"; do
-	name=${test#"$build"/}
-	log=$logs/$(printf %s "$name" | tr / _).log
+log_of() { printf '%s/%s.log' "$logs" "$(printf %s "${1#"$build"/}" | tr / _)"; }
+
+# A shell of its own, so that its end and its time are known when its turn comes.
+run() {
+	local log start code pid
+	log=$(log_of "$1")
 	start=$(date +%s.%N)
-	"$test" >"$log" 2>&1 </dev/null
+	"$1" >"$log" 2>&1 </dev/null &
+	pid=$!
+	trap 'kill $pid 2>/dev/null; wait $pid; exit 130' INT TERM
+	wait "$pid"
 	code=$?
-	seconds=$(printf '%s %s' "$start" "$(date +%s.%N)" | awk '{printf "%.1f", $2 - $1}')
+	printf '%s %s\n' "$start" "$(date +%s.%N)" | awk '{printf "%.1f\n", $2 - $1}' >"$log.seconds"
+	return "$code"
+}
+
+report() {
+	local name=${1#"$build"/} code=$2 log seconds skip bad good
+	log=$(log_of "$1")
+	seconds=$(cat "$log.seconds")
+	rm -f "$log.seconds"
+	[ -z "${LEVEE_TIMES:-}" ] || printf '%s %s %s\n' "$seconds" "$build" "$name" >>"$LEVEE_TIMES"
 	# cmocka calls a skipped test "not ok N # SKIP".
 	skip=$(grep -ciE '^(not )?ok .*# skip' "$log")
 	bad=$(grep '^not ok' "$log" | grep -vci '# skip')
@@ -42,6 +66,19 @@ for test in "$@"; do
 	else
 		printf '  ok       %s: %d (%s s)\n' "$name" "$good" "$seconds"
 	fi
+}
+
+started=0
+for ((turn = 0; turn < ${#tests[@]}; turn++)); do
+	while [ "$started" -lt ${#tests[@]} ] && [ $((started - turn)) -lt "$jobs" ]; do
+		run "${tests[started]}" &
+		running[started]=$!
+		started=$((started + 1))
+	done
+	wait "${running[turn]}"
+	code=$?
+	unset "running[turn]"
+	report "${tests[turn]}" "$code"
 done
 
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

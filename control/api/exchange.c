@@ -157,7 +157,7 @@ static unsigned int check_input(const struct levee_api_route *route, const char 
 	const char *rest = path + strlen(route->path);
 
 	if (route->flags & LEVEE_ROUTE_PREFIX &&
-	    levee_prefix_parse(&call->prefix, rest, strlen(rest), NULL)) {
+	    levee_prefix_read(&call->prefix, rest, strlen(rest), NULL)) {
 		snprintf(why, size, "%.60s: not an IPv4 or IPv6 address or prefix", rest);
 		return 400;
 	}

@@ -135,7 +135,7 @@ static int parse_string(const struct levee_api_field *field, const char *text, s
 {
 	switch (field->type) {
 	case LEVEE_API_PREFIX:
-		return levee_prefix_parse(&value->prefix, text, len, NULL);
+		return levee_prefix_read(&value->prefix, text, len, NULL);
 	case LEVEE_API_TEXT:
 		return parse_text(field, text, len, value->text);
 	case LEVEE_API_CHOICE:

@@ -110,7 +110,7 @@ int levee_client_prefix(const char *command, const char *text, char out[static 6
 	struct levee_prefix prefix;
 	char formatted[LEVEE_PREFIX_TEXT];
 
-	if (levee_prefix_parse(&prefix, text, strlen(text), &why)) {
+	if (levee_prefix_read(&prefix, text, strlen(text), &why)) {
 		fprintf(stderr, "levee %s: %s: %s\n", command, text,
 			why ? why : "not an address or prefix");
 		return -EINVAL;

@@ -167,8 +167,8 @@ static bool cuts_session_off(const char *text)
 	if (!ssh || !ssh[0])
 		ssh = getenv("SSH_CLIENT");
 	len = ssh ? strcspn(ssh, " ") : 0;
-	if (!len || levee_prefix_parse(&prefix, text, strlen(text), NULL) ||
-	    levee_prefix_parse(&own, ssh, len, NULL))
+	if (!len || levee_prefix_read(&prefix, text, strlen(text), NULL) ||
+	    levee_prefix_read(&own, ssh, len, NULL))
 		return false;
 	return levee_prefix_covers(&prefix, &own);
 }

@@ -171,7 +171,7 @@ static int take_line(struct levee_nacl_given *given, const char *file, unsigned 
 	word = strtok_r(line, " \t\r\n", &at);
 	if (!word)
 		return 0;
-	if (levee_prefix_parse(&source.prefix, word, strlen(word), &why))
+	if (levee_prefix_read(&source.prefix, word, strlen(word), &why))
 		return bad_line(file, number, why);
 	if (take_numbers(&source, &at))
 		return bad_line(file, number, "not a Z-score, or not a number of packets");
@@ -234,7 +234,7 @@ static int take_good(struct levee_nacl_given *given, const char *file, unsigned 
 	if (!word)
 		return 0;
 	packets = strtok_r(NULL, " \t\r\n", &at);
-	if (!levee_prefix_parse(&source.prefix, word, strlen(word), &why) && packets &&
+	if (!levee_prefix_read(&source.prefix, word, strlen(word), &why) && packets &&
 	    *packets != '-') {
 		source.packets = strtoull(packets, &end, 10);
 		if (!*end && !strtok_r(NULL, " \t\r\n", &at))

@@ -126,7 +126,7 @@ static int read_source(struct levee_offline *o, const struct field *f, struct le
 	const char *why = NULL;
 	struct levee_prefix p;
 
-	if (levee_prefix_parse(&p, f->text, f->len, &why))
+	if (levee_prefix_read(&p, f->text, f->len, &why))
 		return bad_value(o, "source", f, why);
 	if (p.length != (p.family == 4 ? 32 : 128))
 		return bad_value(o, "source", f, "one address is expected, not a prefix");

@@ -255,6 +255,32 @@ static void every_prefix_survives_format_and_parse(void **state)
 	}
 }
 
+static void an_ipv4_mapped_address_is_read_as_the_ipv4_one(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "::ffff:198.51.100.7", "198.51.100.7" },
+		{ "::ffff:c633:6407", "198.51.100.7" },
+		{ "::ffff:198.51.100.7/120", "198.51.100.0/24" },
+		{ "::ffff:0:0/96", "0.0.0.0/0" },
+		{ "::ffff:0:0/95", "::fffe:0:0/95" },
+		{ "::198.51.100.7", "::198.51.100.7" },
+		{ "1::ffff:c633:6407", "1::ffff:c633:6407" },
+		{ "198.51.100.7/8", "198.0.0.0/8" },
+	};
+	char text[LEVEE_PREFIX_TEXT];
+	struct levee_prefix p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
+		assert_int_equal(levee_prefix_read(&p, pairs[i][0], strlen(pairs[i][0]), NULL), 0);
+		assert_string_equal(levee_prefix_format(&p, text), pairs[i][1]);
+	}
+	/* What a program of ours wrote stays what it was: a packet may have such a source. */
+	assert_int_equal(levee_prefix_parse(&p, pairs[0][0], strlen(pairs[0][0]), NULL), 0);
+	assert_int_equal(p.family, 6);
+	assert_int_equal(levee_prefix_read(&p, "::ffff:1.2.3", 12, NULL), -EINVAL);
+}
+
 static void the_longest_text_fits(void **state)
 {
 	struct levee_prefix p = { UINT64_MAX, UINT64_MAX & ~1ULL, 6, 127 };
@@ -374,6 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_and_prefixes_are_parsed_to_their_numbers),
 		cmocka_unit_test(text_comes_back_in_canonical_form),
+		cmocka_unit_test(an_ipv4_mapped_address_is_read_as_the_ipv4_one),
 		cmocka_unit_test(host_bits_are_cleared),
 		cmocka_unit_test(what_is_no_address_is_refused_with_a_reason),
 		cmocka_unit_test(a_nul_byte_is_part_of_no_address),

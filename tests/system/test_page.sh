@@ -17,13 +17,8 @@ export CHROMIUM
 command -v npm >/dev/null || skip 'npm is not installed'
 
 npm=$PWD/.build/npm/page-test
-mkdir -p "$npm"
-if ! cmp -s tests/page/package-lock.json "$npm/installed.json"; then
-	cp tests/page/package.json tests/page/package-lock.json "$npm/"
-	(cd "$npm" && npm ci --no-audit --no-fund --fetch-retries=1 --fetch-timeout=20000) >"$dir/npm.log" 2>&1 ||
-		skip "npm ci in tests/page failed: $(tail -n 1 "$dir/npm.log")"
-	cp tests/page/package-lock.json "$npm/installed.json"
-fi
+tests/page/npm.sh "$npm" >"$dir/npm.log" 2>&1 ||
+	skip "npm ci in tests/page failed: $(tail -n 1 "$dir/npm.log")"
 cp tests/page/page.mjs "$npm/"
 
 shots=$build/page-shots

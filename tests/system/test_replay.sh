@@ -100,6 +100,10 @@ check 'a line whose bin is over is named, with the remedy' \
 check 'and not counted, though all others are, the last without its newline too' \
 	out_has 2 '"now": 210, "sources": 1, "n": 1, "mean": 10,|"now": 210, "sources": 1, "n": 1, "mean": 10.0,'
 
+printf '100,::ffff:198.51.100.1,5\n100,198.51.100.1,7\n100,::ffff:198.51.100.2,6\n' >"$dir/mapped.csv"
+check 'IPv4-mapped addresses, as servers log them, are the IPv4 ones' \
+	eval '"${replay[@]}" "$dir/mapped.csv" >"$dir/out" && out_has 1 "\"sources\": 2, \"n\": 2, \"mean\": 9,"'
+
 all_but_the_last() {
 	cmp <(head -n -1 "$dir/out") <(head -n -1 "$dir/wanted") &&
 		[ "$(wc -l <"$dir/out")" -eq "$(wc -l <"$dir/wanted")" ]
