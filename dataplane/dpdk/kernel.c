@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dataplane/dpdk/kernel.h"
 
-#include <dirent.h>
+#include <glob.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -48,14 +49,13 @@ static bool is_packet_socket(int fd, unsigned int if_index)
 
 uint64_t levee_kernel_socket_drops(unsigned int if_index)
 {
-	DIR *dir = opendir("/proc/self/fd");
-	const struct dirent *entry;
 	uint64_t sum = 0;
+	glob_t open;
 
-	if (!dir)
+	if (glob("/proc/self/fd/*", GLOB_NOSORT, NULL, &open))
 		return 0;
-	while ((entry = readdir(dir))) {
-		int fd = atoi(entry->d_name); /* of "." and "..", 0: no packet socket */
+	for (size_t i = 0; i < open.gl_pathc; i++) {
+		int fd = atoi(strrchr(open.gl_pathv[i], '/') + 1);
 		struct tpacket_stats stats;
 		socklen_t size = sizeof(stats);
 
@@ -63,6 +63,6 @@ uint64_t levee_kernel_socket_drops(unsigned int if_index)
 		    !getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size))
 			sum += stats.tp_drops;
 	}
-	closedir(dir);
+	globfree(&open);
 	return sum;
 }

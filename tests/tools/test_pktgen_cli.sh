@@ -115,6 +115,26 @@ check 'times say of flooders when they crossed the line, and of clients that the
 		\$3 == 1 { n++; if (\$5 < 1767225608.5e9 || \$5 > 1767225609e9) bad = 1 }
 		END { exit bad || n != 6 || NR != 367 }" "$work/times.csv"'
 
+# A file that nobody reads keeps it writing until the signal.
+mkfifo "$work/pipe"
+"$pktgen" --pcap "$work/pipe" --json --set scenario.duration=86400 "$demo" >"$work/out" 2>"$work/err" &
+pid=$!
+took_ms=$(python3 - "$work/pipe" "$pid" <<'PY'
+import os, signal, sys, time
+pipe, pid = open(sys.argv[1], "rb"), int(sys.argv[2])
+pipe.read(1 << 20)
+begun = time.monotonic()
+os.kill(pid, signal.SIGINT)
+while pipe.read(1 << 20):
+    pass
+print(round(1000 * (time.monotonic() - begun)))
+PY
+)
+wait "$pid"
+code=$?
+check 'SIGINT ends a capture within 100 ms, with exit code 0' \
+	[ "$code" = 0 -a "$(json stopped)" = true -a "$took_ms" -le 100 ]
+
 # ---- the kernel's generator -----------------------------------------------------------------------
 
 # Its module is rare, so what is written is looked at, in a directory that stands in for its own.
@@ -207,6 +227,7 @@ live=(
 	'the truth of live frames is what was sent, source by source'
 	'SIGINT ends live frames within 100 ms'
 	'a rate bounds live frames'
+	'what the receiver did not take is told, and the rest arrived'
 )
 
 received() { ip netns exec "$b" cat /sys/class/net/vb/statistics/rx_packets; }
@@ -324,6 +345,11 @@ else
 				--set scenario.duration=1 "$work/live.ini"
 			check "${live[3]}" [ "$code" = 0 -a "$(json packets)" -le 20000 \
 				-a "$(json packets)" -ge 500 ]
+			before=$(received)
+			run --live va --namespace "$a" --json --ramp-up 0 --truth "$work/truth.csv" \
+				--set scenario.duration=1 "$work/live.ini"
+			check "${live[4]}" [ "$code" = 0 -a "$(json packets)" = "$(truth_packets)" \
+				-a $(($(received) - before)) = $(($(json packets) - $(json not_taken))) ]
 		fi
 	fi
 fi

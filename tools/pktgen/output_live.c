@@ -31,6 +31,7 @@
 #define SECOND_NS  1000000000U
 #define WATCH_NS   5000000U   /* a signal is seen that late */
 #define SETTLE_NS  200000000U /* for the receiver to take what is in its ring */
+#define HURRY_NS   20000000U  /* the same after a signal */
 #define RAMP_STEPS 10	      /* each sends twice as much as the one before */
 #define RAMP_FIRST 1000
 #define BATCH	   64 /* frames between two looks at the receiver's ring, of 256 */
@@ -392,7 +393,7 @@ static void nap_until(const struct live *l, uint64_t begin_ns)
 /* Frames that arrived, once the receiver has emptied its ring. */
 static uint64_t count_taken(struct live *l)
 {
-	uint64_t end_ns = clock_ns(CLOCK_MONOTONIC) + SETTLE_NS, taken;
+	uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC), taken;
 	struct pktgen_link now;
 
 	do {
@@ -402,7 +403,7 @@ static uint64_t count_taken(struct live *l)
 		if (taken >= l->run->packets)
 			break;
 		sleep_until(clock_ns(CLOCK_MONOTONIC) + WATCH_NS);
-	} while (clock_ns(CLOCK_MONOTONIC) < end_ns && !*l->run->stop);
+	} while (clock_ns(CLOCK_MONOTONIC) - begin_ns < (*l->run->stop ? HURRY_NS : SETTLE_NS));
 	return taken;
 }
 

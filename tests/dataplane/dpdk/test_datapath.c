@@ -804,6 +804,47 @@ static void of_a_packet_in_pieces_the_first_is_read_and_all_are_counted(void **s
 	rte_mempool_free(pool);
 }
 
+static void a_packet_in_pieces_goes_on_whole(void **state)
+{
+	struct world *w = *state;
+	static uint8_t frame[LEVEE_FRAME_MAX];
+	const char *const ports[] = { "net_ring2", w->port[1] };
+	struct levee_dpdk_options options = options_of(w, ports, 2);
+	struct levee_frame_spec spec = { .family = 4,
+					 .hi = 0xc6336407,
+					 .proto = LEVEE_PROTO_UDP,
+					 .dst_port = 53,
+					 .payload = 8000 };
+	size_t len = levee_frame_build(&spec, frame);
+	char error[PCAP_ERRBUF_SIZE];
+	struct rte_mempool *pool;
+	struct pcap_pkthdr *head;
+	const u_char *came;
+	pcap_t *out;
+
+	write_sources(w->in2, 0, 1); /* the ring would hand it back */
+	snprintf(w->port[1], sizeof(w->port[1]), "net_pcap1,rx_pcap=%s,tx_pcap=%s", w->in2, w->out);
+	options.mode = LEVEE_DPDK_WIRE;
+	assert_int_equal(levee_dpdk_open(&w->dp, &options), 0);
+	assert_int_equal(levee_dpdk_start(w->dp), 0);
+	pool = rte_pktmbuf_pool_create("whole", 255, 0, 0, RTE_MBUF_DEFAULT_BUF_SIZE, -1);
+	assert_non_null(pool);
+	assert_int_equal(rte_ring_enqueue(rte_ring_lookup("ETH_RXTX0_net_ring2"),
+					  in_pieces(pool, frame, len, 100)),
+			 0);
+	await(w, 1);
+	levee_dataplane_close(&w->dp);
+	assert_int_equal(rte_mempool_avail_count(pool), 255);
+	rte_mempool_free(pool);
+	out = pcap_open_offline(w->out, error);
+	assert_non_null(out);
+	assert_int_equal(pcap_next_ex(out, &head, &came), 1);
+	assert_int_equal(head->caplen, len);
+	assert_memory_equal(came, frame, len);
+	assert_int_not_equal(pcap_next_ex(out, &head, &came), 1);
+	pcap_close(out);
+}
+
 static void what_is_no_ip_at_all_is_out_of_scope(void **state)
 {
 	struct world *w = *state;
@@ -936,6 +977,7 @@ int main(void)
 		TEST(a_source_that_passes_shares_wakes_the_controller),
 		TEST(a_drain_before_the_release_of_the_last_is_refused),
 		TEST(of_a_packet_in_pieces_the_first_is_read_and_all_are_counted),
+		TEST(a_packet_in_pieces_goes_on_whole),
 		TEST(what_is_no_ip_at_all_is_out_of_scope),
 		TEST(a_port_that_is_not_there_is_named_with_the_remedy),
 		TEST(counts_that_do_not_fit_are_named_with_the_remedy),
