@@ -61,10 +61,27 @@ void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uin
 
 /* ---- one epoch --------------------------------------------------------------------------- */
 
+/* What waits for its burst, a row's counters being read before. */
+static uint32_t waiting(uint64_t put, uint64_t done)
+{
+	return put - done <= LEVEE_BURST ? (uint32_t)(put - done) : 0;
+}
+
+static const struct levee_waiting4 *waiting4(const struct levee_row *row, uint32_t i)
+{
+	return &row->waiting4[(row->done4 + i) % LEVEE_BURST];
+}
+
+static const struct levee_waiting6 *waiting6(const struct levee_row *row, uint32_t i)
+{
+	return &row->waiting6[(row->done6 + i) % LEVEE_BURST];
+}
+
 static void add_row(struct levee_account *sum, const struct levee_row *row,
 		    const struct levee_geometry *geo)
 {
-	struct levee_account a = { .received = levee_read_once(row->received),
+	uint64_t put = levee_read_once(row->put4) + levee_read_once(row->put6);
+	struct levee_account a = { .received = levee_read_once(row->received) + put,
 				   .received_bytes = levee_read_once(row->received_bytes),
 				   .would_drop = levee_read_once(row->would_drop),
 				   .dropped_bytes = levee_read_once(row->dropped_bytes),
@@ -76,6 +93,7 @@ static void add_row(struct levee_account *sum, const struct levee_row *row,
 		    (row->log6 < geo->log6 ? row->log6 : geo->log6);
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
 		a.outcome[i] = levee_read_once(row->outcome[i]);
+	a.outcome[LEVEE_COUNTED] += put;
 	for (int i = 0; i < LEVEE_UNPARSED_MAX; i++)
 		a.reasons[i] = levee_read_once(row->reasons[i]);
 	levee_account_add(sum, &a);
@@ -109,9 +127,9 @@ static int walk4(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
 		p.hi = e[i].addr;
 		ret = give(sink, &p, e[i].packets, e[i].tally);
 	}
-	for (size_t i = 0; i < row->n_waiting4 && i < LEVEE_BURST && !ret; i++) {
-		p.hi = row->waiting4[i].addr;
-		ret = give(sink, &p, 1, row->waiting4[i].tally);
+	for (uint32_t i = 0; i < waiting(row->put4, row->done4) && !ret; i++) {
+		p.hi = waiting4(row, i)->addr;
+		ret = give(sink, &p, 1, waiting4(row, i)->tally);
 	}
 	return ret;
 }
@@ -138,12 +156,17 @@ static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_
 		p.lo = e[i].lo;
 		ret = give(sink, &p, e[i].packets, e[i].tally);
 	}
-	for (size_t i = 0; i < row->n_waiting6 && i < LEVEE_BURST && !ret; i++) {
-		p.hi = row->waiting6[i].hi;
-		p.lo = row->waiting6[i].lo;
-		ret = give(sink, &p, 1, row->waiting6[i].tally);
+	for (uint32_t i = 0; i < waiting(row->put6, row->done6) && !ret; i++) {
+		p.hi = waiting6(row, i)->hi;
+		p.lo = waiting6(row, i)->lo;
+		ret = give(sink, &p, 1, waiting6(row, i)->tally);
 	}
 	return ret;
+}
+
+static bool has_counted(const struct levee_row *row)
+{
+	return row->outcome[LEVEE_COUNTED] || row->put4 || row->put6;
 }
 
 int levee_rows_walk_cpu(const struct levee_rows *t, uint32_t epoch, uint32_t cpu,
@@ -152,7 +175,7 @@ int levee_rows_walk_cpu(const struct levee_rows *t, uint32_t epoch, uint32_t cpu
 	uint32_t nr = epoch * t->geo.cpus + cpu;
 	int ret;
 
-	if (!t->rows[nr].outcome[LEVEE_COUNTED])
+	if (!has_counted(&t->rows[nr]))
 		return 0;
 	ret = walk4(t, epoch, nr, sink);
 	return ret ? ret : walk6(t, epoch, nr, source6_length, sink);
@@ -223,9 +246,9 @@ static void count_row4(const struct levee_rows *t, uint32_t nr, uint32_t bits, u
 	for (uint64_t i = 0; i < logged; i++)
 		if (e[i].addr == addr)
 			add_counts(sum, e[i].packets, e[i].tally);
-	for (uint32_t i = 0; i < row->n_waiting4 && i < LEVEE_BURST; i++)
-		if (row->waiting4[i].addr == addr)
-			add_counts(sum, 1, row->waiting4[i].tally);
+	for (uint32_t i = 0; i < waiting(row->put4, row->done4); i++)
+		if (waiting4(row, i)->addr == addr)
+			add_counts(sum, 1, waiting4(row, i)->tally);
 }
 
 static void count_row6(const struct levee_rows *t, uint32_t nr, uint32_t bits,
@@ -245,9 +268,9 @@ static void count_row6(const struct levee_rows *t, uint32_t nr, uint32_t bits,
 	for (uint64_t i = 0; i < logged; i++)
 		if (e[i].hi == hi && e[i].lo == lo)
 			add_counts(sum, e[i].packets, e[i].tally);
-	for (uint32_t i = 0; i < row->n_waiting6 && i < LEVEE_BURST; i++)
-		if (row->waiting6[i].hi == hi && row->waiting6[i].lo == lo)
-			add_counts(sum, 1, row->waiting6[i].tally);
+	for (uint32_t i = 0; i < waiting(row->put6, row->done6); i++)
+		if (waiting6(row, i)->hi == hi && waiting6(row, i)->lo == lo)
+			add_counts(sum, 1, waiting6(row, i)->tally);
 }
 
 struct levee_counts levee_rows_count(const struct levee_rows *t, uint32_t epoch,
@@ -269,11 +292,10 @@ struct levee_counts levee_rows_count(const struct levee_rows *t, uint32_t epoch,
 /* What waits lags behind what was received: a burst takes its length, less one, off the step. */
 void levee_rows_set_share(const struct levee_rows *t, uint64_t share)
 {
-	uint64_t burst = share / 2 < LEVEE_BURST ? share / 2 : LEVEE_BURST;
-	uint64_t step = 1;
+	uint64_t burst = share ? 1 : LEVEE_BURST, step = 1;
 
-	if (!burst)
-		burst = share ? 1 : LEVEE_BURST;
+	while (burst < LEVEE_BURST && burst * 4 <= share)
+		burst *= 2;
 	while (step < LEVEE_SHARE_OFF / 2 && step * 2 + burst - 1 <= share)
 		step *= 2;
 	if (!share)
@@ -319,7 +341,7 @@ void levee_rows_clear(const struct levee_rows *t, uint32_t epoch)
 	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
 		uint32_t nr = epoch * t->geo.cpus + cpu;
 
-		if (t->rows[nr].outcome[LEVEE_COUNTED]) {
+		if (has_counted(&t->rows[nr])) {
 			memset(t->sources4 + ((size_t)nr << t->geo.bits4), 0,
 			       sizeof(struct levee_bucket4) << c->bits4[epoch]);
 			memset(t->sources6 + ((size_t)nr << t->geo.bits6), 0,

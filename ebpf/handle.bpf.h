@@ -248,7 +248,7 @@ static __always_inline int may_match6(const struct levee_packet *pkt)
 }
 
 /* An event for the controller; one that finds no room is counted, and the next share comes. */
-static __always_inline struct levee_event *begin_event(struct levee_row *row, __u32 type, __u32 cpu)
+static __always_inline struct levee_event *begin_event(struct levee_row *row, __u32 type)
 {
 	struct levee_event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
 
@@ -257,7 +257,7 @@ static __always_inline struct levee_event *begin_event(struct levee_row *row, __
 		return 0;
 	}
 	e->type = type;
-	e->cpu = cpu;
+	e->cpu = bpf_get_smp_processor_id();
 	e->seq = levee.control.seq;
 	e->hi = 0;
 	e->lo = 0;
@@ -268,44 +268,47 @@ static __always_inline struct levee_event *begin_event(struct levee_row *row, __
 }
 
 /* Half of a log gone is the moment to say so: the rest lasts until the controller is here. */
-static __noinline void raise_pressure(struct levee_where *w)
+static __noinline void raise_pressure(struct levee_row *row)
 {
-	struct levee_event *e = begin_event(w->row, LEVEE_EVENT_PRESSURE, w->cpu);
+	struct levee_event *e = begin_event(row, LEVEE_EVENT_PRESSURE);
 
 	if (e)
 		bpf_ringbuf_submit(e, 0);
 }
 
-static __noinline void evict4(struct levee_where *w, __u32 addr, __u32 packets, __u64 tally)
+static __noinline void evict4(struct levee_row *row, __u32 row_nr, struct levee_bucket4 *b,
+			      __u32 slot)
 {
-	__u64 at = w->row->log4++;
-	__u32 index = w->row_nr * geo.log4 + (__u32)at;
+	__u64 at = row->log4++;
+	__u32 index = row_nr * geo.log4 + (__u32)at;
 	struct levee_evicted4 *e;
 
+	slot &= LEVEE_SLOTS - 1;
 	if (at == geo.log4 / 2)
-		raise_pressure(w);
+		raise_pressure(row);
 	e = at < geo.log4 ? bpf_map_lookup_elem(&evicted4, &index) : 0;
 	if (!e) {
-		levee_fold_add(&w->row->fold, packets, levee_tally_bytes(tally));
+		levee_fold_add(&row->fold, b->packets[slot], levee_tally_bytes(b->tally[slot]));
 		return;
 	}
-	e->addr = addr;
-	e->packets = packets;
-	e->tally = tally;
+	e->addr = b->addr[slot];
+	e->packets = b->packets[slot];
+	e->tally = b->tally[slot];
 }
 
-static __noinline void evict6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot)
+static __noinline void evict6(struct levee_row *row, __u32 row_nr, struct levee_bucket6 *b,
+			      __u32 slot)
 {
-	__u64 at = w->row->log6++;
-	__u32 index = w->row_nr * geo.log6 + (__u32)at;
+	__u64 at = row->log6++;
+	__u32 index = row_nr * geo.log6 + (__u32)at;
 	struct levee_evicted6 *e;
 
 	slot &= LEVEE_SLOTS - 1;
 	if (at == geo.log6 / 2)
-		raise_pressure(w);
+		raise_pressure(row);
 	e = at < geo.log6 ? bpf_map_lookup_elem(&evicted6, &index) : 0;
 	if (!e) {
-		levee_fold_add(&w->row->fold, b->packets[slot], levee_tally_bytes(b->tally[slot]));
+		levee_fold_add(&row->fold, b->packets[slot], levee_tally_bytes(b->tally[slot]));
 		return;
 	}
 	e->hi = b->hi[slot];
@@ -320,13 +323,16 @@ static __always_inline __u64 add_tally(__u64 tally, __u64 more)
 }
 
 /* A further share of packets in one slot: say so, and empty the slot before it overflows. */
-static __noinline void pass_share4(struct levee_where *w, struct levee_bucket4 *b, __u32 slot)
+__noinline int levee_pass_share4(struct levee_row *row, __u32 row_nr, struct levee_bucket4 *b,
+				 __u32 slot)
 {
 	struct levee_event *e;
 
+	if (!row || !b)
+		return 0;
 	slot &= LEVEE_SLOTS - 1;
 	if (levee.control.share != LEVEE_SHARE_OFF) {
-		e = begin_event(w->row, LEVEE_EVENT_TRIP, w->cpu);
+		e = begin_event(row, LEVEE_EVENT_TRIP);
 		if (e) {
 			e->hi = b->addr[slot];
 			e->packets = b->packets[slot];
@@ -335,19 +341,23 @@ static __noinline void pass_share4(struct levee_where *w, struct levee_bucket4 *
 		}
 	}
 	if (b->packets[slot] >= LEVEE_SLOT_FULL) {
-		evict4(w, b->addr[slot], b->packets[slot], b->tally[slot]);
+		evict4(row, row_nr, b, slot);
 		b->packets[slot] = 0;
 		b->tally[slot] = 0;
 	}
+	return 0;
 }
 
-static __noinline void pass_share6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot)
+__noinline int levee_pass_share6(struct levee_row *row, __u32 row_nr, struct levee_bucket6 *b,
+				 __u32 slot)
 {
 	struct levee_event *e;
 
+	if (!row || !b)
+		return 0;
 	slot &= LEVEE_SLOTS - 1;
 	if (levee.control.share != LEVEE_SHARE_OFF) {
-		e = begin_event(w->row, LEVEE_EVENT_TRIP, w->cpu);
+		e = begin_event(row, LEVEE_EVENT_TRIP);
 		if (e) {
 			e->hi = b->hi[slot];
 			e->lo = b->lo[slot];
@@ -357,10 +367,11 @@ static __noinline void pass_share6(struct levee_where *w, struct levee_bucket6 *
 		}
 	}
 	if (b->packets[slot] >= LEVEE_SLOT_FULL) {
-		evict6(w, b, slot);
+		evict6(row, row_nr, b, slot);
 		b->packets[slot] = 0;
 		b->tally[slot] = 0;
 	}
+	return 0;
 }
 
 static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b, __u32 slot,
@@ -373,7 +384,7 @@ static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b,
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
 	if (levee_unlikely(!(packets & (share - 1))))
-		pass_share4(w, b, slot);
+		levee_pass_share4(w->row, w->row_nr, b, slot);
 }
 
 static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot,
@@ -386,55 +397,62 @@ static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b,
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
 	if (levee_unlikely(!(packets & (share - 1))))
-		pass_share6(w, b, slot);
+		levee_pass_share6(w->row, w->row_nr, b, slot);
 }
 
 /*
  * A source that is in neither of its buckets takes the least slot of both.
  * Returns the slot, plus LEVEE_SLOTS if it is in the second bucket.
  */
-static __noinline __u32 make_room4(struct levee_where *w, struct levee_bucket4 *b,
-				   struct levee_bucket4 *c)
+__noinline __u32 levee_make_room4(struct levee_row *row, __u32 row_nr, struct levee_bucket4 *b,
+				  struct levee_bucket4 *c)
 {
-	__u32 slot = levee_least4(b) & (LEVEE_SLOTS - 1);
-	__u32 other = levee_least4(c) & (LEVEE_SLOTS - 1);
-	__u32 second = 0;
+	__u32 slot, other, second = 0;
 
+	if (!row || !b || !c)
+		return 0;
+	slot = levee_least4(b) & (LEVEE_SLOTS - 1);
+	other = levee_least4(c) & (LEVEE_SLOTS - 1);
 	if (c->packets[other] < b->packets[slot]) {
 		second = LEVEE_SLOTS;
 		b = c;
 		slot = other;
 	}
 	if (b->packets[slot])
-		evict4(w, b->addr[slot], b->packets[slot], b->tally[slot]);
+		evict4(row, row_nr, b, slot);
 	else
-		w->row->names4++;
+		row->names4++;
 	return slot + second;
 }
 
-static __noinline __u32 make_room6(struct levee_where *w, struct levee_bucket6 *b,
-				   struct levee_bucket6 *c)
+__noinline __u32 levee_make_room6(struct levee_row *row, __u32 row_nr, struct levee_bucket6 *b,
+				  struct levee_bucket6 *c)
 {
-	__u32 slot = levee_least6(b) & (LEVEE_SLOTS - 1);
-	__u32 other = levee_least6(c) & (LEVEE_SLOTS - 1);
-	__u32 second = 0;
+	__u32 slot, other, second = 0;
 
+	if (!row || !b || !c)
+		return 0;
+	slot = levee_least6(b) & (LEVEE_SLOTS - 1);
+	other = levee_least6(c) & (LEVEE_SLOTS - 1);
 	if (c->packets[other] < b->packets[slot]) {
 		second = LEVEE_SLOTS;
 		b = c;
 		slot = other;
 	}
 	if (b->packets[slot])
-		evict6(w, b, slot);
+		evict6(row, row_nr, b, slot);
 	else
-		w->row->names6++;
+		row->names6++;
 	return slot + second;
 }
 
 /* ---- bursts ------------------------------------------------------------------------------ */
 
-/* log2 of the buckets that are in cache anyway: 64 KB of IPv4 sources, 128 KB of IPv6 ones. */
-#define CACHED_BITS 10
+/*
+ * log2 of the buckets of a table that stays in a core's own cache: 256 KB of IPv4 sources, 512 KB
+ * of IPv6 ones. There a packet is counted at once: what waits for nothing need not be put down.
+ */
+#define CACHED_BITS 12
 
 /*
  * Asks for the line of a bucket. The value is not used, so nothing waits for it, and the lines of
@@ -452,15 +470,27 @@ struct levee_table {
 	__u32 share;
 };
 
-static __always_inline void count4(struct levee_where *w, const struct levee_waiting4 *p,
-				   const struct levee_table *t)
+static __always_inline struct levee_table table4_of(const struct levee_where *w)
 {
-	__u32 addr = p->addr, nr = p->bucket;
-	struct levee_bucket4 *b, *c;
-	__u64 tally = p->tally;
-	__u32 slot;
+	return (struct levee_table){ .base = w->row_nr << geo.bits4,
+				     .bits = levee.control.bits4[w->epoch],
+				     .share = levee.control.share };
+}
 
-	b = bpf_map_lookup_elem(&sources4, &nr);
+static __always_inline struct levee_table table6_of(const struct levee_where *w)
+{
+	return (struct levee_table){ .base = w->row_nr << geo.bits6,
+				     .bits = levee.control.bits6[w->epoch],
+				     .share = levee.control.share };
+}
+
+static __always_inline void count4(struct levee_where *w, const struct levee_table *t,
+				   const __u32 *first, __u32 addr, __u64 tally)
+{
+	struct levee_bucket4 *b, *c;
+	__u32 slot, nr;
+
+	b = bpf_map_lookup_elem(&sources4, first);
 	if (!b)
 		return;
 	slot = levee_find4(b, addr);
@@ -478,7 +508,7 @@ static __always_inline void count4(struct levee_where *w, const struct levee_wai
 		hit4(w, c, slot, tally, t->share);
 		return;
 	}
-	slot = make_room4(w, b, c);
+	slot = levee_make_room4(w->row, w->row_nr, b, c);
 	if (slot >= LEVEE_SLOTS)
 		b = c;
 	slot &= LEVEE_SLOTS - 1;
@@ -486,17 +516,16 @@ static __always_inline void count4(struct levee_where *w, const struct levee_wai
 	b->packets[slot] = 1;
 	b->tally[slot] = tally;
 	if (levee_unlikely(t->share == 1))
-		pass_share4(w, b, slot);
+		levee_pass_share4(w->row, w->row_nr, b, slot);
 }
 
-static __always_inline void count6(struct levee_where *w, const struct levee_waiting6 *p,
-				   const struct levee_table *t)
+static __always_inline void count6(struct levee_where *w, const struct levee_table *t,
+				   const __u32 *first, __u64 hi, __u64 lo, __u64 tally)
 {
-	__u64 hi = p->hi, lo = p->lo, tally = p->tally;
 	struct levee_bucket6 *b, *c;
-	__u32 slot, nr = p->bucket;
+	__u32 slot, nr;
 
-	b = bpf_map_lookup_elem(&sources6, &nr);
+	b = bpf_map_lookup_elem(&sources6, first);
 	if (!b)
 		return;
 	slot = levee_find6(b, hi, lo);
@@ -515,7 +544,7 @@ static __always_inline void count6(struct levee_where *w, const struct levee_wai
 		hit6(w, c, slot, tally, t->share);
 		return;
 	}
-	slot = make_room6(w, b, c);
+	slot = levee_make_room6(w->row, w->row_nr, b, c);
 	if (slot >= LEVEE_SLOTS)
 		b = c;
 	slot &= LEVEE_SLOTS - 1;
@@ -524,7 +553,15 @@ static __always_inline void count6(struct levee_where *w, const struct levee_wai
 	b->packets[slot] = 1;
 	b->tally[slot] = tally;
 	if (levee_unlikely(t->share == 1))
-		pass_share6(w, b, slot);
+		levee_pass_share6(w->row, w->row_nr, b, slot);
+}
+
+/* In the account. A packet that waits is there by put4 or put6. */
+static __always_inline void account(struct levee_row *row, enum levee_outcome outcome, __u64 bytes)
+{
+	row->received++;
+	row->received_bytes += bytes;
+	row->outcome[outcome]++;
 }
 
 static __always_inline int find_row(struct levee_where *w)
@@ -536,32 +573,34 @@ static __always_inline int find_row(struct levee_where *w)
 }
 
 /*
- * Counts what waits in this CPU's row of the epoch: once for the lines, once for the counts.
- * Global functions, which the verifier checks once.
+ * Counts what waits in this CPU's row of the epoch: once for the lines, if the burst is a whole
+ * one, and once for the counts. Global functions, which the verifier checks once; what it learns
+ * of n in the first loop it would carry through every turn of the second, so n is read anew.
  */
 __noinline int levee_count_waiting4(__u32 epoch)
 {
 	struct levee_where w = { .epoch = epoch & 1 };
 	struct levee_table t;
-	__u32 n, nr;
+	__u64 from, n;
+	struct levee_waiting4 *p;
+	struct levee_bucket4 *b;
 
 	if (find_row(&w))
 		return 0;
-	t.base = w.row_nr << geo.bits4;
-	t.bits = levee.control.bits4[w.epoch];
-	t.share = levee.control.share;
-	n = w.row->n_waiting4;
-	for (__u32 i = 0; i < LEVEE_BURST && i < n && t.bits > CACHED_BITS; i++) {
-		struct levee_bucket4 *b;
-
-		nr = w.row->waiting4[i].bucket;
-		b = bpf_map_lookup_elem(&sources4, &nr);
+	t = table4_of(&w);
+	from = w.row->done4;
+	n = levee_read_once(w.row->put4) - from;
+	for (__u32 i = 0; i < LEVEE_BURST && n == LEVEE_BURST; i++) {
+		b = bpf_map_lookup_elem(&sources4, &w.row->waiting4[i].bucket);
 		if (b)
 			fetch(b);
 	}
-	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++)
-		count4(&w, &w.row->waiting4[i], &t);
-	w.row->n_waiting4 = 0;
+	n = levee_read_once(w.row->put4) - from;
+	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
+		p = &w.row->waiting4[(from + i) & (LEVEE_BURST - 1)];
+		count4(&w, &t, &p->bucket, p->addr, p->tally);
+	}
+	w.row->done4 = from + n;
 	return 0;
 }
 
@@ -569,125 +608,167 @@ __noinline int levee_count_waiting6(__u32 epoch)
 {
 	struct levee_where w = { .epoch = epoch & 1 };
 	struct levee_table t;
-	__u32 n, nr;
+	__u64 from, n;
+	struct levee_waiting6 *p;
+	struct levee_bucket6 *b;
 
 	if (find_row(&w))
 		return 0;
-	t.base = w.row_nr << geo.bits6;
-	t.bits = levee.control.bits6[w.epoch];
-	t.share = levee.control.share;
-	n = w.row->n_waiting6;
-	for (__u32 i = 0; i < LEVEE_BURST && i < n && t.bits > CACHED_BITS; i++) {
-		struct levee_bucket6 *b;
-
-		nr = w.row->waiting6[i].bucket;
-		b = bpf_map_lookup_elem(&sources6, &nr);
+	t = table6_of(&w);
+	from = w.row->done6;
+	n = levee_read_once(w.row->put6) - from;
+	for (__u32 i = 0; i < LEVEE_BURST && n == LEVEE_BURST; i++) {
+		b = bpf_map_lookup_elem(&sources6, &w.row->waiting6[i].bucket);
 		if (b) {
 			fetch(b->hi);
 			fetch(b->packets);
 		}
 	}
-	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++)
-		count6(&w, &w.row->waiting6[i], &t);
-	w.row->n_waiting6 = 0;
+	n = levee_read_once(w.row->put6) - from;
+	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
+		p = &w.row->waiting6[(from + i) & (LEVEE_BURST - 1)];
+		count6(&w, &t, &p->bucket, p->hi, p->lo, p->tally);
+	}
+	w.row->done6 = from + n;
 	return 0;
 }
 
-static __always_inline void put_down4(struct levee_where *w, __u32 addr, __u64 tally)
+static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __u64 tally,
+					   __u64 bytes)
 {
-	__u32 i = w->row->n_waiting4 & (LEVEE_BURST - 1);
-	struct levee_waiting4 *p = &w->row->waiting4[i];
+	struct levee_table t = table4_of(w);
+	__u32 nr = t.base + levee_bucket_of(levee_hash4(hash_key(), addr), t.bits);
+	struct levee_waiting4 *p;
+	__u64 put;
 
+	if (t.bits <= CACHED_BITS) {
+		account(w->row, LEVEE_COUNTED, bytes);
+		count4(w, &t, &nr, addr, tally);
+		return;
+	}
+	w->row->received_bytes += bytes;
+	put = w->row->put4;
+	p = &w->row->waiting4[put & (LEVEE_BURST - 1)];
 	p->tally = tally;
 	p->addr = addr;
-	p->bucket = (w->row_nr << geo.bits4) +
-		    levee_bucket_of(levee_hash4(hash_key(), addr), levee.control.bits4[w->epoch]);
-	w->row->n_waiting4 = ++i;
-	if (levee_unlikely(i >= levee.control.burst))
+	p->bucket = nr;
+	w->row->put4 = ++put;
+	if (levee_unlikely(!(put & (levee.control.burst - 1))))
 		levee_count_waiting4(w->epoch);
 }
 
-static __always_inline void put_down6(struct levee_where *w, __u64 hi, __u64 lo, __u64 tally)
+static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u64 lo, __u64 tally,
+					   __u64 bytes)
 {
-	__u32 i = w->row->n_waiting6 & (LEVEE_BURST - 1);
-	struct levee_waiting6 *p = &w->row->waiting6[i];
+	struct levee_table t = table6_of(w);
+	struct levee_waiting6 *p;
+	__u64 put;
+	__u32 nr;
 
 	hi &= levee.control.mask6_hi;
 	lo &= levee.control.mask6_lo;
+	nr = t.base + levee_bucket_of(levee_hash6(hash_key(), hi, lo), t.bits);
+	if (t.bits <= CACHED_BITS) {
+		account(w->row, LEVEE_COUNTED, bytes);
+		count6(w, &t, &nr, hi, lo, tally);
+		return;
+	}
+	w->row->received_bytes += bytes;
+	put = w->row->put6;
+	p = &w->row->waiting6[put & (LEVEE_BURST - 1)];
 	p->hi = hi;
 	p->lo = lo;
 	p->tally = tally;
-	p->bucket = (w->row_nr << geo.bits6) +
-		    levee_bucket_of(levee_hash6(hash_key(), hi, lo), levee.control.bits6[w->epoch]);
-	w->row->n_waiting6 = ++i;
-	if (levee_unlikely(i >= levee.control.burst))
+	p->bucket = nr;
+	w->row->put6 = ++put;
+	if (levee_unlikely(!(put & (levee.control.burst - 1))))
 		levee_count_waiting6(w->epoch);
 }
 
 /* ---- all together ------------------------------------------------------------------------ */
+
+/* Is there a rule, and what does it say? */
+static __always_inline __u32 ask_policy(const struct levee_where *w, const struct levee_packet *pkt,
+					__u64 bytes)
+{
+	if (pkt->family == 4) {
+		if (levee_unlikely(may_match4(pkt)))
+			return decide4(w, (__u32)pkt->hi, bytes);
+	} else {
+		if (levee_unlikely(may_match6(pkt)))
+			return decide6(w, pkt->hi, pkt->lo, bytes);
+	}
+	return LEVEE_VERDICT_NONE;
+}
+
+/*
+ * A packet with a source. Called once for each family, as a constant: where the ways of both meet
+ * the compiler would keep what it knows on the stack.
+ */
+static __always_inline int handle_ip(struct levee_where *w, struct levee_packet *pkt,
+				     const void *data, const void *data_end, __u64 bytes)
+{
+	__u32 verdict = ask_policy(w, pkt, bytes);
+	__u64 tally = bytes;
+	int ret;
+
+	if (levee_unlikely(verdict == LEVEE_VERDICT_ALLOW)) {
+		account(w->row, LEVEE_ALLOWED, bytes);
+		return XDP_PASS;
+	}
+	if (levee_unlikely(verdict == LEVEE_VERDICT_BLOCK)) {
+		if (!levee.control.audit) {
+			account(w->row, LEVEE_DROPPED, bytes);
+			w->row->dropped_bytes += bytes;
+			return XDP_DROP;
+		}
+		w->row->would_drop++;
+	}
+
+	if (flows || levee.scope.enabled)
+		levee_packet_flow(pkt, data, data_end);
+	if (flows)
+		tally |= levee_flow_tally(pkt);
+	if (levee.scope.enabled) {
+		ret = levee_scope_has(&levee.scope, pkt);
+		if (!ret) {
+			account(w->row, LEVEE_OUT_OF_SCOPE, bytes);
+			return XDP_PASS;
+		}
+		if (ret == 2)
+			w->row->port_unknown++;
+	}
+
+	if (pkt->family == 4)
+		count_or_wait4(w, (__u32)pkt->hi, tally, bytes);
+	else
+		count_or_wait6(w, pkt->hi, pkt->lo, tally, bytes);
+	return XDP_PASS;
+}
 
 /* Everything that is done with a packet. `bytes` is its length on the wire. */
 static __always_inline int handle(const void *data, const void *data_end, __u64 bytes)
 {
 	struct levee_packet pkt;
 	struct levee_where w;
-	__u32 verdict = LEVEE_VERDICT_NONE;
-	__u64 tally = bytes;
 	int ret;
 
 	w.epoch = (__u32)levee_read_once(levee.control.seq) & 1;
 	if (find_row(&w))
 		return XDP_PASS;
-	w.row->received++;
-	w.row->received_bytes += bytes;
 
 	ret = levee_packet_source(&pkt, data, data_end);
 	if (levee_unlikely(ret < 0)) {
 		w.row->reasons[ret > -LEVEE_UNPARSED_MAX ? -ret : 0]++;
-		w.row->outcome[ret == LEVEE_NOT_IP ? LEVEE_OUT_OF_SCOPE : LEVEE_UNPARSED]++;
+		account(w.row, ret == LEVEE_NOT_IP ? LEVEE_OUT_OF_SCOPE : LEVEE_UNPARSED, bytes);
 		return XDP_PASS;
 	}
-
-	if (pkt.family == 4) {
-		if (levee_unlikely(may_match4(&pkt)))
-			verdict = decide4(&w, (__u32)pkt.hi, bytes);
-	} else {
-		if (levee_unlikely(may_match6(&pkt)))
-			verdict = decide6(&w, pkt.hi, pkt.lo, bytes);
+	if (levee_likely(pkt.family == 4)) {
+		pkt.family = 4;
+		return handle_ip(&w, &pkt, data, data_end, bytes);
 	}
-	if (verdict == LEVEE_VERDICT_ALLOW) {
-		w.row->outcome[LEVEE_ALLOWED]++;
-		return XDP_PASS;
-	}
-	if (verdict == LEVEE_VERDICT_BLOCK) {
-		if (!levee.control.audit) {
-			w.row->outcome[LEVEE_DROPPED]++;
-			w.row->dropped_bytes += bytes;
-			return XDP_DROP;
-		}
-		w.row->would_drop++;
-	}
-
-	if (flows || levee.scope.enabled)
-		levee_packet_flow(&pkt, data, data_end);
-	if (flows)
-		tally |= levee_flow_tally(&pkt);
-	if (levee.scope.enabled) {
-		ret = levee_scope_has(&levee.scope, &pkt);
-		if (!ret) {
-			w.row->outcome[LEVEE_OUT_OF_SCOPE]++;
-			return XDP_PASS;
-		}
-		if (ret == 2)
-			w.row->port_unknown++;
-	}
-
-	w.row->outcome[LEVEE_COUNTED]++;
-	if (pkt.family == 4)
-		put_down4(&w, (__u32)pkt.hi, tally);
-	else
-		put_down6(&w, pkt.hi, pkt.lo, tally);
-	return XDP_PASS;
+	pkt.family = 6;
+	return handle_ip(&w, &pkt, data, data_end, bytes);
 }
 
 /* Length on the wire, by a helper call if the frame may have fragments. Any kernel can do this. */

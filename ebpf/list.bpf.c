@@ -82,6 +82,7 @@ int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
 	struct levee_bucket4 *b = ctx->value;
+	struct levee_waiting4 *p;
 	struct levee_row *waits;
 	__u32 *key = ctx->key;
 	__u32 row;
@@ -94,9 +95,10 @@ int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
 		if (b->packets[i])
 			print4(seq, b->addr[i], b->packets[i], levee_tally_bytes(b->tally[i]), row);
 	waits = row_at(*key, geo.bits4);
-	for (__u32 i = 0; waits && i < LEVEE_BURST && i < waits->n_waiting4; i++)
-		print4(seq, waits->waiting4[i].addr, 1, levee_tally_bytes(waits->waiting4[i].tally),
-		       row);
+	for (__u64 i = 0; waits && i < LEVEE_BURST && i < waits->put4 - waits->done4; i++) {
+		p = &waits->waiting4[(waits->done4 + i) & (LEVEE_BURST - 1)];
+		print4(seq, p->addr, 1, levee_tally_bytes(p->tally), row);
+	}
 	return 0;
 }
 
@@ -125,6 +127,7 @@ int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
 	struct levee_bucket6 *b = ctx->value;
+	struct levee_waiting6 *p;
 	struct levee_row *waits;
 	__u32 *key = ctx->key;
 	__u32 row;
@@ -138,9 +141,10 @@ int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
 			print_source6(seq, b->hi[i], b->lo[i], b->packets[i],
 				      levee_tally_bytes(b->tally[i]), row);
 	waits = row_at(*key, geo.bits6);
-	for (__u32 i = 0; waits && i < LEVEE_BURST && i < waits->n_waiting6; i++)
-		print_source6(seq, waits->waiting6[i].hi, waits->waiting6[i].lo, 1,
-			      levee_tally_bytes(waits->waiting6[i].tally), row);
+	for (__u64 i = 0; waits && i < LEVEE_BURST && i < waits->put6 - waits->done6; i++) {
+		p = &waits->waiting6[(waits->done6 + i) & (LEVEE_BURST - 1)];
+		print_source6(seq, p->hi, p->lo, 1, levee_tally_bytes(p->tally), row);
+	}
 	return 0;
 }
 

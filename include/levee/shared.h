@@ -22,7 +22,7 @@
 #include <levee/policy.h>
 
 /* Raised whenever a struct of a pinned map, or what is written into it, changes. */
-#define LEVEE_LAYOUT 2
+#define LEVEE_LAYOUT 3
 
 #define LEVEE_EPOCHS 2
 
@@ -61,7 +61,7 @@ struct levee_control {
 	__u32 bits4[LEVEE_EPOCHS]; /* log2 of the buckets in use in a row of the epoch: as many */
 	__u32 bits6[LEVEE_EPOCHS]; /* as its sources need, so that few sources stay in cache */
 	__u32 share; /* packets of a source on one CPU that are an event; a power of two */
-	__u32 burst; /* counted packets that may wait, 1 to LEVEE_BURST */
+	__u32 burst; /* counted packets that may wait; a power of two, 1 to LEVEE_BURST */
 	__u64 _line;
 
 	struct levee_geometry geo;
@@ -116,8 +116,10 @@ struct levee_waiting6 {
 };
 
 /*
- * One CPU's account of one epoch: received = the sum of outcome[]. Cleared when it is drained.
- * Whoever drains it adds what waits to what the table holds.
+ * One CPU's account of one epoch. Cleared when it is drained. A counted packet that was put down
+ * to wait is in put4 or put6 alone, one store for all: received and outcome[LEVEE_COUNTED] are
+ * the others, and with them received = the sum of outcome[]. Whoever drains a row adds the
+ * packets that wait, from done to put, to what the table holds.
  */
 struct levee_row {
 	__u64 received;
@@ -132,15 +134,17 @@ struct levee_row {
 
 	__u64 reasons[LEVEE_UNPARSED_MAX]; /* by -(enum levee_unparsed); [0] unused */
 	__u64 port_unknown; /* in scope by protocol alone: fragments, truncated headers */
-	__u32 n_waiting4;   /* of waiting4, 0 to LEVEE_BURST - 1 between two packets */
-	__u32 n_waiting6;
 
 	__u64 now_ns;	/* CLOCK_BOOTTIME as of now_tick */
 	__u64 now_tick; /* kernel tick at which now_ns was read */
 	__u64 names4;	/* slots taken in the table */
 	__u64 names6;
 	__u64 lost_events; /* the ring buffer was full */
-	__u64 _pad2[3];
+
+	__u64 put4;  /* packets put down; packet n is in waiting4[n % LEVEE_BURST] */
+	__u64 done4; /* of which are in the table; the rest, less than a burst, waits */
+	__u64 put6;
+	__u64 done6;
 
 	struct levee_waiting4 waiting4[LEVEE_BURST];
 	struct levee_waiting6 waiting6[LEVEE_BURST];
