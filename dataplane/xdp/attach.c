@@ -213,8 +213,10 @@ static int attach_new(struct levee_xdp *x, struct link *l)
 			why, remedy_for(x, l, native));
 	ret = create_link(x, l, XDP_FLAGS_SKB_MODE);
 	if (ret)
-		levee_xdp_say(x, LEVEE_XDP_ERROR, "cannot attach to %s (%s) in generic mode: %s",
-			      l->name, driver, strerror(-ret));
+		levee_xdp_say(x, LEVEE_XDP_ERROR, "cannot attach to %s (%s) in generic mode: %s%s",
+			      l->name, driver, strerror(-ret),
+			      ret == -EINVAL ? "; links of XDP programs are needed, Linux 5.9"
+					     : "");
 	return ret;
 }
 

@@ -42,6 +42,19 @@ void levee_xdp_say(const struct levee_xdp *x, enum levee_xdp_say level, const ch
 /* libbpf has one print function for the whole process; the last complaint is the one that counts. */
 static char complaint[256];
 
+/* Of the verifier's log the last line but its statistics, which says what it does not like. */
+static void note_verdict(const char *format, va_list args)
+{
+	char *log = NULL, *line, *rest;
+
+	if (vasprintf(&log, format, args) < 0)
+		return;
+	for (line = strtok_r(log, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		if (!strstr(line, "PROG LOAD LOG") && strncmp(line, "processed ", 10) != 0)
+			snprintf(complaint, sizeof(complaint), "%s", line);
+	free(log);
+}
+
 static int on_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
 	static const char mark[] = "Kernel error message: ";
@@ -50,6 +63,10 @@ static int on_libbpf(enum libbpf_print_level level, const char *format, va_list 
 
 	if (level > LIBBPF_WARN)
 		return 0;
+	if (strstr(format, "BEGIN PROG LOAD LOG")) {
+		note_verdict(format, args);
+		return 0;
+	}
 	vsnprintf(text, sizeof(text), format, args);
 	text[strcspn(text, "\n")] = '\0';
 	at = strstr(text, mark);
@@ -508,18 +525,52 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 	return levee_mapset_create(x, options);
 }
 
+/* What a kernel without it complains of, and since which Linux it is there. */
+static const struct {
+	const char *complaint;
+	const char *feature;
+} features[] = {
+	{ "map 'events'", "ring buffers of BPF, Linux 5.8" },
+	{ "map 'fence'", "arrays of BPF maps, Linux 4.12" },
+	{ "unknown func", "a helper function of BPF, Linux 5.15" },
+	{ "not found in kernel", "a kernel function for BPF programs, Linux 5.15" },
+	{ "probe_loading", "BPF, CONFIG_BPF_SYSCALL" },
+};
+
+static const char *missing_feature(void)
+{
+	for (size_t i = 0; i < sizeof(features) / sizeof(features[0]); i++)
+		if (strstr(complaint, features[i].complaint))
+			return features[i].feature;
+	return NULL;
+}
+
 static int explain_load(const struct levee_xdp *x, int ret)
 {
+	const char *feature = missing_feature();
+	const char *colon = complaint[0] ? ": " : "";
+
 	if (ret == -EPERM)
 		levee_xdp_say(
 			x, LEVEE_XDP_ERROR,
 			"the kernel does not let this user load BPF programs: run as root, or "
 			"with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON");
-	else if (ret == -ENOMEM || ret == -E2BIG)
+	else if (ret == -ENOSYS)
+		levee_xdp_say(x, LEVEE_XDP_ERROR,
+			      "this kernel has no BPF (%s); Linux 5.15 or later with "
+			      "CONFIG_BPF_SYSCALL is needed",
+			      strerror(-ret));
+	else if (ret == -ENOMEM || (ret == -E2BIG && strstr(complaint, "map '")))
 		levee_xdp_say(x, LEVEE_XDP_ERROR,
 			      "no memory for the maps (%s): lower [data_path] sources, sources6 or "
 			      "rules, or raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity)",
 			      strerror(-ret));
+	else if (ret == -E2BIG)
+		levee_xdp_say(x, LEVEE_XDP_ERROR,
+			      "this kernel's verifier gives up on the XDP program%s%s; use another "
+			      "kernel, 5.15 or later, and please report which one this is (uname "
+			      "-r)",
+			      colon, complaint);
 	else if (ret == -EMFILE || ret == -ENFILE)
 		levee_xdp_say(
 			x, LEVEE_XDP_ERROR,
@@ -527,11 +578,11 @@ static int explain_load(const struct levee_xdp *x, int ret)
 			"(ulimit -n, LimitNOFILE) to 256 or more",
 			strerror(-ret));
 	else
-		levee_xdp_say(
-			x, LEVEE_XDP_ERROR,
-			"the kernel refuses the XDP program: %s%s%s; Linux 5.15 or later with "
-			"CONFIG_BPF_SYSCALL is needed",
-			strerror(-ret), complaint[0] ? ": " : "", complaint);
+		levee_xdp_say(x, LEVEE_XDP_ERROR,
+			      "the kernel refuses the XDP program: %s%s%s%s%s; Linux 5.15 or later "
+			      "with CONFIG_BPF_SYSCALL is needed",
+			      strerror(-ret), colon, complaint, feature ? "; it lacks " : "",
+			      feature ? feature : "");
 	return ret;
 }
 
@@ -722,8 +773,12 @@ static int pin_maps(struct levee_xdp *x)
 	levee_mapset_unpin(x->pin);
 	ret = levee_mapset_pin(x);
 	if (ret)
-		levee_xdp_say(x, LEVEE_XDP_ERROR, "cannot pin the maps in %s: %s", x->pin,
-			      strerror(-ret));
+		levee_xdp_say(
+			x, LEVEE_XDP_ERROR,
+			"cannot pin the maps in %s: %s; the user needs the right to write to this "
+			"BPF "
+			"file system, and the kernel CONFIG_BPF_SYSCALL (Linux 5.15 or later)",
+			x->pin, strerror(-ret));
 	return ret;
 }
 

@@ -45,6 +45,16 @@ check 'pins outside a BPF file system are refused with the mount command' \
 	run_with "s|^pin = .*|pin = $dir/pins/levee|" 'not on a BPF file system; mount one with .mount -t bpf'
 check 'a state file that cannot be made is an error that names it' \
 	run_with 's|^file = .*|file = /proc/levee/state.db|' '/proc/levee'
+check 'an allow list that was never read is an error that names it' \
+	run_with "s|^\[state\]|[allow]\nfile = $dir/none.list\n[state]|" \
+	"no allow list was ever read from $dir/none.list.*Make the file readable"
+mkdir "$dir/small"
+mount -t tmpfs -o size=256k tmpfs "$dir/small"
+head -c 1M /dev/zero >"$dir/small/filler" 2>/dev/null
+check 'a disk that is full at the start is said, with the file and what to do' \
+	run_with "s|^file = .*|file = $dir/small/state.db|" \
+	"small/state.db: cannot open: .*full; make room on its file system"
+umount "$dir/small"
 check 'nothing is left of all that' nothing_left
 
 # ---- somebody else's program ---------------------------------------------------------------
@@ -83,6 +93,23 @@ falls_back() {
 check 'with attach = auto it falls back to generic mode and says why' falls_back
 "$levee" detach --pin "$pin" >/dev/null
 
+# ---- a kernel that lacks something ---------------------------------------------------------
+
+cc -std=c17 -D_GNU_SOURCE -O1 -shared -fPIC -o "$dir/refuse.so" tests/system/refuse.c || exit 1
+lacks() { # REFUSE WORDS
+	REFUSE=$1 LD_PRELOAD=$dir/refuse.so says 1 "error: .*$2" \
+		nsenter "--net=/run/netns/$server" "$levee" run --config "$config" && nothing_left
+}
+check 'a kernel without BPF is told so' lacks 0=38 'has no BPF .*CONFIG_BPF_SYSCALL'
+check 'one without ring buffers' lacks 0:27=22 'lacks ring buffers of BPF, Linux 5.8'
+check 'one without maps of maps' lacks 0:12=22 'lacks arrays of BPF maps'
+check 'one that loads no program' lacks 5=22 'it lacks BPF, CONFIG_BPF_SYSCALL'
+check 'one whose verifier gives up' lacks 5:6=7 'verifier gives up on the XDP program.*uname -r'
+check 'one without memory' lacks 0:2=12 'no memory for the maps .*lower .data_path. sources'
+check 'one that lets nobody load' lacks 0=1 'run as root, or with CAP_BPF'
+check 'one that lets nobody pin' lacks 6=1 'cannot pin the maps in .*right to write'
+check 'one without XDP links' lacks 28=22 'cannot attach to eth0 .*links of XDP programs are needed, Linux 5.9'
+
 # ---- a daemon that runs --------------------------------------------------------------------
 
 check 'the daemon starts' start_levee
@@ -97,7 +124,6 @@ check 'a second detach says that there is nothing' says 1 'nothing is pinned' "$
 
 # ---- the disk ------------------------------------------------------------------------------
 
-mkdir "$dir/small"
 mount -t tmpfs -o size=256k tmpfs "$dir/small"
 sed -i "s|^file = .*|file = $dir/small/state.db|" "$config"
 state=$dir/small/state.db
