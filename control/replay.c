@@ -14,6 +14,18 @@
 
 #define PROGRESS_WIDTH 40
 
+/* With the fast path: the defaults of [block]. */
+#define REPEAT_MEMORY_S 86400
+#define REPEAT_FACTOR	2.0
+#define MAX_BLOCK_S	86400
+
+/*
+ * A running daemon looks at a source that nears the threshold again and again, by time, until it
+ * has crossed (control/detect/watch.h). Lines of a file have no time between them: here it is looked
+ * at after every thousandth of the threshold.
+ */
+#define LOOKS 250
+
 struct replay {
 	const struct levee_replay_options *options;
 	struct levee_dataplane *dp;
@@ -91,6 +103,41 @@ static void print_text(const struct replay *r, const struct levee_report *report
 	if (e->n_findings > r->options->limit)
 		fprintf(r->options->out, "    ... and %" PRIu64 " more (--limit %" PRIu64 ")\n",
 			(uint64_t)e->n_findings - r->options->limit, r->options->limit);
+}
+
+/* With the fast path: each block, and what decided. */
+static void print_block(const struct replay *r, const struct levee_block *block)
+{
+	double at_s = (double)block->created_unix_ns / (double)LEVEE_NS_PER_S;
+	char text[LEVEE_PREFIX_TEXT];
+	struct levee_json j;
+
+	levee_prefix_format(&block->prefix, text);
+	if (!r->options->json) {
+		fprintf(r->options->out, "%.3f  block %s by %s: z %.3f, %" PRIu64 " packets\n",
+			at_s, text, levee_block_reason_name(block->reason), block->max_zscore,
+			block->max_packets);
+		return;
+	}
+	levee_json_begin(&j, r->options->out);
+	levee_json_object(&j, NULL);
+	levee_json_string(&j, "blocked", text);
+	levee_json_double(&j, "at", at_s);
+	levee_json_string(&j, "by", levee_block_reason_name(block->reason));
+	levee_json_double(&j, "zscore", block->max_zscore);
+	levee_json_uint(&j, "packets", block->max_packets);
+	levee_json_end(&j);
+	levee_json_finish(&j);
+}
+
+static void on_block(void *ctx, enum levee_block_change change, const struct levee_block *block,
+		     const struct levee_policy_info *info)
+{
+	const struct replay *r = ctx;
+
+	(void)info;
+	if (change == LEVEE_BLOCK_ADDED && r->options->fast)
+		print_block(r, block);
 }
 
 static void show_progress(struct replay *r)
@@ -254,6 +301,19 @@ static int pass_boundary(struct replay *r, uint64_t boundary_ns, uint64_t record
 	return ret;
 }
 
+/* A source has a further share of packets: is it over the threshold by now? */
+static int on_trip(struct replay *r, const struct levee_prefix *source)
+{
+	struct levee_counts counts;
+	struct levee_time now;
+	int ret;
+
+	levee_dataplane_now(r->dp, &now);
+	r->dp->ops->count(r->dp, source, &counts);
+	ret = levee_controller_trip(&r->controller, source, counts.packets, &now);
+	return ret < 0 ? ret : 0;
+}
+
 static int turn(struct replay *r, bool *done)
 {
 	uint64_t boundary_ns = r->start_ns + r->bin_ns;
@@ -265,13 +325,20 @@ static int turn(struct replay *r, bool *done)
 		ret = levee_dataplane_wait(r->dp, until_ns, &event);
 	if (ret)
 		return ret;
-	r->ended = event.type == LEVEE_DP_END;
 	show_progress(r);
+	if (event.type == LEVEE_DP_TRIP)
+		return on_trip(r, &event.source);
+	r->ended = event.type == LEVEE_DP_END;
 	if (until_ns == boundary_ns) {
 		*done = r->ended;
 		return pass_boundary(r, boundary_ns, event.next_unix_ns);
 	}
 	ret = drain(r, r->start_ns);
+	if (!ret && r->options->fast) {
+		struct levee_time now = file_time(until_ns);
+
+		levee_controller_trip_all(&r->controller, &now);
+	}
 	r->extra = true;
 	return ret ? ret : evaluate(r, until_ns);
 }
@@ -292,7 +359,11 @@ static int open_all(struct replay *r)
 			    .min_syns = o->min_syns },
 		.detector = o->detector,
 		.max_sources = o->max_sources,
-		.release_unflagged = true,
+		.release_unflagged = !o->fast,
+		.repeat_memory_s = o->fast ? REPEAT_MEMORY_S : 0,
+		.repeat_factor = REPEAT_FACTOR,
+		.max_block_s = MAX_BLOCK_S,
+		.trip = { .on = o->fast, .warmup_bins = LEVEE_TRIP_WARMUP, .cpus = LOOKS },
 		.count_distinct = true,
 		.boot_id = "",
 		.maps_id = "",
@@ -306,6 +377,7 @@ static int open_all(struct replay *r)
 	if (ret)
 		return ret;
 	r->controller.on_report = on_report;
+	r->controller.on_block = on_block;
 	r->controller.ctx = r;
 	r->dp->ops->set_audit(r->dp, o->audit);
 	return levee_policy_set_allowed(levee_dataplane_policy(r->dp), o->allowed, o->n_allowed);

@@ -12,8 +12,9 @@
 struct levee_replay_options {
 	const char *path; /* "-": standard input */
 	bool json;
-	bool audit;		 /* packets of flagged sources go on being counted */
-	unsigned int bin_s;	 /* [s] */
+	bool fast;	    /* block within the bin, too, and let blocks live as `levee run` does */
+	bool audit;	    /* packets of flagged sources go on being counted */
+	unsigned int bin_s; /* [s] */
 	unsigned int window_s;	 /* [s] */
 	unsigned int evaluate_s; /* [s]; 0: at bin boundaries only */
 	double min_zscore;

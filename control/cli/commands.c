@@ -88,6 +88,7 @@ enum {
 	REPLAY_DETECTOR,
 	REPLAY_LIMIT,
 	REPLAY_EVALUATE,
+	REPLAY_FAST,
 	REPLAY_AUDIT,
 	REPLAY_ALLOW,
 	REPLAY_SOURCE6,
@@ -118,6 +119,9 @@ static const struct levee_option replay_options[] = {
 	[REPLAY_EVALUATE] = { "evaluate-every", "S",
 			      "evaluate at multiples of S seconds, too: 1 s to "
 			      "one bin (default: at bin boundaries only)" },
+	[REPLAY_FAST] = { "fast", NULL,
+			  "block within the bin, too, and let blocks live as `levee run` does by "
+			  "default; each block is a line of its own" },
 	[REPLAY_AUDIT] = { "audit", NULL,
 			   "block nobody: packets of flagged sources go on being "
 			   "counted" },
@@ -184,6 +188,9 @@ static int set_replay_option(void *ctx, int option, const char *value)
 		return levee_parse_uint(name, value, 1, 100000, &o->limit);
 	case REPLAY_EVALUATE:
 		return set_uint(&o->evaluate_s, option, value, 1, 86400);
+	case REPLAY_FAST:
+		o->fast = true;
+		return 0;
 	case REPLAY_AUDIT:
 		o->audit = true;
 		return 0;

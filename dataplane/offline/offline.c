@@ -71,6 +71,25 @@ static uint64_t now_ns(const struct levee_offline *o)
 	return o->delivered_ns > o->reached_ns ? o->delivered_ns : o->reached_ns;
 }
 
+static struct levee_prefix prefix_of(const struct levee_offline *o, const struct levee_source *s)
+{
+	return (struct levee_prefix){ .hi = s->hi,
+				      .lo = s->lo,
+				      .family = s->family,
+				      .length = s->family == 4 ? 32 : o->dp.source6_length };
+}
+
+/* Did these packets take the source past a further share? */
+static void note_share(struct levee_offline *o, const struct levee_source *s)
+{
+	uint64_t sum = levee_sources_count(&o->sources, s).packets, packets = s->counts.packets;
+
+	if (sum < packets || sum / o->share == (sum - packets) / o->share)
+		return;
+	o->trip = prefix_of(o, s);
+	o->tripped = true;
+}
+
 static void count(struct levee_offline *o, uint8_t family, uint64_t hi, uint64_t lo,
 		  const struct levee_record *r, uint64_t flow)
 {
@@ -86,6 +105,8 @@ static void count(struct levee_offline *o, uint8_t family, uint64_t hi, uint64_t
 	o->account.outcome[LEVEE_COUNTED] += r->packets;
 	if (r->packets)
 		levee_sources_add(&o->sources, &source);
+	if (r->packets && o->share)
+		note_share(o, &source);
 }
 
 /* \return true if that was all: allowed, or dropped */
@@ -191,14 +212,32 @@ static bool is_out_of_order(struct levee_offline *o, const struct levee_record *
 	return true;
 }
 
+/*
+ * A line of many packets comes share by share, so that its source can be blocked on the way.
+ * \return true if something of it is left
+ */
+static bool cut(struct levee_offline *o, struct levee_record *part)
+{
+	if (!o->share || part->frame || part->packets <= o->share)
+		return false;
+	part->bytes = (uint64_t)((unsigned __int128)part->bytes * o->share / part->packets);
+	part->packets = o->share;
+	o->next.packets -= part->packets;
+	o->next.bytes -= part->bytes;
+	return true;
+}
+
 static void deliver(struct levee_offline *o)
 {
+	struct levee_record part = o->next;
+
 	o->have_next = false;
-	if (is_out_of_order(o, &o->next))
+	if (!o->cut && is_out_of_order(o, &part))
 		return;
-	if (o->next.unix_ns > o->delivered_ns)
-		o->delivered_ns = o->next.unix_ns;
-	handle(o, &o->next);
+	o->cut = o->have_next = cut(o, &part);
+	if (part.unix_ns > o->delivered_ns)
+		o->delivered_ns = part.unix_ns;
+	handle(o, &part);
 }
 
 /* ---- the interface ----------------------------------------------------------------------- */
@@ -235,6 +274,12 @@ static int offline_wait(struct levee_dataplane *dp, uint64_t until_ns, struct le
 			return 0;
 		}
 		deliver(o);
+		if (!o->tripped)
+			continue;
+		o->tripped = false;
+		event->type = LEVEE_DP_TRIP;
+		event->source = o->trip;
+		return 0;
 	}
 	return 0;
 }
@@ -250,12 +295,7 @@ static int hand_out(const struct levee_offline *o, const struct levee_sink *sink
 {
 	for (uint32_t i = 0; i < o->sources.n; i++) {
 		const struct levee_source *s = &o->sources.list[i];
-		struct levee_prefix p = {
-			.hi = s->hi,
-			.lo = s->lo,
-			.family = s->family,
-			.length = s->family == 4 ? 32 : o->dp.source6_length,
-		};
+		struct levee_prefix p = prefix_of(o, s);
 		int ret = sink->source(sink->ctx, &p, &s->counts);
 
 		if (ret < 0)
@@ -332,11 +372,9 @@ static void offline_count(struct levee_dataplane *dp, const struct levee_prefix 
 	*sum = levee_sources_count(&offline_of(dp)->sources, &key);
 }
 
-/* A file has no sooner and no later: evaluations come when its times say so. */
 static void offline_set_trip(struct levee_dataplane *dp, uint64_t share)
 {
-	(void)dp;
-	(void)share;
+	offline_of(dp)->share = share;
 }
 
 static void offline_set_audit(struct levee_dataplane *dp, bool audit)

@@ -146,6 +146,7 @@ struct levee_offline {
 
 	struct levee_record next; /* read and not yet delivered, if have_next */
 	bool have_next;
+	bool cut; /* a first part of `next` was delivered, and it is what is left */
 	bool ended;
 	uint64_t delivered_ns; /* time of the last record delivered, or of the first one */
 	uint64_t reached_ns;   /* the last deadline that was reached */
@@ -157,6 +158,10 @@ struct levee_offline {
 	struct levee_scope scope;
 	bool audit;
 	uint64_t mask6_hi, mask6_lo;
+
+	uint64_t share; /* packets of a source between two events; 0: there are none */
+	bool tripped;	/* `trip` is to be told of */
+	struct levee_prefix trip;
 
 	struct levee_sources sources;
 	struct levee_account account;

@@ -843,6 +843,56 @@ static void a_block_ends_when_the_files_time_says_so(void **state)
 	assert_int_equal(account.outcome[LEVEE_COUNTED], 2);
 }
 
+/* \return after how many events there are no more before a time */
+static unsigned int trips_until(struct bed *b, uint64_t until_ns, const char *source)
+{
+	struct levee_prefix p = prefix(source);
+	unsigned int n = 0;
+
+	for (;;) {
+		struct levee_dp_event event = wait_until(b, until_ns);
+
+		if (event.type != LEVEE_DP_TRIP)
+			return n;
+		assert_int_equal(levee_prefix_compare(&event.source, &p), 0);
+		n++;
+	}
+}
+
+static void each_further_share_of_a_source_is_told_of(void **state)
+{
+	struct bed *b = *state;
+
+	open_text(b, "0,203.0.113.1,1000,64007\n1,203.0.113.1,50\n2,203.0.113.2,99\n"
+		     "3,203.0.113.1,49\n4,2001:db8::1,100\n");
+	b->dp->ops->set_trip(b->dp, 100);
+	assert_int_equal(trips_until(b, SECOND, "203.0.113.1"), 10);
+	assert_int_equal(trips_until(b, 4 * SECOND, "203.0.113.1"), 0);
+	assert_int_equal(trips_until(b, FOREVER, "2001:db8::/64"), 1);
+	take(b, 60 * SECOND);
+	assert_found(b, "203.0.113.1", 1099, 64007);
+	assert_clean(b);
+}
+
+static void a_source_can_be_blocked_within_a_line(void **state)
+{
+	struct bed *b = *state;
+	struct levee_account a;
+
+	open_text(b, "0,203.0.113.1,1000,64007\n1,203.0.113.1,5\n");
+	b->dp->ops->set_trip(b->dp, 100);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(wait_until(b, FOREVER).type, LEVEE_DP_TRIP);
+	block(b, "203.0.113.1", LEVEE_NEVER);
+	assert_int_equal(trips_until(b, FOREVER, "203.0.113.1"), 0);
+	a = take(b, 60 * SECOND);
+	assert_int_equal(a.received, 1005);
+	assert_int_equal(a.outcome[LEVEE_COUNTED], 300);
+	assert_int_equal(a.outcome[LEVEE_DROPPED], 705);
+	assert_int_equal(a.received_bytes, 64007);
+	assert_clean(b);
+}
+
 static void one_host_of_an_ipv6_prefix_can_be_blocked(void **state)
 {
 	struct bed *b = *state;
@@ -1521,6 +1571,8 @@ int main(void)
 		T(in_audit_mode_blocked_records_are_counted_besides),
 		T(the_allow_list_wins_over_a_block),
 		T(a_block_ends_when_the_files_time_says_so),
+		T(each_further_share_of_a_source_is_told_of),
+		T(a_source_can_be_blocked_within_a_line),
 		T(one_host_of_an_ipv6_prefix_can_be_blocked),
 		T(scope_does_not_apply_to_a_csv),
 		T(every_source_of_every_bin_is_exact),

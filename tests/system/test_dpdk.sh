@@ -135,7 +135,7 @@ mark() {
 # ---- what does not fit ---------------------------------------------------------------------
 
 make_wire || echo '# the namespaces cannot be made'
-configure_wire 'bin = 1' 'window = 60' 'min_packets = 500'
+configure_wire 'bin = 1' 'window = 60' 'min_packets = 500' 'warmup_bins = 0'
 
 # refuses WORDS SED: one line of error with these words, exit code 1
 refuses() {
@@ -191,6 +191,7 @@ check 'so does one from the source that will be blocked' tcp 192.0.2.66 1000
 in_client timeout 60 python3 "$dir/udp.py"
 blocked() { tail -n +"$((log_lines + 1))" "$log" | grep -q 'notice: block 192.0.2.66 '; }
 check 'the flood is found and blocked' wait_for 20 blocked
+check 'within its bin, by the fast path' grep -q 'block 192.0.2.66 .*by fast: ' "$log"
 check 'nobody else is' eval '[ "$(grep -c "notice: block " "$log")" -eq 1 ]'
 check 'TCP of the blocked source does not pass' eval '! tcp 192.0.2.66 1000'
 check 'TCP of the others does' tcp 192.0.2.2 1000000
