@@ -155,6 +155,16 @@ static int parse(struct settings *s, int argc, char **argv)
 	return ret;
 }
 
+/* After each section, so that what ends the bench early does not take what was measured. */
+static int write_json(const struct settings *s)
+{
+	int ret = s->json ? bench_report_write_json(&s->run.report, s->json) : 0;
+
+	if (ret)
+		bench_complain("cannot write %s: %s", s->json, strerror(-ret));
+	return ret;
+}
+
 static int run_sections(struct settings *s)
 {
 	int ret = 0, first = 0;
@@ -164,9 +174,13 @@ static int run_sections(struct settings *s)
 			continue;
 		ret = section_table[i].run(&s->run);
 		/* What one part cannot do need not keep the others from it. */
+		if (ret)
+			bench_complain("section %s is not complete: %s", section_table[i].name,
+				       strerror(-ret));
 		if (ret && !first)
 			first = ret;
 		bench_report_print(&s->run.report);
+		write_json(s);
 	}
 	return first;
 }
@@ -194,10 +208,8 @@ int main(int argc, char **argv)
 	if (s.run.touch.ns[0].n)
 		bench_touch_report(&s.run.touch, &s.run.report);
 	bench_report_print(&s.run.report);
-	if (s.json && bench_report_write_json(&s.run.report, s.json)) {
-		bench_complain("cannot write %s", s.json);
+	if (write_json(&s))
 		ret = -EIO;
-	}
 	bench_touch_clear(&s.run.touch);
 	bench_report_clear(&s.run.report);
 	return ret ? 1 : 0;
