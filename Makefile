@@ -195,6 +195,7 @@ fleet-proof: all tests
 	$(Q)LEVEE_FLEET_NODES=8 LEVEE_FLEET_RUNS=20 tests/system/test_fleet_acl.sh
 	$(Q)LEVEE_FLEET_NODES=8 LEVEE_FLEET_RUNS=5 LEVEE_FLEET_BIN=60 tests/system/test_fleet_acl.sh
 	$(Q)LEVEE_CHAOS_ROUNDS=100 $(B)/tests/control/fleet/test_chaos
+	$(Q)LEVEE_CHAOS_ROUNDS=100 tests/system/test_fleet_chaos.sh
 
 check: deps
 	$(Q)tests/check.sh

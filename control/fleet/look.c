@@ -182,6 +182,41 @@ static int count(struct looking *l, const char *key, size_t *n)
 	return 0;
 }
 
+/* Entries that hold; the engine keeps ended ones for as long as repeat offenders are remembered. */
+static void count_entries(struct levee_fleet_view *v, const redisReply *list)
+{
+	uint64_t now_ms = levee_fleet_unix_ms();
+	struct levee_fleet_entry entry;
+
+	for (size_t i = 0; i + 1 < list->elements; i += 2)
+		if (!levee_fleet_entry_parse(&entry, text_of(list->element[i]),
+					     text_of(list->element[i + 1])) &&
+		    !levee_fleet_entry_over(&entry, now_ms))
+			v->blocks++;
+}
+
+static int look_at_blocks(struct looking *l)
+{
+	char cursor[32] = "0";
+	const char *argv[] = { "HSCAN", l->f.keys.blocks, cursor, "COUNT", "500" };
+	redisReply *reply;
+	int ret;
+
+	do {
+		ret = call(l, &reply, 5, argv);
+		if (ret)
+			return ret;
+		if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2) {
+			freeReplyObject(reply);
+			return -EPROTO;
+		}
+		snprintf(cursor, sizeof(cursor), "%s", text_of(reply->element[0]));
+		count_entries(l->view, reply->element[1]);
+		freeReplyObject(reply);
+	} while (cursor[0] && strcmp(cursor, "0") != 0);
+	return 0;
+}
+
 static int look(struct looking *l)
 {
 	int ret = look_at_agreement(l);
@@ -195,7 +230,7 @@ static int look(struct looking *l)
 	if (!ret)
 		ret = count(l, l->f.keys.records, &l->view->n_records);
 	if (!ret)
-		ret = count(l, l->f.keys.blocks, &l->view->blocks);
+		ret = look_at_blocks(l);
 	l->view->servers = levee_engine_servers(l->engine);
 	return ret;
 }

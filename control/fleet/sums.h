@@ -21,7 +21,7 @@
 #define LEVEE_FLEET_SHARDS     64U
 #define LEVEE_FLEET_BUCKETS    1024U
 #define LEVEE_FLEET_PER_SHARD  (LEVEE_FLEET_BUCKETS / LEVEE_FLEET_SHARDS)
-#define LEVEE_FLEET_PART_MAX   400U /* values in one command */
+#define LEVEE_FLEET_PART_MAX   256U /* values in one command */
 #define LEVEE_FLEET_FIELD_MAX  17U  /* bytes that name a source in the engine */
 #define LEVEE_FLEET_SEED_WORDS 4
 

@@ -134,6 +134,62 @@ config "url = redis://127.0.0.1:$p3" 'name = load'
 status() { "$levee" fleet status --config "$dir/levee.conf" | tee "$dir/status" && grep -q '3 servers' "$dir/status"; }
 check 'fleet status works with any of them' status
 
+# Slots that the bins use go from one server to another, key by key, while bins go on: commands are
+# answered by ASK, TRYAGAIN and MOVED meanwhile.
+move_slot() { # SLOT: from p2 to p1
+	local key
+	"$cli" -p "$p1" cluster setslot "$1" importing "$2" && "$cli" -p "$p2" cluster setslot "$1" migrating "$3" || return 1
+	while read -r key && [ -n "$key" ]; do
+		"$cli" -p "$p2" migrate 127.0.0.1 "$p1" "$key" 0 5000 || return 1
+	done < <("$cli" -p "$p2" cluster getkeysinslot "$1" 1000)
+	"$cli" -p "$p1" cluster setslot "$1" node "$3" && "$cli" -p "$p2" cluster setslot "$1" node "$3" &&
+		"$cli" -p "$p3" cluster setslot "$1" node "$3"
+}
+moving() {
+	local from to pid code=0 shard slot moved=0
+	from=$("$cli" -p "$p2" cluster myid) to=$("$cli" -p "$p1" cluster myid)
+	"$load" --url "redis://127.0.0.1:$p3" --name moved --sources 3000 --bins 3 --no-cost >"$dir/moving" 2>&1 &
+	pid=$!
+	pids+=("$pid")
+	wait_for 60 grep -q '^bin 1:' "$dir/moving" || code=1
+	for shard in {0..63}; do
+		slot=$("$cli" -p "$p2" cluster keyslot "levee:{moved.$shard}:x")
+		# Whoever does not own it says so.
+		"$cli" -p "$p2" get "levee:{moved.$shard}:x" | grep -q MOVED && continue
+		move_slot "$slot" "$from" "$to" >"$dir/move" 2>&1 || { cat "$dir/move"; code=1; }
+		moved=$((moved + 1))
+	done
+	wait "$pid" || code=1
+	cat "$dir/moving"
+	echo "$moved slots were moved"
+	[ "$moved" -ge 5 ] && return $code
+}
+check 'slots that move while bins go on lose nothing' moving
+# A server that has a replica is killed: what it had not passed on is lost with it, the fleet is not.
+p4=''
+replica() {
+	start p4 c4 --port --cluster-enabled yes --cluster-config-file nodes.conf --cluster-node-timeout 2000 &&
+		"$cli" --cluster add-node "127.0.0.1:$p4" "127.0.0.1:$p1" --cluster-slave \
+			--cluster-master-id "$("$cli" -p "$p1" cluster myid)" &&
+		wait_for 30 in_sync
+}
+in_sync() { "$cli" -p "$p4" info replication | grep -q master_link_status:up; }
+promoted() { "$cli" -p "$p4" info replication | grep -q role:master && "$cli" -p "$p2" cluster info | grep -q cluster_state:ok; }
+failing_over() {
+	local pid
+	"$load" --url "redis://127.0.0.1:$p3" --name over --sources 3000 --bins 4 --no-cost >"$dir/over" 2>&1 &
+	pid=$!
+	pids+=("$pid")
+	wait_for 60 grep -q '^bin 1:' "$dir/over" || return 1
+	kill -KILL "${pids[0]}"
+	wait_for 60 promoted || return 1
+	wait "$pid"
+	cat "$dir/over"
+	grep -q '^bin 4:.* of 3 nodes, complete, exact' "$dir/over"
+}
+check 'a replica joins' replica
+check 'after a failover the next bins are complete and exact' failing_over
+
 # ---- TLS, and a user with few rights ---------------------------------------------------------
 
 certificates() (
