@@ -70,7 +70,7 @@ kill_often() {
 		start_levee || bad="$bad; round $round: no start"
 		flood_is_blocked || bad="$bad; round $round: a block is gone after the start"
 		[ "$(link_id)" = "$first_link" ] || bad="$bad; round $round: another link"
-		tail -n 5 "$log" | grep -q '(taken over)' && resumed=$((resumed + 1))
+		tail -n +$((log_lines + 1)) "$log" | grep -q '(taken over)' && resumed=$((resumed + 1))
 	done
 	end_sending
 	pass_bins 2
