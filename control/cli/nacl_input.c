@@ -21,20 +21,91 @@ static void say(void *ctx, const char *message)
 	fprintf(stderr, "levee: %s\n", message);
 }
 
+/* One more of n things. Their room is a power of two, so it grows when n is one. \return NULL: -ENOMEM */
+static void *room_for_one(void **list, size_t n, size_t size)
+{
+	void *more;
+
+	if ((n & (n - 1)) == 0) {
+		more = reallocarray(*list, n ? 2 * n : 1, size);
+		if (!more)
+			return NULL;
+		*list = more;
+	}
+	return (char *)*list + n * size;
+}
+
 static int add_source(struct levee_nacl_given *given, const struct levee_nacl_source *source)
 {
-	struct levee_nacl_source *more;
-	size_t n = given->n_sources;
+	struct levee_nacl_source *at = room_for_one((void **)&given->sources, given->n_sources,
+						    sizeof(*at));
 
-	/* Room for a power of two: grown when n is one. */
-	if ((n & (n - 1)) == 0) {
-		more = reallocarray(given->sources, n ? 2 * n : 1, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		given->sources = more;
-	}
-	given->sources[given->n_sources++] = *source;
+	if (!at)
+		return -ENOMEM;
+	*at = *source;
+	given->n_sources++;
 	return 0;
+}
+
+static int add_good(struct levee_nacl_given *given, const struct levee_cover_source *source)
+{
+	struct levee_cover_source *at = room_for_one((void **)&given->good, given->n_good,
+						     sizeof(*at));
+
+	if (!at)
+		return -ENOMEM;
+	*at = *source;
+	given->n_good++;
+	return 0;
+}
+
+/* ---- files of lines ---- */
+
+static int bad_line(const char *file, unsigned int number, const char *why, const char *form)
+{
+	fprintf(stderr, "levee: %s:%u: %s; a line is %s\n", file, number, why, form);
+	return -EINVAL;
+}
+
+/*
+ * A file of lines that begin with a prefix; # begins a comment.
+ * \param form  of a line, for people
+ * \param take  the prefix and, for strtok_r(), what follows it. 0; -EINVAL and *why; -ENOMEM
+ */
+static int read_lines(struct levee_nacl_given *given, const char *file, const char *form,
+		      int (*take)(struct levee_nacl_given *given, const struct levee_prefix *prefix,
+				  char **rest, const char **why))
+{
+	FILE *in = fopen(file, "re");
+	struct levee_prefix prefix;
+	unsigned int number = 0;
+	char line[512], *rest;
+	const char *why, *word;
+	int ret = in ? 0 : -errno;
+
+	while (!ret && fgets(line, sizeof(line), in)) {
+		number++;
+		if (!strchr(line, '\n') && !feof(in)) {
+			ret = bad_line(file, number, "longer than 510 bytes", form);
+			break;
+		}
+		line[strcspn(line, "#")] = '\0';
+		word = strtok_r(line, " \t\r\n", &rest);
+		if (!word)
+			continue;
+		ret = levee_prefix_read(&prefix, word, strlen(word), &why);
+		if (!ret)
+			ret = take(given, &prefix, &rest, &why);
+		if (ret == -EINVAL)
+			bad_line(file, number, why, form);
+	}
+	if (in && !ret && ferror(in))
+		ret = errno ? -errno : -EIO;
+	if (ret && ret != -EINVAL)
+		fprintf(stderr, "levee: %s: %s\n", file, strerror(-ret));
+	if (in)
+		fclose(in);
+	return ret;
 }
 
 /* ---- the state file ---- */
@@ -135,131 +206,59 @@ static int read_state(struct levee_nacl_given *given, const char *path, uint64_t
 
 /* ---- a file of prefixes ---- */
 
-static int bad_line(const char *file, unsigned int number, const char *why)
+static int take_source(struct levee_nacl_given *given, const struct levee_prefix *prefix,
+		       char **rest, const char **why)
 {
-	fprintf(stderr, "levee: %s:%u: %s; a line is PREFIX [ZSCORE [PACKETS]]\n", file, number,
-		why);
-	return -EINVAL;
-}
-
-static int take_numbers(struct levee_nacl_source *source, char **at)
-{
-	const char *zscore = strtok_r(NULL, " \t\r\n", at), *packets;
+	/* Without numbers it is as an operator's block: before all others. */
+	struct levee_nacl_source source = { .prefix = *prefix, .max_zscore = INFINITY };
+	const char *zscore = strtok_r(NULL, " \t\r\n", rest), *packets;
 	char *end;
 
-	source->max_zscore = INFINITY; /* as an operator's block: before all others */
+	*why = "not a Z-score, or not a number of packets";
 	if (!zscore)
-		return 0;
-	source->max_zscore = strtod(zscore, &end);
-	if (*end || !isfinite(source->max_zscore))
+		return add_source(given, &source);
+	source.max_zscore = strtod(zscore, &end);
+	if (*end || !isfinite(source.max_zscore))
 		return -EINVAL;
-	packets = strtok_r(NULL, " \t\r\n", at);
+	packets = strtok_r(NULL, " \t\r\n", rest);
 	if (!packets)
-		return 0;
-	source->max_packets = strtoull(packets, &end, 10);
-	return *end || *packets == '-' || strtok_r(NULL, " \t\r\n", at) ? -EINVAL : 0;
-}
-
-static int take_line(struct levee_nacl_given *given, const char *file, unsigned int number,
-		     char *line)
-{
-	struct levee_nacl_source source = { 0 };
-	const char *why, *word;
-	char *at;
-
-	line[strcspn(line, "#")] = '\0';
-	word = strtok_r(line, " \t\r\n", &at);
-	if (!word)
-		return 0;
-	if (levee_prefix_read(&source.prefix, word, strlen(word), &why))
-		return bad_line(file, number, why);
-	if (take_numbers(&source, &at))
-		return bad_line(file, number, "not a Z-score, or not a number of packets");
+		return add_source(given, &source);
+	source.max_packets = strtoull(packets, &end, 10);
+	if (*end || *packets == '-' || strtok_r(NULL, " \t\r\n", rest))
+		return -EINVAL;
 	return add_source(given, &source);
 }
 
 static int read_file(struct levee_nacl_given *given, const char *file)
 {
-	FILE *in = fopen(file, "re");
-	unsigned int number = 0;
-	char line[512];
-	int ret = 0;
+	int ret = read_lines(given, file, "PREFIX [ZSCORE [PACKETS]]", take_source);
 
-	if (!in) {
-		ret = -errno;
-		fprintf(stderr, "levee: %s: %s\n", file, strerror(-ret));
-		return ret;
-	}
-	while (!ret && fgets(line, sizeof(line), in)) {
-		number++;
-		ret = strchr(line, '\n') || feof(in)
-			      ? take_line(given, file, number, line)
-			      : bad_line(file, number, "longer than 510 bytes");
-	}
-	if (!ret && ferror(in)) {
-		ret = errno ? -errno : -EIO;
-		fprintf(stderr, "levee: %s: %s\n", file, strerror(-ret));
-	}
-	fclose(in);
 	snprintf(given->origin, sizeof(given->origin), "the file %s", file);
 	return ret;
 }
 
 /* ---- good sources ---- */
 
-static int add_good(struct levee_nacl_given *given, const struct levee_cover_source *source)
+static int take_good(struct levee_nacl_given *given, const struct levee_prefix *prefix, char **rest,
+		     const char **why)
 {
-	struct levee_cover_source *more;
-	size_t n = given->n_good;
+	struct levee_cover_source source = { .prefix = *prefix };
+	const char *packets = strtok_r(NULL, " \t\r\n", rest);
+	char *end;
 
-	if ((n & (n - 1)) == 0) {
-		more = reallocarray(given->good, n ? 2 * n : 1, sizeof(*more));
-		if (!more)
-			return -ENOMEM;
-		given->good = more;
-	}
-	given->good[given->n_good++] = *source;
-	return 0;
-}
-
-static int take_good(struct levee_nacl_given *given, const char *file, unsigned int number,
-		     char *line)
-{
-	struct levee_cover_source source = { 0 };
-	const char *why = "not a number of packets", *word, *packets;
-	char *at, *end;
-
-	line[strcspn(line, "#")] = '\0';
-	word = strtok_r(line, " \t\r\n", &at);
-	if (!word)
-		return 0;
-	packets = strtok_r(NULL, " \t\r\n", &at);
-	if (!levee_prefix_read(&source.prefix, word, strlen(word), &why) && packets &&
-	    *packets != '-') {
-		source.packets = strtoull(packets, &end, 10);
-		if (!*end && !strtok_r(NULL, " \t\r\n", &at))
-			return add_good(given, &source);
-		why = "not a number of packets";
-	}
-	fprintf(stderr, "levee: %s:%u: %s; a line is PREFIX PACKETS\n", file, number, why);
-	return -EINVAL;
+	*why = "not a number of packets";
+	if (!packets || *packets == '-')
+		return -EINVAL;
+	source.packets = strtoull(packets, &end, 10);
+	if (*end || strtok_r(NULL, " \t\r\n", rest))
+		return -EINVAL;
+	return add_good(given, &source);
 }
 
 static int read_good_file(struct levee_nacl_given *given, const char *file)
 {
-	FILE *in = fopen(file, "re");
-	unsigned int number = 0;
-	char line[512];
-	int ret = 0;
+	int ret = read_lines(given, file, "PREFIX PACKETS", take_good);
 
-	if (!in) {
-		ret = -errno;
-		fprintf(stderr, "levee: %s: %s\n", file, strerror(-ret));
-		return ret;
-	}
-	while (!ret && fgets(line, sizeof(line), in))
-		ret = take_good(given, file, ++number, line);
-	fclose(in);
 	given->good_known = !ret;
 	return ret;
 }
