@@ -1675,10 +1675,25 @@ static void complain(const struct place *place, const char *format, ...)
 		fprintf(place->errors, "%s: %s\n", place->name, message);
 }
 
+/* A password that somebody put into a URL is not to be read in a log: "redis://me:***@host". */
+static void mask_password(char *shown, size_t size, const char *value)
+{
+	const char *user = strstr(value, "://"), *at = user ? strrchr(user, '@') : NULL;
+	const char *colon = at ? memchr(user + 3, ':', (size_t)(at - user - 3)) : NULL;
+
+	if (colon)
+		snprintf(shown, size, "%.*s:***%s", (int)(colon - value), value, at);
+	else
+		snprintf(shown, size, "%s", value);
+}
+
 static void complain_of_value(const struct place *place, const struct levee_config_key *key,
 			      const char *value, const char *why)
 {
-	complain(place, "[%s] %s = %.80s: %s; accepted: %s%s%s", key->section, key->name, value,
+	char shown[128];
+
+	mask_password(shown, sizeof(shown), value);
+	complain(place, "[%s] %s = %.80s: %s; accepted: %s%s%s", key->section, key->name, shown,
 		 why, key->range, *key->unit ? " " : "", key->unit);
 }
 

@@ -183,7 +183,12 @@ static void put(struct levee_run *r, const struct levee_fleet_entry *order,
 	if (is_spared(r, order))
 		return;
 	levee_fleet_entry_to_block(order, &block, now);
-	if (block.expires_boot_ns <= now->boot_ns || !is_news(have, &block))
+	if (block.expires_boot_ns <= now->boot_ns)
+		return;
+	/* Network ACLs leave out what is exempt. */
+	if (order->manual)
+		levee_run_end_exemptions(r, &order->prefix, false);
+	if (!is_news(have, &block))
 		return;
 	ret = levee_controller_block(&r->controller, &block, now);
 	if (ret)

@@ -326,6 +326,10 @@ void levee_run_forget_entry(struct levee_run *r, enum levee_operator_kind kind,
 
 void levee_run_do_block(struct levee_run *r, struct levee_request *request);
 void levee_run_do_unblock(struct levee_run *r, struct levee_request *request);
+/** Take back exemptions within a prefix that was blocked by hand: the latest word counts. */
+void levee_run_end_exemptions(struct levee_run *r, const struct levee_prefix *prefix,
+			      bool local_too);
+
 /** The fleet lifted it: no detector blocks it for so long (LEVEE_FOR_*) here either. */
 void levee_run_take_lift(struct levee_run *r, const struct levee_prefix *prefix, uint64_t for_s,
 			 const char *note);

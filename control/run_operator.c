@@ -223,13 +223,15 @@ static void store_note(struct levee_run *r, const struct levee_block *block)
 }
 
 /* Exemptions within a prefix that is blocked by hand are taken back: the latest word counts. */
-static void end_exemptions_within(struct levee_run *r, const struct levee_prefix *prefix)
+void levee_run_end_exemptions(struct levee_run *r, const struct levee_prefix *prefix,
+			      bool local_too)
 {
 	struct levee_prefix gone;
 
 	for (size_t i = r->exemptions.n; i-- > 0;) {
 		gone = r->exemptions.entries[i].prefix;
-		if (!levee_prefix_covers(prefix, &gone))
+		if (!levee_prefix_covers(prefix, &gone) ||
+		    (!local_too && r->exemptions.entries[i].marks & LEVEE_BLOCK_LOCAL))
 			continue;
 		levee_operator_remove(&r->exemptions, &gone);
 		levee_run_forget_entry(r, LEVEE_OPERATOR_EXEMPT, &gone);
@@ -257,7 +259,7 @@ void levee_run_do_block(struct levee_run *r, struct levee_request *request)
 		return;
 	}
 	levee_controller_save(&r->controller);
-	end_exemptions_within(r, &request->prefix);
+	levee_run_end_exemptions(r, &request->prefix, true);
 	store_note(r, &block);
 	request->changed = 1;
 	request->end_unix_ns = block.expires_unix_ns;

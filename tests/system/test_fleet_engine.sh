@@ -238,6 +238,10 @@ check 'plain text to a TLS port fails' says . "$levee" fleet status --config "$d
 config 'url = redis://127.0.0.1:1'
 check 'nobody listening is said with host and port' says '127.0.0.1:1: connecting: Connection refused' \
 	"$levee" fleet status --config "$dir/levee.conf"
+config "url = redis://levee:s3cret-word@localhost:$pt"
+check 'a password in the URL is refused, with the place where it belongs' says 'password_file' \
+	"$levee" config check "$dir/levee.conf"
+check 'and not shown either' not_shown
 : >"$dir/levee.conf"
 check 'without a url there is no fleet to show' says 'in no fleet' "$levee" fleet status --config "$dir/levee.conf"
 echo "1..$tap"
