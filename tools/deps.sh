@@ -65,6 +65,9 @@ npm                    npm                      nodejs-npm
 chromium               ?chromium                ?chromium
 fonts                  ?fonts-dejavu-core       ?dejavu-sans-fonts
 mandoc                 mandoc                   ?mandoc
+tmux                   tmux                     tmux
+zsh                    zsh                      zsh
+fish                   fish                     ?fish
 python                 python3                  python3
 nft                    nftables                 nftables
 matplotlib             python3-matplotlib       ?python3-matplotlib

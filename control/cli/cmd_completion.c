@@ -130,7 +130,8 @@ static void print_zsh(void)
 	       "\t\t;;\n"
 	       "\tesac\n"
 	       "}\n"
-	       "_levee \"$@\"\n");
+	       /* In fpath the file is the function; read by `source` it only makes it known. */
+	       "if [ \"${funcstack[1]}\" = _levee ]; then _levee \"$@\"; else compdef _levee levee; fi\n");
 }
 
 /* ---- fish ---------------------------------------------------------------------------------- */

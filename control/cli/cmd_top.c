@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <curses.h>
 #include <locale.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@ struct top {
 	struct row *rows;
 	size_t n, room;
 	size_t selected, first;
+	bool holds; /* whoever is selected stays so when others overtake: an arrow was used */
 	enum order order;
 	char filter[64];
 	char message[256];
@@ -142,10 +144,18 @@ static int ask(const struct top *t, const char *path, struct levee_reply *reply)
 	return ret;
 }
 
+static void keep_selected(struct top *t, const char *source)
+{
+	for (size_t i = 0; t->holds && i < t->n; i++)
+		if (!strcmp(t->rows[i].source, source))
+			t->selected = i;
+}
+
 /* \return 0; an exit code, and what was shown before stays */
 static int look(struct top *t)
 {
 	struct levee_reply status, sources, blocks;
+	char selected[sizeof(t->rows->source)];
 	int ret = ask(t, "/api/v1/status", &status);
 
 	if (ret)
@@ -157,12 +167,16 @@ static int look(struct top *t)
 	}
 	ret = ask(t, "/api/v1/blocks?limit=500&order=drops", &blocks);
 	if (!ret) {
+		snprintf(selected, sizeof(selected), "%s",
+			 t->selected < t->n ? t->rows[t->selected].source : "");
 		t->n = 0;
 		take_sources(t, sources.json);
 		take_blocks(t, blocks.json);
 		leave_filtered(t);
 		sort_by = t->order;
-		qsort(t->rows, t->n, sizeof(*t->rows), compare);
+		if (t->n)
+			qsort(t->rows, t->n, sizeof(*t->rows), compare);
+		keep_selected(t, selected);
 		json_decref(t->status);
 		t->status = json_incref(status.json);
 		levee_reply_clear(&blocks);
@@ -198,39 +212,78 @@ static int print_once(struct top *t)
 
 /* ---- on the screen --------------------------------------------------------------------------- */
 
+/* What stands in one line; where the screen is too narrow for all, what is needed least is left out. */
+struct cells {
+	const char *source, *rate, *zscore, *dropped, *verdict, *ends;
+};
+
+#define WIDTH_ALL     93
+#define WIDTH_ZSCORE  67
+#define WIDTH_VERDICT 57
+
+static void put_cells(int y, const struct cells *c)
+{
+	char line[256];
+
+	if (COLS >= WIDTH_ALL)
+		snprintf(line, sizeof(line), COLUMNS, c->source, c->rate, c->zscore, c->dropped,
+			 c->verdict, c->ends);
+	else if (COLS >= WIDTH_ZSCORE)
+		snprintf(line, sizeof(line), "%-24s %12s %9s  %-18s", c->source, c->rate, c->zscore,
+			 c->verdict);
+	else if (COLS >= WIDTH_VERDICT)
+		snprintf(line, sizeof(line), "%-24s %12s  %-18s", c->source, c->rate, c->verdict);
+	else
+		snprintf(line, sizeof(line), "%-18.18s %9s  %s", c->source, c->rate, c->verdict);
+	mvprintw(y, 0, "%-*.*s", COLS, COLS, line);
+}
+
+__attribute__((format(printf, 2, 3))) static void put_line(int y, const char *format, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	mvaddnstr(y, 0, line, COLS);
+}
+
 static void draw_head(const struct top *t)
 {
+	static const struct cells names = { "SOURCE",  "PACKETS/S", "Z",
+					    "DROPPED", "VERDICT",   "ENDS IN" };
 	const json_t *account = json_object_get(t->status, "account");
 	const json_t *e = json_object_get(t->status, "evaluation");
 	const json_t *blocks = json_object_get(t->status, "blocks");
 	char a[32], b[32];
 
-	mvprintw(0, 0, "levee: %s packets/s received, %s dropped; %lld blocks, %lld flagged; %s%s",
+	put_line(0, "%slevee: %s packets/s received, %s dropped; %lld blocks, %lld flagged; %s",
+		 levee_is(t->status, "ready") ? "" : "NOT READY: ",
 		 levee_grouped(levee_real(account, "receive_rate"), a),
 		 levee_grouped(levee_real(account, "drop_rate"), b), levee_whole(blocks, "total"),
-		 levee_whole(e, "flagged"), levee_text(t->status, "mode"),
-		 levee_is(t->status, "ready") ? "" : ", NOT READY");
-	mvprintw(1, 0, "threshold %.1f packets/bin: mean %.1f, deviation %.1f; sorted by %s%s%s",
-		 levee_real(e, "threshold"), levee_real(e, "mean"), levee_real(e, "stddev"),
-		 order_names[t->order], t->filter[0] ? ", only with " : "", t->filter);
+		 levee_whole(e, "flagged"), levee_text(t->status, "mode"));
+	put_line(1, "sorted by %s%s%s; threshold %.1f packets/bin: mean %.1f, deviation %.1f",
+		 order_names[t->order], t->filter[0] ? ", only with " : "", t->filter,
+		 levee_real(e, "threshold"), levee_real(e, "mean"), levee_real(e, "stddev"));
 	attron(A_REVERSE);
-	mvprintw(3, 0, COLUMNS, "SOURCE", "PACKETS/S", "Z", "DROPPED", "VERDICT", "ENDS IN");
-	for (int x = getcurx(stdscr); x < COLS; x++)
-		addch(' ');
+	put_cells(3, &names);
 	attroff(A_REVERSE);
 }
 
 static void draw_row(const struct row *r, int y, bool is_selected)
 {
-	char rate[32], dropped[32];
+	char rate[32], dropped[32], zscore[32];
+	struct cells cells = { r->source, levee_grouped(r->rate, rate),
+			       zscore,	  levee_grouped(r->dropped, dropped),
+			       r->verdict, r->ends };
 
+	snprintf(zscore, sizeof(zscore), "%.2f", r->zscore);
 	if (is_selected)
 		attron(A_REVERSE);
 	else if (!strncmp(r->verdict, "blocked", 7))
 		attron(A_BOLD);
-	mvprintw(y, 0, COLUMNS, r->source, levee_grouped(r->rate, rate), "",
-		 levee_grouped(r->dropped, dropped), r->verdict, r->ends);
-	mvprintw(y, 38, "%9.2f", r->zscore);
+	put_cells(y, &cells);
 	attrset(A_NORMAL);
 }
 
@@ -249,9 +302,10 @@ static void draw(struct top *t)
 	for (int i = 0; i < lines && t->first + (size_t)i < t->n; i++)
 		draw_row(&t->rows[t->first + (size_t)i], HEAD_LINES + i,
 			 t->first + (size_t)i == t->selected);
-	mvprintw(LINES - 2, 0, "%.*s", COLS - 1, t->message);
-	mvprintw(LINES - 1, 0, "%.*s", COLS - 1,
-		 "arrows select  s sort  / filter  b block  u unblock  a allow  q quit");
+	put_line(LINES - 2, "%s", t->message);
+	put_line(LINES - 1, "%s",
+		 COLS > 70 ? "arrows select  s sort  / filter  b block  u unblock  a allow  q quit"
+			   : "s sort / filter b/u/a change q quit");
 	refresh();
 }
 
@@ -337,6 +391,7 @@ static void read_filter(struct top *t)
 /* \return false: quit */
 static bool on_key(struct top *t, int key)
 {
+	t->holds |= key == KEY_UP || key == KEY_DOWN || key == 'k' || key == 'j';
 	switch (key) {
 	case 'q':
 	case 3:
@@ -374,9 +429,10 @@ static bool on_key(struct top *t, int key)
 
 static int run_screen(struct top *t)
 {
-	FILE *no_errors = freopen("/dev/null", "w", stderr); /* they would spoil the screen */
+	int errors = dup(STDERR_FILENO);
+	FILE *nowhere = freopen("/dev/null", "w", stderr); /* they would spoil the screen */
 
-	(void)no_errors;
+	(void)nowhere;
 	setlocale(LC_ALL, "");
 	if (!initscr())
 		return LEVEE_EXIT_ERROR;
@@ -393,6 +449,13 @@ static int run_screen(struct top *t)
 		draw(t);
 	} while (on_key(t, getch()));
 	endwin();
+	if (errors >= 0) {
+		fflush(stderr);
+		dup2(errors, STDERR_FILENO);
+		close(errors);
+	}
+	if (t->failed)
+		fprintf(stderr, "levee: the daemon did not answer any more; see `levee status`\n");
 	return t->failed;
 }
 
