@@ -474,6 +474,26 @@ static int start(struct levee_run *r)
 	return 0;
 }
 
+/*
+ * What was counted of the running bin goes beside the state file, where also a build that cannot read
+ * these maps finds it. If that fails it stays where it is, drained and not released.
+ */
+static void keep_running_bin(struct levee_run *r)
+{
+	struct levee_controller *c = &r->controller;
+	struct levee_time now;
+	int ret;
+
+	if (!c->parts)
+		return;
+	ret = levee_controller_drain_part(c, bin_start_s(r));
+	levee_dataplane_now(r->dp, &now);
+	if (ret)
+		levee_run_complain_of_drain(r, ret, now.boot_ns);
+	else if (!c->parts_short)
+		levee_controller_save(c);
+}
+
 int levee_run(struct levee_config *config, const struct levee_run_source *source)
 {
 	struct levee_run r = { .config = config,
@@ -511,6 +531,8 @@ int levee_run(struct levee_config *config, const struct levee_run_source *source
 	while (!ret && !r.stop)
 		ret = turn(&r);
 	levee_notify(&r.notify, "STOPPING=1");
+	if (r.stop)
+		keep_running_bin(&r);
 	if (r.stop)
 		levee_notice("stopped; %s", levee_run_stopped(&r));
 	else if (r.dp && ret)

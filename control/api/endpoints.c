@@ -109,6 +109,28 @@ static const struct levee_board_block **point_at_blocks(const struct levee_snaps
 	return p;
 }
 
+/* Where a verdict on the source is carried out. */
+static void write_enforced(struct levee_api_call *call, const struct levee_prefix *source,
+			   const struct levee_board_block *block)
+{
+	struct levee_json *j = &call->json;
+	bool in_kernel = block && !block->shadowed;
+
+	levee_json_object(j, "enforced");
+	levee_json_bool(j, "kernel", in_kernel && !call->snapshot->audit);
+	levee_json_bool(j, "audit", in_kernel && call->snapshot->audit);
+	levee_board_service_explain(call->core->board, source, j);
+	levee_json_end(j);
+}
+
+static void write_block(struct levee_api_call *call, const char *name,
+			const struct levee_board_block *block)
+{
+	levee_begin_block(&call->json, name, call->snapshot, block);
+	write_enforced(call, &block->block.prefix, block);
+	levee_json_end(&call->json);
+}
+
 static void write_top_blocks(struct levee_api_call *call)
 {
 	const struct levee_snapshot *s = call->snapshot;
@@ -118,7 +140,7 @@ static void write_top_blocks(struct levee_api_call *call)
 	if (blocks)
 		qsort(blocks, s->n_blocks, sizeof(*blocks), by_drops);
 	for (size_t i = 0; blocks && i < s->n_blocks && i < TOP_BLOCKS; i++)
-		levee_write_block(&call->json, NULL, s, blocks[i]);
+		write_block(call, NULL, blocks[i]);
 	levee_json_end(&call->json);
 	free(blocks);
 }
@@ -332,20 +354,6 @@ static void write_last(struct levee_json *j, const struct levee_source_view *vie
 	levee_json_end(j);
 }
 
-/* Where a verdict on the source is carried out. */
-static void write_enforced(struct levee_api_call *call, const struct levee_prefix *source,
-			   const struct levee_board_block *block)
-{
-	struct levee_json *j = &call->json;
-	bool in_kernel = block && !block->shadowed;
-
-	levee_json_object(j, "enforced");
-	levee_json_bool(j, "kernel", in_kernel && !call->snapshot->audit);
-	levee_json_bool(j, "audit", in_kernel && call->snapshot->audit);
-	levee_board_service_explain(call->core->board, source, j);
-	levee_json_end(j);
-}
-
 void levee_finish_source(struct levee_api_call *call, struct levee_request *answered)
 {
 	const struct levee_snapshot *s = call->snapshot;
@@ -370,7 +378,7 @@ void levee_finish_source(struct levee_api_call *call, struct levee_request *answ
 	else
 		levee_write_null(j, "exemption");
 	if (block)
-		levee_write_block(j, "block", s, block);
+		write_block(call, "block", block);
 	else
 		levee_write_null(j, "block");
 	write_enforced(call, &view->source, block);
@@ -422,7 +430,7 @@ void levee_get_blocks(struct levee_api_call *call)
 		if (!is_wanted(call, blocks[i]))
 			continue;
 		if (matching >= skip && matching - skip < limit)
-			levee_write_block(j, NULL, s, blocks[i]);
+			write_block(call, NULL, blocks[i]);
 		matching++;
 	}
 	levee_json_end(j);
@@ -435,7 +443,7 @@ void levee_get_block(struct levee_api_call *call)
 	const struct levee_board_block *block = levee_snapshot_block(call->snapshot, &call->prefix);
 
 	if (block)
-		levee_write_block(&call->json, "block", call->snapshot, block);
+		write_block(call, "block", block);
 	else
 		levee_api_refuse(call, 404, "this prefix is not blocked");
 }

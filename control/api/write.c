@@ -92,7 +92,7 @@ static uint64_t unix_of(const struct levee_snapshot *s, uint64_t boot_ns)
 		       : 0;
 }
 
-void levee_write_block(struct levee_json *j, const char *name, const struct levee_snapshot *s,
+void levee_begin_block(struct levee_json *j, const char *name, const struct levee_snapshot *s,
 		       const struct levee_board_block *block)
 {
 	const struct levee_block *b = &block->block;
@@ -124,7 +124,6 @@ void levee_write_block(struct levee_json *j, const char *name, const struct leve
 	levee_json_uint(j, "dropped_bytes", block->bytes);
 	levee_json_double(j, "drop_rate", block->drop_rate);
 	levee_write_time(j, "last_drop", unix_of(s, block->last_boot_ns));
-	levee_json_end(j);
 }
 
 void levee_write_exemption(struct levee_json *j, const char *name,

@@ -11,7 +11,8 @@ void levee_write_prefix(struct levee_json *j, const char *name, const struct lev
 void levee_write_null(struct levee_json *j, const char *name);
 void levee_write_account(struct levee_json *j, const char *name,
 			 const struct levee_account *account);
-void levee_write_block(struct levee_json *j, const char *name, const struct levee_snapshot *s,
+/** All members of a block; the caller adds what it likes, and ends the object. */
+void levee_begin_block(struct levee_json *j, const char *name, const struct levee_snapshot *s,
 		       const struct levee_board_block *block);
 void levee_write_exemption(struct levee_json *j, const char *name,
 			   const struct levee_board_exemption *exemption);

@@ -131,7 +131,8 @@ static void print_zsh(void)
 	       "\tesac\n"
 	       "}\n"
 	       /* In fpath the file is the function; read by `source` it only makes it known. */
-	       "if [ \"${funcstack[1]}\" = _levee ]; then _levee \"$@\"; else compdef _levee levee; fi\n");
+	       "if [ \"${funcstack[1]}\" = _levee ]; then _levee \"$@\"; else compdef _levee "
+	       "levee; fi\n");
 }
 
 /* ---- fish ---------------------------------------------------------------------------------- */

@@ -89,18 +89,22 @@ static void print_end(const json_t *block, char out[static 32])
 static void print_block(const json_t *block, const char *indent)
 {
 	const struct levee_colours *c = levee_colours();
-	char rate[32], drops[32], dropped[32], end[32], reason[64];
+	char rate[32], drops[32], dropped[32], end[32], reason[64], acl[32] = "";
+	long long rule = levee_whole(json_object_get(json_object_get(block, "enforced"), "nacl"),
+				     "rule");
 	const char *kind = levee_text(block, "reason"), *by = levee_text(block, "by");
 
 	if (!strcmp(levee_text(block, "kind"), "limit"))
 		kind = "limited";
 	snprintf(reason, sizeof(reason), strcmp(by, "manual") ? "%s (%s)" : "%s", kind, by);
 	print_end(block, end);
-	printf("%s%s%-20s%s %-18s %8.2f %12s %10s %14s  %s%s%s\n", indent, c->bold,
+	if (rule)
+		snprintf(acl, sizeof(acl), ", ACL rule %lld", rule);
+	printf("%s%s%-20s%s %-18s %8.2f %12s %10s %14s  %s%s%s%s\n", indent, c->bold,
 	       levee_text(block, "prefix"), c->off, reason, levee_real(block, "max_zscore"),
 	       levee_grouped(levee_real(block, "max_rate"), rate),
 	       levee_grouped(levee_real(block, "drop_rate"), drops),
-	       levee_grouped(levee_real(block, "dropped_packets"), dropped), end,
+	       levee_grouped(levee_real(block, "dropped_packets"), dropped), end, acl,
 	       levee_text(block, "note")[0] ? "  " : "", levee_text(block, "note"));
 }
 

@@ -274,8 +274,8 @@ static void draw_head(const struct top *t)
 static void draw_row(const struct row *r, int y, bool is_selected)
 {
 	char rate[32], dropped[32], zscore[32];
-	struct cells cells = { r->source, levee_grouped(r->rate, rate),
-			       zscore,	  levee_grouped(r->dropped, dropped),
+	struct cells cells = { r->source,  levee_grouped(r->rate, rate),
+			       zscore,	   levee_grouped(r->dropped, dropped),
 			       r->verdict, r->ends };
 
 	snprintf(zscore, sizeof(zscore), "%.2f", r->zscore);

@@ -518,8 +518,9 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 	} else if (ret != -ENOENT) {
 		levee_xdp_say(x, LEVEE_XDP_WARNING,
 			      "maps pinned in %s are of another version or damaged (%s): new ones "
-			      "take their place; counts of the running bin are lost, blocks come "
-			      "from the state file",
+			      "take their place; what they counted since a daemon stopped is lost, "
+			      "and the drops of each block so far; all else comes from the state "
+			      "file",
 			      x->pin, strerror(-ret));
 	}
 	return levee_mapset_create(x, options);

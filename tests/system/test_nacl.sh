@@ -37,6 +37,9 @@ subnets = $(jq -r '.subnets | join(" ")' "$dir/world")
 min_interval = 1
 verify_every = 10
 settle = 1
+[api]
+socket = $dir/levee.sock
+group =
 CONF
 
 cat >"$dir/clients.ini" <<'INI'
@@ -105,6 +108,21 @@ check 'the log says how many have no rule' wait_for 20 said \
 	'18 rules in force and read back on 3 subnets.*2 blocked sources without a rule'
 flooders_only() { [ "$(denied | grep -c '^203\.0\.113\.')" -eq 18 ] && [ "$(denied | wc -l)" -eq 18 ]; }
 check 'they are flooders, each once' flooders_only
+# Each block with the number of the rule that holds it, as EC2 has it; and the same in words.
+named() {
+	"$levee" blocks --json --socket "$dir/levee.sock" | jq -r '.blocks[] | select(.enforced.nacl.rule) | "\(.enforced.nacl.rule) \(.prefix)"' | sort >"$dir/shown"
+	standin GET state | jq -r --arg subnet "$(jq -r '.subnets[0]' "$dir/world")" '.subnets[$subnet].acl as $acl | .acls[$acl].entries[] |
+		select((.egress | not) and .action == "deny" and .number < 100) | "\(.number) \(.cidr | sub("/32$"; ""))"' | sort >"$dir/held"
+	[ "$(wc -l <"$dir/shown")" -eq 18 ] && diff "$dir/shown" "$dir/held"
+}
+check 'the API shows the rule of each' named
+in_words() {
+	local number prefix
+	read -r number prefix <"$dir/held"
+	"$levee" why "$prefix" --socket "$dir/levee.sock" | grep -q "network ACL  rule $number of acl-" &&
+		"$levee" blocks --socket "$dir/levee.sock" | grep -q "^ *$prefix .*ACL rule $number\b"
+}
+check 'and so do why and blocks' in_words
 nacl status
 status_agrees() {
 	grep -q '^blocks: 20, from the state file ' "$dir/nacl.out" &&

@@ -80,7 +80,7 @@ drops_again() {
 
 check 'the first build runs' start_levee
 link=$(link_id)
-in_client "$pktgen" --interface eth0 --truth "$dir/truth.csv" "$dir/traffic.ini" >/dev/null 2>&1 &
+nsenter --net="/run/netns/$client" "$pktgen" --interface eth0 --truth "$dir/truth.csv" "$dir/traffic.ini" >/dev/null 2>&1 &
 sender=$!
 check 'a flood is blocked' wait_for 20 both_blocked
 pass_bins 1
@@ -106,5 +106,31 @@ blocks_go_on() { [ "$(grep -cE 'notice: lift 203' "$log")" -eq 0 ] && [ "$(sql '
 check 'no block was lifted on the way' blocks_go_on
 kill -TERM "$sender"
 wait "$sender"
+stop_levee
+
+# ---- the running bin -----------------------------------------------------------------------------
+
+# A long bin, so that all of it is sent before its close; then nothing is sent, so that nothing is missed.
+"$levee" detach --force --pin "$pin" >/dev/null
+rm -rf "${state%/*}"
+configure 'bin = 20' 'window = 600' 'min_packets = 100000'
+sed -i '/^pin/a rules = 64' "$config"
+cat >"$dir/some.ini" <<'INI'
+[scenario]
+name = some
+duration = 1
+[clients]
+prefix = 198.18.0.0/16
+sources = 50
+rate = 20
+INI
+check 'with another state, the first build runs' start_levee
+check 'a thousand packets are sent' in_client "$pktgen" --interface eth0 --packets 1000 "$dir/some.ini"
+goes_on() { stop_levee TERM && levee=$next/.build/release/levee && start_levee; }
+check 'the next build, with another layout, takes its place within the bin' goes_on
+all_there() { [ "$(account counted)" -ge 1000 ]; }
+check 'what was counted before is in the bin that it closes' wait_for 60 all_there
+echo "# $(account counted) packets counted, $(account received) received"
+check 'by source' [ "$(sql 'select max(n) from bin')" -ge 50 ]
 stop_levee
 finish

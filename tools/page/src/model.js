@@ -48,21 +48,14 @@ function buildAcl(n) {
 	};
 }
 
-/* Where what is blocked is stopped. The ACL tells how many it holds, and it holds the worst. */
-function places(acl) {
-	if (!acl || acl.sourcesIn === 0)
-		return ["here only"];
-	return acl.sourcesOut === 0 ? ["here", "network ACL"] : ["here", "the worst at the network ACL"];
+/* Where what is blocked is stopped. */
+function places(b) {
+	if (b.in_force === false)
+		return [];
+	return b.enforced?.nacl?.rule ? ["here", `network ACL, rule ${b.enforced.nacl.rule}`] : ["here only"];
 }
 
-/* What decided, and when. */
-const DECIDERS = {
-	fast: "the fast path, within the bin",
-	zscore: "its Z-score, when the bin closed",
-	robust: "its distance from the median, when the bin closed",
-};
-
-function buildBlock(b, acl) {
+function buildBlock(b) {
 	return {
 		prefix: b.prefix,
 		reason: REASONS[b.reason] ?? b.reason,
@@ -84,7 +77,7 @@ function buildBlock(b, acl) {
 		drill: !!b.drill,
 		flagged: !!b.flagged,
 		in_force: b.in_force !== false,
-		enforced: b.in_force === false ? [] : places(acl),
+		enforced: places(b),
 	};
 }
 
@@ -143,7 +136,7 @@ const buildEvent = (e, i) => ({
 export function buildModel(api) {
 	const s = api.status;
 	const acl = buildAcl(api.nacl?.nacl);
-	const blocks = (api.blocks?.blocks ?? []).map((b) => buildBlock(b, acl));
+	const blocks = (api.blocks?.blocks ?? []).map((b) => buildBlock(b));
 	const evaluation = s.evaluation ?? {};
 	const sources = api.sources?.sources ?? [];
 	const last = s.account?.last_bin ?? {};
@@ -251,7 +244,7 @@ function explain(s, bins, block) {
 export function sourceModel(s, m) {
 	const bins = s.bins ?? [];
 	const raw = s.block;
-	const block = raw ? m.blocks.find((b) => b.prefix === raw.prefix) ?? buildBlock(raw, m.acl) : null;
+	const block = raw ? m.blocks.find((b) => b.prefix === raw.prefix) ?? buildBlock(raw) : null;
 	const byStart = new Map(bins.map((b) => [b.start, b.packets]));
 	const last = s.last_bin ?? {};
 	const limit = s.evaluation?.values ? Math.max(s.evaluation.threshold, s.evaluation.min_packets) : null;
