@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -456,6 +457,16 @@ const char *levee_text(const json_t *object, const char *name)
 double levee_real(const json_t *object, const char *name)
 {
 	return json_number_value(json_object_get(object, name));
+}
+
+const char *levee_unix_words(const json_t *object, const char *name, char out[static 32])
+{
+	time_t t = (time_t)levee_whole(object, name);
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
+		snprintf(out, 32, "%lld", (long long)t);
+	return out;
 }
 
 long long levee_whole(const json_t *object, const char *name)

@@ -303,7 +303,7 @@ static void print_numbers(const json_t *s)
 {
 	const json_t *e = json_object_get(s, "evaluation"), *bin;
 	const json_t *last = json_object_get(s, "last_bin");
-	char text[32];
+	char text[32], time[32];
 	size_t i;
 
 	printf("\nThe latest evaluation, over %s values (one source in one bin of %lld s each):\n",
@@ -334,13 +334,14 @@ static void print_numbers(const json_t *s)
 		printf("Its bins with more than %s packets:\n",
 		       levee_grouped(levee_real(e, "min_packets"), text));
 	json_array_foreach(json_object_get(s, "bins"), i, bin)
-		printf("  %lld  %12s packets  z = %.4f%s\n", levee_whole(bin, "start"),
+		printf("  %s  %12s packets  z = %.4f%s\n", levee_unix_words(bin, "start", time),
 		       levee_grouped(levee_real(bin, "packets"), text), levee_real(bin, "zscore"),
 		       levee_is(bin, "abnormal") ? "  abnormal" : "");
 	if (json_is_integer(json_object_get(last, "packets")))
-		printf("In the last bin, of %lld, it sent %s packets that were counted, z = "
+		printf("In the last bin, of %s, it sent %s packets that were counted, z = "
 		       "%.4f.\n",
-		       levee_whole(last, "start"), levee_grouped(levee_real(last, "packets"), text),
+		       levee_unix_words(last, "start", time),
+		       levee_grouped(levee_real(last, "packets"), text),
 		       levee_real(last, "zscore"));
 	else if (levee_whole(last, "at_most"))
 		printf("In the last bin it sent no more than %s packets that were counted.\n",
