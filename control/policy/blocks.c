@@ -375,6 +375,18 @@ static void lift_all(struct levee_blocks *blocks, const struct levee_time *now, 
 	find_next_expiry(blocks);
 }
 
+/* What passes of a limited source is never much: what it sent says whether it is to be dropped. */
+static bool harden_fed(struct levee_block *block, const struct levee_evaluation *evaluation)
+{
+	if (block->kind != LEVEE_KIND_LIMIT || block->bin_packets <= evaluation->limit_packets)
+		return false;
+	block->kind = LEVEE_KIND_DROP;
+	block->measure = LEVEE_PACKETS;
+	block->max_packets = block->max_value = block->bin_packets;
+	block->max_zscore = levee_moments_zscore(&evaluation->moments, block->bin_packets);
+	return true;
+}
+
 /* The source of a detected block went on in the bin that was closed last. */
 static void judge_fed(struct levee_blocks *blocks, struct levee_block *block,
 		      const struct levee_evaluation *evaluation, const struct levee_time *now,
@@ -391,7 +403,9 @@ static void judge_fed(struct levee_blocks *blocks, struct levee_block *block,
 	    is_earlier(block, block->fed_bin_s, now))
 		return;
 	move_end(blocks, block, block->fed_bin_s, now);
-	if (block->expires_boot_ns != before_ns || block->last_bin_s != before_s)
+	if (harden_fed(block, evaluation))
+		tell(to, LEVEE_BLOCK_HARDENED, block);
+	else if (block->expires_boot_ns != before_ns || block->last_bin_s != before_s)
 		tell(to, LEVEE_BLOCK_UPDATED, block);
 }
 

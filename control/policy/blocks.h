@@ -12,6 +12,8 @@
  *	goes on  with each further anomalous bin. While a source is blocked its packets are not
  *		 counted but dropped, so a bin is anomalous, too, if what was dropped and counted
  *		 in it is above the threshold: levee_blocks_feed()
+ *	hardens  a limited source is dropped from the bin on in which it sent more than the
+ *		 threshold for dropping, what the limit kept back among it
  *	length   window * repeat_factor^n, at most max_block but never less than a window. n is the
  *		 number of blocks before, each of which began within repeat_memory of the end of the
  *		 one before it
@@ -167,7 +169,7 @@ struct levee_block_traffic {
 
 /**
  * A bin was closed: note what each detected block's source sent in it. The next judge() extends
- * the blocks of those that went on. The counter is compared with its reading at the bin before.
+ * the blocks of those that went on, and hardens limits of those that flood. The counter is compared with its reading at the bin before.
  * \param start_s, parts  the bin; it stands for so many bins from start_s on, 1 as a rule
  * \param read            fills *traffic; false: not known
  */

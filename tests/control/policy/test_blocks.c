@@ -730,6 +730,23 @@ static void a_limit_goes_on_above_the_soft_threshold(void **state)
 	assert_int_equal(end_s(f, 7), 2000160 + 3600);
 }
 
+static void a_limited_source_that_floods_is_dropped(void **state)
+{
+	struct fixture *f = *state;
+
+	f->evaluation.soft_packets = 5000;
+	flag(f, 7, 1999980, 2.5);
+	f->findings[0].soft = true;
+	judge(f, 2000040);
+	feed(f, 2000100, 3000, 9000); /* all of it is not above the threshold */
+	assert_int_equal(get(f, 7)->kind, LEVEE_KIND_LIMIT);
+	feed(f, 2000160, 3000, 9000 + 9001);
+	assert_int_equal(get(f, 7)->kind, LEVEE_KIND_DROP);
+	assert_int_equal(f->told[LEVEE_BLOCK_HARDENED], 1);
+	assert_int_equal(f->last[LEVEE_BLOCK_HARDENED].max_packets, 12001);
+	assert_int_equal(end_s(f, 7), 2000160 + 3600);
+}
+
 static void a_manual_block_is_no_offence(void **state)
 {
 	struct fixture *f = *state;
@@ -881,6 +898,7 @@ int main(void)
 		TEST(a_soft_finding_limits_and_a_hard_one_drops),
 		TEST(who_makes_a_limit_a_drop_has_decided),
 		TEST(a_limit_goes_on_above_the_soft_threshold),
+		TEST(a_limited_source_that_floods_is_dropped),
 		REMEMBERING(a_manual_block_is_no_offence),
 		REMEMBERING(a_block_from_the_store_is_remembered),
 		REMEMBERING(one_finding_is_added_at_once_and_releases_nobody),
