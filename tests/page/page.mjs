@@ -193,7 +193,7 @@ for (const [name, p, plots] of [["overview", overview, 4], ["source", source, 1]
 				await p.setViewportSize({ width, height });
 				await p.emulateMedia({ colorScheme });
 				await p.waitForFunction(() => [...document.querySelectorAll(".plot")].every((e) =>
-					Math.abs(e.querySelector("canvas").getBoundingClientRect().width - e.clientWidth) < 2));
+					Math.abs((e.querySelector("canvas")?.getBoundingClientRect().width ?? -9) - e.clientWidth) < 2));
 				await p.screenshot({ path: `${out}/${name}-${width}-${colorScheme}.png`, fullPage: true });
 				const wrong = await violations(p);
 				const wide = await p.evaluate(() => document.documentElement.scrollWidth - innerWidth);
