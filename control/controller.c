@@ -777,6 +777,11 @@ int levee_controller_change(struct levee_controller *c,
 	return 0;
 }
 
+void levee_controller_rearm(struct levee_controller *c, int64_t bin_start_s)
+{
+	make_trip(c, bin_start_s);
+}
+
 static void prune(struct levee_controller *c, const struct levee_time *now)
 {
 	uint64_t memory_ns = c->options.repeat_memory_s * LEVEE_NS_PER_S;

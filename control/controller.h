@@ -207,6 +207,9 @@ void levee_controller_shift(struct levee_controller *c, int64_t by_s);
 int levee_controller_change(struct levee_controller *c,
 			    const struct levee_controller_options *options, int64_t bin_start_s);
 
+/** Who decides, or their threshold, has changed (deferred, ...): the fast path goes by it now. */
+void levee_controller_rearm(struct levee_controller *c, int64_t bin_start_s);
+
 /** Judge the window at `now` (unix_ns in bin time), and carry the verdicts out. */
 int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now);
 

@@ -146,6 +146,18 @@ void levee_run_ask_fleet(struct levee_run *r)
 	c->deferred_nodes = levee_fleet_nodes(r->fleet.fleet);
 }
 
+/* The fleet's threshold came after this node's bin had closed, or who decides has changed. */
+static void rearm(struct levee_run *r)
+{
+	struct levee_controller *c = &r->controller;
+
+	if (c->deferred == levee_fleet_together(r->fleet.fleet) &&
+	    (!c->deferred || c->deferred_threshold == levee_fleet_threshold(r->fleet.fleet)))
+		return;
+	levee_run_ask_fleet(r);
+	levee_controller_rearm(c, (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S));
+}
+
 /* ---- orders ------------------------------------------------------------------------------ */
 
 /* Said here for this instance alone: a block, or that there shall be none. */
@@ -239,6 +251,7 @@ void levee_run_tend_fleet(struct levee_run *r)
 		any = true;
 	}
 	r->fleet.quiet = false;
+	rearm(r);
 	if (any)
 		levee_controller_save(&r->controller);
 	/* Orders were taken after the look: all that were there at the first contact. */
@@ -338,7 +351,8 @@ void levee_run_limit_fleet(struct levee_run *r)
 
 	if (!r->fleet.fleet)
 		return;
-	levee_fleet_set_limits(r->fleet.fleet, &r->controller.options.detect, c->detect.fast,
+	levee_fleet_set_limits(r->fleet.fleet, levee_config_detector(c),
+			       &r->controller.options.detect, c->detect.fast,
 			       (unsigned int)c->detect.warmup_bins);
 	levee_fleet_set_verdicts(r->fleet.fleet, levee_config_detector(c), &blocks);
 }

@@ -57,6 +57,8 @@ struct levee_run_view {
 struct levee_run_aws {
 	struct levee_aws_agent *agent;	 /* NULL: [aws] is not enabled */
 	struct levee_nacl_service *nacl; /* NULL: [nacl] is not enabled */
+	uint64_t write_token; /* of the lease it writes under; the thread's own, as what follows */
+	int64_t write_from_s; /* boot time from which on it may */
 	struct levee_allow_inbox *inbox;
 	struct levee_allowlist from_vpc; /* CIDRs of the VPC; last good state */
 	struct levee_allowlist from_s3;	 /* last good state */

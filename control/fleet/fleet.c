@@ -278,7 +278,9 @@ static void show_eval(struct levee_fleet *f, const redisReply *r)
 		f->newest_s = start_s;
 		f->newest_ns = now_ns;
 	}
-	atomic_store(&f->threshold, (uint64_t)number_of(r->element[1]));
+	if (atomic_exchange(&f->threshold, (uint64_t)number_of(r->element[1])) !=
+	    (uint64_t)number_of(r->element[1]))
+		wake(f->order_fd); /* the data path is to be armed with it */
 	pthread_mutex_lock(&f->lock);
 	if (f->shown.record_s != start_s)
 		f->shown.record_lag_ms = levee_fleet_unix_ms() -
@@ -595,6 +597,7 @@ int levee_fleet_new(struct levee_fleet **out, const struct levee_fleet_options *
 	f->options = *options;
 	f->options.blocks.bin_s = options->bin_s;
 	f->options.blocks.window_s = options->window_s;
+	f->detector = options->detector;
 	f->detect = options->detect;
 	f->fast_on = options->fast;
 	f->warmup_bins = options->warmup_bins;
@@ -648,10 +651,12 @@ void levee_fleet_remember(struct levee_fleet *f, const struct levee_offender *of
 	levee_offenders_note(levee_blocks_offenders(f->blocks), offender);
 }
 
-void levee_fleet_set_limits(struct levee_fleet *f, const struct levee_detect_params *detect,
-			    bool fast, unsigned int warmup_bins)
+void levee_fleet_set_limits(struct levee_fleet *f, const char *detector,
+			    const struct levee_detect_params *detect, bool fast,
+			    unsigned int warmup_bins)
 {
 	pthread_mutex_lock(&f->lock);
+	f->detector = detector;
 	f->detect = *detect;
 	f->fast_on = fast;
 	f->warmup_bins = warmup_bins;

@@ -76,9 +76,10 @@ void levee_fleet_remember(struct levee_fleet *fleet, const struct levee_offender
 void levee_fleet_set_verdicts(struct levee_fleet *fleet, const char *detector,
 			      const struct levee_blocks_params *blocks);
 
-/** From now on these limits, and this fast path. */
-void levee_fleet_set_limits(struct levee_fleet *fleet, const struct levee_detect_params *detect,
-			    bool fast, unsigned int warmup_bins);
+/** From now on this detector, these limits, and this fast path. \param detector  a constant */
+void levee_fleet_set_limits(struct levee_fleet *fleet, const char *detector,
+			    const struct levee_detect_params *detect, bool fast,
+			    unsigned int warmup_bins);
 
 /**
  * A bin has closed.

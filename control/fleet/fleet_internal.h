@@ -84,7 +84,8 @@ struct levee_fleet_collect {
 	int64_t start_s;
 	uint64_t since_ns; /* boot time */
 	uint64_t looked_ns;
-	char seen[24];			   /* of the dirty mark that is being worked */
+	char seen[24]; /* of the dirty mark that is being worked */
+	const char *detector;
 	struct levee_detect_params detect; /* as it was when the work began */
 	unsigned int lanes, some_lanes;	   /* that all nodes of it sent; that any did */
 	unsigned int lane, bucket;	   /* next to be reduced */
@@ -145,6 +146,7 @@ struct levee_fleet {
 	size_t n_fast;
 	int64_t running_s; /* start of the bin that runs now */
 	struct levee_lease lease;
+	const char *detector; /* NULL: zscore */
 	struct levee_detect_params detect;
 	bool fast_on;
 	unsigned int warmup_bins;

@@ -118,6 +118,7 @@ static void begin_collect(struct levee_fleet *f, int64_t start_s, bool again, co
 	f->collect.record.bin.start_s = start_s;
 	pthread_mutex_lock(&f->lock);
 	f->collect.detect = f->detect;
+	f->collect.detector = f->detector;
 	pthread_mutex_unlock(&f->lock);
 	f->collect.record.bin.min_packets = f->collect.detect.min_packets;
 }
@@ -291,7 +292,7 @@ static int begin_reduce(struct levee_fleet *f)
 	struct levee_fleet_collect *c = &f->collect;
 	struct levee_bin_record *bin = &c->record.bin;
 	const struct levee_moments *folded = &c->folded[LEVEE_PACKETS];
-	const char *detector = f->options.detector;
+	const char *detector = f->collect.detector;
 
 	compare_lanes(f);
 	for (enum levee_measure m = LEVEE_BYTES; m < LEVEE_MEASURES; m++) {
@@ -625,8 +626,8 @@ static uint64_t fast_threshold(const struct levee_fleet *f, const struct levee_w
 static int evaluate(const struct levee_fleet *f, int64_t now_s, struct levee_evaluation *e,
 		    uint64_t *threshold)
 {
-	const struct levee_detector *detector = f->options.detector
-							? levee_detector_find(f->options.detector)
+	const struct levee_detector *detector = f->collect.detector
+							? levee_detector_find(f->collect.detector)
 							: NULL;
 	struct levee_window *window = make_window(f, now_s);
 	int ret = -ENOMEM;

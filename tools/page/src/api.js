@@ -91,16 +91,17 @@ let slow = {};
 let slow_at = 0;
 
 async function readSlow() {
-	const [bins, sources, allow, exemptions, nacl] = await Promise.all([
+	const [bins, sources, allow, exemptions, nacl, fleet] = await Promise.all([
 		optional(call("GET", "/bins?limit=120")),
 		optional(call("GET", "/sources?limit=50")),
 		optional(call("GET", "/allow?limit=1000")),
 		optional(call("GET", "/exemptions?limit=1000")),
 		optional(call("GET", "/nacl")),
+		optional(call("GET", "/fleet")),
 		oldBlocks(),
 	]);
 
-	slow = { bins, sources, allow, exemptions, nacl };
+	slow = { bins, sources, allow, exemptions, nacl, fleet };
 	slow_at = Date.now();
 }
 

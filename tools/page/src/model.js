@@ -55,6 +55,29 @@ function places(b) {
 	return b.enforced?.nacl?.rule ? ["here", `network ACL, rule ${b.enforced.nacl.rule}`] : ["here only"];
 }
 
+/* null: this instance is in no fleet. */
+function buildFleet(f) {
+	if (!f || f.enabled === false || f.name === undefined)
+		return null;
+	const last = f.last_bin ?? {};
+
+	return {
+		name: f.name,
+		node: f.node ?? "",
+		together: f.together === true,
+		why: f.why_alone ?? "",
+		leader: f.leader ?? "",
+		leads: f.leads === true,
+		nodes: f.nodes ?? 0,
+		lastStart_s: last.start ?? -1,
+		lag_ms: last.lag_ms ?? 0,
+		inLast: last.nodes ?? 0,
+		late: last.nodes_late ?? 0,
+		missing: last.nodes_missing ?? 0,
+		round_trip_us: f.round_trip_us ?? 0,
+	};
+}
+
 function buildBlock(b) {
 	return {
 		prefix: b.prefix,
@@ -137,6 +160,7 @@ export function buildModel(api) {
 	const s = api.status;
 	const acl = buildAcl(api.nacl?.nacl);
 	const blocks = (api.blocks?.blocks ?? []).map((b) => buildBlock(b));
+	const fleet = buildFleet(api.fleet?.fleet);
 	const evaluation = s.evaluation ?? {};
 	const sources = api.sources?.sources ?? [];
 	const last = s.account?.last_bin ?? {};
@@ -196,6 +220,7 @@ export function buildModel(api) {
 		})),
 		exemptions: (api.exemptions?.exemptions ?? []).map((x) => ({ prefix: x.prefix, ends_s: seconds(x.until), note: x.note ?? "" })),
 		acl,
+		fleet,
 		problems: s.problems ?? [],
 		events,
 		hours: buildHours(events, history, now_s),

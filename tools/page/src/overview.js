@@ -248,6 +248,11 @@ export class Overview {
 		this.aclCard = h("section", { class: "card" },
 			h("div", { class: "heading" }, h("h2", {}, "Network ACL"), this.aclState), this.aclFacts);
 
+		this.fleetState = h("span", { class: "badge" });
+		this.fleetFacts = h("dl", { class: "facts" });
+		this.fleetCard = h("section", { class: "card" },
+			h("div", { class: "heading" }, h("h2", {}, "Fleet"), this.fleetState), this.fleetFacts);
+
 		/* allow list, exemptions, events */
 		this.allowed = new Table({
 			caption: "Allow list",
@@ -282,6 +287,7 @@ export class Overview {
 				h("div", { class: "heading" }, h("h2", {}, "Blocked sources"), this.blockCount, h("span", { class: "grow" }), search),
 				this.blocks.element),
 			this.aclCard,
+			this.fleetCard,
 			h("div", { class: "two" }, Object.values(this.charts).map((c) => c.element)),
 			h("div", { class: "two" },
 				card("Anomalous sources", this.findings.element),
@@ -338,6 +344,30 @@ export class Overview {
 		t.threshold.set(count(m.evaluation.threshold), `average ${decimals(m.evaluation.mean, 1)}, deviation ${decimals(m.evaluation.stddev, 1)}`);
 	}
 
+	updateFleet(m) {
+		const f = m.fleet;
+
+		setHidden(this.fleetCard, !f);
+		if (!f)
+			return;
+		setText(this.fleetState, f.together ? "together" : "alone");
+		this.fleetState.className = `badge ${f.together ? f.missing ? "warn" : "good" : "bad"}`;
+		const last = [`${count(f.inLast)} of ${plural(f.inLast + f.missing, "instance")}`,
+			f.late ? `${count(f.late)} late` : "", `result after ${decimals(f.lag_ms / 1000, 1)} s`];
+		const facts = [
+			["Who decides", f.together ? `the fleet ${f.name}` : `this instance alone: ${f.why}`],
+			["Instances", `${count(f.nodes)}; this one is ${f.node}`],
+			["Leader", f.leader ? `${f.leader}${f.leads ? ", this one" : ""}` : "none at present"],
+			["Last bin", f.lastStart_s >= 0 ? `of ${clock(f.lastStart_s)}: ${last.filter(Boolean).join(", ")}` : "none yet"],
+		];
+		const text = JSON.stringify(facts);
+
+		if (text === this.fleetText)
+			return;
+		this.fleetText = text;
+		this.fleetFacts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+	}
+
 	updateAcl(m) {
 		const a = m.acl;
 
@@ -387,6 +417,7 @@ export class Overview {
 
 		setText(this.blockCount, shown > 200 ? `${count(shown)}, the first 200 shown` : count(shown));
 		this.updateAcl(m);
+		this.updateFleet(m);
 		this.updateCharts(m);
 		this.findings.update(m.findings);
 		this.top.update(m.top);
