@@ -34,7 +34,7 @@ printf '[api]\nsocket = %s\ngroup =\nlisten = 127.0.0.1:8080\ntoken_file = %s\n'
 cat >"$dir/traffic.ini" <<'INI'
 [scenario]
 name = page
-duration = 180
+duration = 600
 bin = 1
 [clients]
 prefix = 198.18.0.0/16
@@ -51,7 +51,7 @@ INI
 cat >"$dir/flood.ini" <<'INI'
 [scenario]
 name = flood
-duration = 120
+duration = 600
 bin = 1
 [flood]
 prefix = 203.0.113.1/32
@@ -73,7 +73,7 @@ in_client "$pktgen" --interface eth0 "$dir/traffic.ini" >/dev/null 2>&1 &
 senders+=($!)
 (wait_for 120 test -e "$shots/ready" && in_client "$pktgen" --interface eth0 "$dir/flood.ini" >/dev/null 2>&1) &
 senders+=($!)
-in_server timeout 240 node "$npm/page.mjs" http://127.0.0.1:8080/ "$token" "$shots" "$daemon"
+in_server timeout 600 node "$npm/page.mjs" http://127.0.0.1:8080/ "$token" "$shots" "$daemon"
 code=$?
 rm -f "$shots/ready"
 kill "$daemon" 2>/dev/null
