@@ -725,11 +725,9 @@ static __always_inline int handle_ip(struct levee_where *w, struct levee_packet 
 		w->row->would_drop++;
 	}
 
-	if (flows || levee.scope.enabled)
+	/* Twice, because of a header nobody asks for its port the compiler reads much less. */
+	if (levee_unlikely(levee.scope.enabled)) {
 		levee_packet_flow(pkt, data, data_end);
-	if (flows)
-		tally |= levee_flow_tally(pkt);
-	if (levee.scope.enabled) {
 		ret = levee_scope_has(&levee.scope, pkt);
 		if (!ret) {
 			account(w->row, LEVEE_OUT_OF_SCOPE, bytes);
@@ -737,6 +735,11 @@ static __always_inline int handle_ip(struct levee_where *w, struct levee_packet 
 		}
 		if (ret == 2)
 			w->row->port_unknown++;
+		if (flows)
+			tally |= levee_flow_tally(pkt);
+	} else if (flows) {
+		levee_packet_flow(pkt, data, data_end);
+		tally |= levee_flow_tally(pkt);
 	}
 
 	if (pkt->family == 4)

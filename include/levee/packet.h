@@ -202,6 +202,12 @@ levee_inline void levee_packet_flow6(struct levee_packet *pkt, const __u8 *ip, c
 	if (h > end)
 		return;
 	next = ip[6];
+	if (levee_likely(next == LEVEE_PROTO_TCP || next == LEVEE_PROTO_UDP)) {
+		pkt->proto = next;
+		pkt->flags |= LEVEE_PKT_PROTO;
+		levee_packet_ports(pkt, h, end);
+		return;
+	}
 	for (int i = 0; i <= LEVEE_EXT_MAX; i++) { /* the last turn is for what follows them */
 		switch (next) {
 		case LEVEE_PROTO_HOPOPTS:
