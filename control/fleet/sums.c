@@ -570,8 +570,8 @@ static int histogram_from_json(const json_t *json, struct levee_histogram *histo
 	for (size_t i = 0; i < n && !ret; i++) {
 		int high = digit(text[2 * i]), low = digit(text[2 * i + 1]);
 
-		bytes[i] = (uint8_t)(high << 4 | low);
 		ret = high < 0 || low < 0 ? -EINVAL : 0;
+		bytes[i] = ret ? 0 : (uint8_t)((unsigned int)high << 4 | (unsigned int)low);
 	}
 	if (!ret)
 		ret = levee_histogram_read(histogram, bytes, n);
