@@ -78,6 +78,13 @@ function buildFleet(f) {
 	};
 }
 
+/* What decided, and when. */
+const DECIDERS = {
+	fast: "the fast path, within the bin",
+	zscore: "its Z-score, when the bin closed",
+	robust: "its distance from the median, when the bin closed",
+};
+
 function buildBlock(b) {
 	return {
 		prefix: b.prefix,
