@@ -242,8 +242,6 @@ static int parse_members(const struct levee_api_field *fields, json_t *object,
 		field = find(fields, name);
 		if (!field)
 			return complain(why, size, "%.60s: there is no such member", name);
-		if (json_is_null(member) && !field->required)
-			continue;
 		values[field - fields].is_given = true;
 		if (parse_from_json(field, member, &values[field - fields]))
 			return explain(field, why, size);
