@@ -11,6 +11,7 @@
 #	standin_ready .endpoint          a jq expression on the line that the stand-in printed
 #	standin_env                      exports AWS_ENDPOINT_URL, AWS_REGION, AWS_CA_BUNDLE, the keys,
 #	                                 and takes every other AWS_ variable out of the environment
+#	standin_nacl FILE                [aws] and [nacl] for the world whose description is in FILE
 #	standin_leaks FILE...            secrets found in the files, one a line; good is: nothing
 #	standin_stop                     also to be called by the test's trap
 #
@@ -84,6 +85,11 @@ standin_env() {
 	export AWS_CONFIG_FILE=$standin_dir/config AWS_SHARED_CREDENTIALS_FILE=$standin_dir/credentials
 	export AWS_EC2_METADATA_SERVICE_ENDPOINT
 	AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:$(standin_ready .imds)/
+}
+
+standin_nacl() {
+	printf '[aws]\nenabled = yes\n[nacl]\nenabled = yes\nmin_interval = 1\nverify_every = 10\nsettle = 1\n'
+	jq -r '"blue = \(.blue)\ngreen = \(.green)\nsubnets = \(.subnets | join(" "))"' "$1"
 }
 
 standin_leaks() {

@@ -5,48 +5,18 @@
 # blocked on all; what each decides while the engine is away holds everywhere once it is back.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=fleet.sh
+. tests/system/fleet.sh
 need_root
-engine=$(command -v redis-server || command -v valkey-server) || {
-	echo "ok 1 - ${0##*/} # SKIP no redis-server or valkey-server"
-	echo '1..1'
-	exit 0
-}
-nodes=(0 1 2)
-daemons=('' '' '') redis='' senders=()
-
-end_fleet() {
-	local pid n
-	for pid in "${daemons[@]}" "${senders[@]}" "$redis"; do
-		[ -z "$pid" ] || { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null
-	done
-	for n in "${nodes[@]}"; do
-		"$levee" detach --force --pin "$pin-$n" >/dev/null 2>&1
-		rmdir "$pin-$n" 2>/dev/null
-	done
-	cleanup
-}
+need_engine
 trap end_fleet EXIT
-
-ip netns add "$server" && ip netns add "$client" && ip -n "$server" link set lo up || exit 1
+make_fleet 3 || exit 1
 for n in "${nodes[@]}"; do
-	ip link add "eth$n" netns "$server" type veth peer name "eth$n" netns "$client"
-	ip -n "$server" addr add "192.0.2.$((1 + 16 * n))/28" dev "eth$n"
-	ip -n "$client" addr add "192.0.2.$((2 + 16 * n))/28" dev "eth$n"
-	ip -n "$server" link set "eth$n" up
-	ip -n "$client" link set "eth$n" up
 	printf '[data_path]\ninterfaces = eth%s\npin = %s-%s\n[state]\nfile = %s\n' "$n" "$pin" "$n" \
 		"$dir/state-$n.db" >"$dir/$n.conf"
 	printf '[detect]\nbin = 1\nwindow = 120\nmin_packets = 1000\nmin_zscore = 3\n' >>"$dir/$n.conf"
 	printf '[fleet]\nurl = redis://127.0.0.1:6379\nnode = node-%s\ngrace = 2\n' "$n" >>"$dir/$n.conf"
 done
-# Its own network namespace has no other server on this port.
-start_engine() {
-	nsenter --net="/run/netns/$server" "$engine" --bind 127.0.0.1 --port 6379 --dir "$dir" --save '' \
-		>"$dir/redis.log" 2>&1 &
-	redis=$!
-	wait_for 20 grep -q 'Ready to accept connections' "$dir/redis.log"
-}
-log_of() { echo "$dir/$1.log"; }
 start_node() {
 	: >"$(log_of "$1")"
 	nsenter --net="/run/netns/$server" "$levee" run --config "$dir/$1.conf" 2>>"$(log_of "$1")" &

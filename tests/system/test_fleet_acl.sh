@@ -12,35 +12,17 @@
 # LEVEE_FLEET_BIN=60 has bins of a minute and 12,000 packets, as Levee is installed.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=fleet.sh
+. tests/system/fleet.sh
 # shellcheck source=../aws/standin.sh
 . tests/aws/standin.sh
 need_root
-engine=$(command -v redis-server || command -v valkey-server) || {
-	echo "ok 1 - ${0##*/} # SKIP no redis-server or valkey-server"
-	echo '1..1'
-	exit 0
-}
+need_engine
 standin_need
 count=${LEVEE_FLEET_NODES:-3} runs=${LEVEE_FLEET_RUNS:-2} bin=${LEVEE_FLEET_BIN:-2}
 min_packets=$((bin * 200)) # 12,000 a minute
-nodes=() daemons=() redis='' senders=()
-for ((n = 0; n < count; n++)); do nodes+=("$n") daemons+=(''); done
-
-end_fleet() {
-	local pid n
-	for pid in "${daemons[@]}" "${senders[@]}" "$redis"; do
-		[ -z "$pid" ] || { kill -KILL "$pid" && wait "$pid"; } 2>/dev/null
-	done
-	standin_stop
-	for n in "${nodes[@]}"; do
-		"$levee" detach --force --pin "$pin-$n" >/dev/null 2>&1
-		rmdir "$pin-$n" 2>/dev/null
-	done
-	cleanup
-}
-trap end_fleet EXIT
-
-ip netns add "$server" && ip netns add "$client" && ip -n "$server" link set lo up || exit 1
+trap 'standin_stop; end_fleet' EXIT
+make_fleet "$count" || exit 1
 # shellcheck disable=SC2034 # for standin.sh
 standin_netns=$server
 standin_start || exit 1
@@ -49,11 +31,6 @@ standin_env
 # The machine's metadata service is not asked: its answers are one instance's.
 blue=$(jq -r .blue "$dir/world") green=$(jq -r .green "$dir/world")
 for n in "${nodes[@]}"; do
-	ip link add "eth$n" netns "$server" type veth peer name "eth$n" netns "$client"
-	ip -n "$server" addr add "192.0.2.$((1 + 16 * n))/28" dev "eth$n"
-	ip -n "$client" addr add "192.0.2.$((2 + 16 * n))/28" dev "eth$n"
-	ip -n "$server" link set "eth$n" up
-	ip -n "$client" link set "eth$n" up
 	# Each has keys of its own, so that the stand-in's log says who called.
 	standin POST keys '{}' >"$dir/keys-$n" || exit 1
 	cat >"$dir/$n.conf" <<CONF
@@ -72,26 +49,10 @@ min_packets = $min_packets
 url = redis://127.0.0.1:6379
 node = node-$n
 grace = 2
-[aws]
-enabled = yes
-[nacl]
-enabled = yes
-blue = $blue
-green = $green
-subnets = $(jq -r '.subnets | join(" ")' "$dir/world")
-min_interval = 1
-verify_every = 10
-settle = 1
+$(standin_nacl "$dir/world")
 CONF
 done
-start_engine() {
-	nsenter --net="/run/netns/$server" "$engine" --bind 127.0.0.1 --port 6379 --dir "$dir" --save '' \
-		>"$dir/redis.log" 2>&1 &
-	redis=$!
-	wait_for 20 grep -q 'Ready to accept connections' "$dir/redis.log"
-}
 key_of() { jq -r .AWS_ACCESS_KEY_ID "$dir/keys-$1"; }
-log_of() { echo "$dir/$1.log"; }
 start_node() {
 	: >"$(log_of "$1")"
 	mkdir -p "$dir/state-$1"

@@ -8,40 +8,29 @@
 # LEVEE_CHAOS_ROUNDS=100 is the long form (`make fleet-proof`), LEVEE_CHAOS_SEED=N another one.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=fleet.sh
+. tests/system/fleet.sh
 # shellcheck source=../aws/standin.sh
 . tests/aws/standin.sh
 need_root
-engine=$(command -v redis-server || command -v valkey-server) || {
-	echo "ok 1 - ${0##*/} # SKIP no redis-server or valkey-server"
-	echo '1..1'
-	exit 0
-}
+need_engine
 standin_need
-rounds=${LEVEE_CHAOS_ROUNDS:-2} seed=${LEVEE_CHAOS_SEED:-20261125} nodes=(0 1 2) chaos=''
+rounds=${LEVEE_CHAOS_ROUNDS:-2} seed=${LEVEE_CHAOS_SEED:-20261125} chaos=''
 
 end_chaos() {
-	local n
 	[ -z "$chaos" ] || { kill -TERM "$chaos" && wait "$chaos"; } 2>/dev/null
 	standin_stop
-	for n in "${nodes[@]}"; do
-		"$levee" detach --force --pin "$pin-$n" >/dev/null 2>&1
-		rmdir "$pin-$n" 2>/dev/null
-	done
-	cleanup
+	end_fleet
 }
 trap end_chaos EXIT
 
-ip netns add "$server" && ip netns add "$client" && ip -n "$server" link set lo up || exit 1
+make_fleet 3 || exit 1
 # shellcheck disable=SC2034 # for standin.sh
 standin_netns=$server
 standin_start || exit 1
 standin POST world '{"subnets":2}' >"$dir/world" || exit 1
 standin_env
 for n in "${nodes[@]}"; do
-	ip link add "eth$n" netns "$server" type veth peer name "eth$n" netns "$client"
-	ip -n "$server" addr add "192.0.2.$((1 + 16 * n))/28" dev "eth$n"
-	ip -n "$server" link set "eth$n" up
-	ip -n "$client" link set "eth$n" up
 	standin POST keys '{}' >"$dir/keys-$n" || exit 1
 	mkdir "$dir/state-$n"
 	# PORT: of the node's own way to the engine.
@@ -60,16 +49,7 @@ window = 120
 url = redis://127.0.0.1:PORT
 node = node-$n
 grace = 1
-[aws]
-enabled = yes
-[nacl]
-enabled = yes
-blue = $(jq -r .blue "$dir/world")
-green = $(jq -r .green "$dir/world")
-subnets = $(jq -r '.subnets | join(" ")' "$dir/world")
-min_interval = 1
-verify_every = 10
-settle = 1
+$(standin_nacl "$dir/world")
 CONF
 done
 go() {

@@ -27,16 +27,7 @@ blue=$(jq -r .blue "$dir/world") green=$(jq -r .green "$dir/world")
 
 configure 'bin = 1' 'window = 24' 'min_packets = 300' 'min_zscore = 3'
 cat >>"$config" <<CONF
-[aws]
-enabled = yes
-[nacl]
-enabled = yes
-blue = $blue
-green = $green
-subnets = $(jq -r '.subnets | join(" ")' "$dir/world")
-min_interval = 1
-verify_every = 10
-settle = 1
+$(standin_nacl "$dir/world")
 [api]
 socket = $dir/levee.sock
 group =
