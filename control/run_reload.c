@@ -188,10 +188,8 @@ static int try_change(struct levee_run *r, FILE *errors)
 	if (ret) {
 		fprintf(errors,
 			"[detect] min_syns and [nacl] push_spoofable other than yes need a program "
-			"that "
-			"looks "
-			"at TCP headers, and it cannot take the place of the one in force: %s; a "
-			"restart may do it\n",
+			"that looks at TCP headers, and it cannot take the place of the one in "
+			"force: %s; a restart may do it\n",
 			strerror(-ret));
 		return ret;
 	}

@@ -79,12 +79,12 @@ static void take_up_drained(struct levee_run *r, const struct levee_time *now, i
 			   : levee_controller_redrain(c, &left);
 		if (ret)
 			break;
-		if (!kept)
-			join_drained(r, &left, &open, now, held_s);
-		if (kept)
+		if (kept) {
 			levee_controller_release(c);
-		else
-			levee_controller_save(c);
+			continue;
+		}
+		join_drained(r, &left, &open, now, held_s);
+		levee_controller_save(c);
 	}
 	if (ret != -ENOENT)
 		levee_warning("an epoch of the process before could not be read: %s",

@@ -169,7 +169,8 @@ struct levee_block_traffic {
 
 /**
  * A bin was closed: note what each detected block's source sent in it. The next judge() extends
- * the blocks of those that went on, and hardens limits of those that flood. The counter is compared with its reading at the bin before.
+ * the blocks of those that went on, and hardens limits of those that flood. The counter is compared
+ * with its reading at the bin before.
  * \param start_s, parts  the bin; it stands for so many bins from start_s on, 1 as a rule
  * \param read            fills *traffic; false: not known
  */
