@@ -14,6 +14,7 @@ SAN    ?= 0
 PREFIX ?= /usr/local
 MANDIR  = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+DATADIR = $(DESTDIR)$(PREFIX)/share
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 ifeq ($(SAN),1)
@@ -99,6 +100,11 @@ DATE := $(shell git log -1 --format=%cs 2>/dev/null || date -u -r Makefile +%F)
 UNITS := $(B)/systemd/levee.service $(B)/systemd/levee@.service
 PLAIN_UNITS := tools/deploy/systemd/levee-pins@.service
 
+# Where the shells look for completion, below share/; `levee completion SHELL` prints it.
+COMPLETIONS := bash-completion/completions/levee zsh/site-functions/_levee \
+	fish/vendor_completions.d/levee.fish
+shell_of = $(firstword $(subst -, ,$(subst /, ,$1)))
+
 # Unit tests mirror the tree; kernel tests need root and BPF; scripts run the whole program.
 TEST_SRC := $(sort $(shell find tests -name 'test_*.c' -not -path 'tests/kernel/*'))
 TESTS    := $(TEST_SRC:%.c=$(B)/%)
@@ -126,7 +132,7 @@ help:
 	@echo 'make install    into PREFIX=$(PREFIX), below DESTDIR if that is set'
 	@echo 'make uninstall  the reverse; configuration and state are kept'
 	@echo 'make deb        a Debian package below .build/deb, looked at by lintian'
-	@echo 'make rpm        an RPM package (Amazon Linux 2023), or its spec checked where rpm cannot build'
+	@echo 'make rpm        an RPM package (Amazon Linux 2023); elsewhere one that shows that the spec builds'
 	@echo 'make deb-test   root: install, upgrade, run and remove it in a clean Debian system'
 	@echo 'make clean      remove .build'
 	@echo
@@ -159,6 +165,9 @@ install: all
 		chmod 0644 $(UNITDIR)/$${unit##*/} || exit 1; done
 	$(Q)install -D -m 0644 tools/deploy/systemd/sysusers.conf \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d/levee.conf
+	$(Q)install -d -m 0755 $(addprefix $(DATADIR)/,$(dir $(COMPLETIONS)))
+	$(Q)$(foreach f,$(COMPLETIONS),$(LEVEE) completion $(call shell_of,$f) > $(DATADIR)/$f && \
+		chmod 0644 $(DATADIR)/$f &&) true
 	$(Q)install -d -m 0755 $(DESTDIR)/etc/levee
 	$(Q)test -e $(DESTDIR)/etc/levee/levee.conf || { \
 		$(LEVEE) config dump --defaults > $(DESTDIR)/etc/levee/levee.conf && \
@@ -168,6 +177,7 @@ install: all
 uninstall:
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/sbin/levee $(DESTDIR)$(PREFIX)/sbin/levee-pktgen
 	$(Q)for page in $(MAN); do rm -f $(MANDIR)/man$${page##*.}/$${page##*/}; done
+	$(Q)rm -f $(addprefix $(DATADIR)/,$(COMPLETIONS))
 	$(Q)rm -f $(UNITDIR)/levee.service $(UNITDIR)/levee@.service $(UNITDIR)/levee-pins@.service
 	$(Q)rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/levee.conf
 	@echo 'kept: /etc/levee, /var/lib/levee; `levee detach` before this takes the program off the NIC'
@@ -175,7 +185,7 @@ uninstall:
 deb: all
 	$(Q)tools/deploy/deb.sh
 
-rpm: all
+rpm:
 	$(Q)tools/deploy/rpm.sh
 
 deb-test: deb

@@ -133,6 +133,11 @@ man_pktgen() {
 		"$pktgen" --keys | sed -nE 's/^      (accepted: )?(.*)/\2/p'
 	} | says levee-pktgen.8
 }
+# 0 to 3, in words; that commands end with them is tested where the commands are.
+exit_codes() {
+	tr '\n' ' ' <README.md | grep -q 'Exit codes: 0 done, 1 it failed or its input had defects (each is said), 2 the command line is wrong, 3 no daemon can be reached\.' &&
+		says levee.8 <<<'0 Done. 1 It failed, or its input had defects; each is said. 2 The command line is wrong. 3 No daemon can be reached.'
+}
 installed() {
 	local root bad=0 page
 	root=$(mktemp -d)
@@ -140,6 +145,9 @@ installed() {
 	for page in man8/levee.8 man5/levee.conf.5 man8/levee-pktgen.8; do
 		cmp "$LEVEE_BUILD/man/${page##*/}" "$root/usr/share/man/$page" || bad=1
 	done
+	cmp <("$levee" completion bash) "$root/usr/share/bash-completion/completions/levee" || bad=1
+	cmp <("$levee" completion zsh) "$root/usr/share/zsh/site-functions/_levee" || bad=1
+	cmp <("$levee" completion fish) "$root/usr/share/fish/vendor_completions.d/levee.fish" || bad=1
 	[ -x "$root/usr/sbin/levee" ] && [ -x "$root/usr/sbin/levee-pktgen" ] || bad=1
 	rm -rf "$root"
 	return $bad
@@ -161,5 +169,6 @@ else
 	n=$((n + 1))
 	echo "ok $n - man pages # SKIP mandoc is not installed"
 fi
-check 'make install brings the program, the generator and the man pages' installed
+check 'make install brings the program, the generator, man pages and completion' installed
+check 'README and levee(8) have the same exit codes' exit_codes
 echo "1..$n"
