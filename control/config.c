@@ -14,6 +14,7 @@
 #include "control/api/socket.h"
 #include "control/fleet/url.h"
 #include "control/log.h"
+#include "control/nearest.h"
 
 #define WHY_BYTES   256
 #define FILE_BYTES  (1U << 20) /* far above any real file; /dev/zero must not fill memory */
@@ -1577,48 +1578,13 @@ static bool is_section(const char *section)
 	return false;
 }
 
-#define NAME_BYTES 32 /* longest name that is compared; longer ones are near to nothing */
-
-/* Edits (insert, delete, replace one character) that make b of a (Levenshtein 1966). */
-static size_t edits(const char *a, const char *b)
-{
-	size_t row[NAME_BYTES + 1], na = strlen(a), nb = strlen(b);
-
-	if (na > NAME_BYTES || nb > NAME_BYTES)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= nb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= na; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= nb; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
-		}
-	}
-	return row[nb];
-}
-
-/* A name so far off is another word, not a slip. */
-static size_t edits_allowed(const char *name)
-{
-	return strlen(name) / 3 + 1;
-}
-
 static const char *nearest_section(const char *section)
 {
-	size_t best = edits_allowed(section) + 1, now;
+	size_t best = levee_edits_allowed(section) + 1, now;
 	const char *nearest = NULL;
 
 	for (size_t i = 0; i < N_KEYS; i++) {
-		now = edits(section, keys[i].section);
+		now = levee_edits(section, keys[i].section);
 		if (now < best) {
 			best = now;
 			nearest = keys[i].section;
@@ -1630,12 +1596,12 @@ static const char *nearest_section(const char *section)
 /* In the section itself first; a name that is right in another section is nearer still. */
 static const struct levee_config_key *nearest_key(const char *section, const char *name)
 {
-	size_t best = 2 * edits_allowed(name) + 2, now;
+	size_t best = 2 * levee_edits_allowed(name) + 2, now;
 	const struct levee_config_key *nearest = NULL;
 
 	for (size_t i = 0; i < N_KEYS; i++) {
-		now = edits(name, keys[i].name);
-		if (now > edits_allowed(name))
+		now = levee_edits(name, keys[i].name);
+		if (now > levee_edits_allowed(name))
 			continue;
 		now = 2 * now + (strcmp(section, keys[i].section) != 0);
 		if (now < best) {

@@ -571,20 +571,37 @@ static const char *change_name(enum levee_block_change change)
 	}
 }
 
+/* Who decided and why, for whoever reads the history on the next morning. */
+static void put_decision(const struct levee_block *block, char *out, size_t size)
+{
+	const char *drill = block->marks & LEVEE_BLOCK_DRILL ? "drill: " : "";
+	char repeats[48] = "";
+
+	if (block->repeats)
+		snprintf(repeats, sizeof(repeats), ", blocked %u times before", block->repeats);
+	if (block->reason == LEVEE_BLOCK_MANUAL)
+		snprintf(out, size, "%sby hand%s%s", drill, block->note[0] ? ": " : "",
+			 block->note);
+	else
+		snprintf(out, size, "%s%s by %s for its %s: z = %.2f, %llu packets in a bin%s",
+			 drill, block->kind == LEVEE_KIND_LIMIT ? "limited" : "dropped",
+			 levee_block_reason_name(block->reason), levee_measure_name(block->measure),
+			 block->max_zscore, (unsigned long long)block->max_packets, repeats);
+}
+
 static void note_event(struct levee_controller *c, enum levee_block_change change,
 		       const struct levee_block *block, uint64_t dropped, uint64_t unix_ns)
 {
-	char prefix[LEVEE_PREFIX_TEXT], detail[160];
+	char prefix[LEVEE_PREFIX_TEXT], detail[384];
+	size_t len;
 
 	if (change == LEVEE_BLOCK_UPDATED)
 		return;
-	snprintf(detail, sizeof(detail),
-		 "%skind=%s by=%s measure=%s z=%.3f packets=%llu dropped=%llu repeats=%u",
-		 block->marks & LEVEE_BLOCK_DRILL ? "drill " : "",
-		 levee_block_kind_name(block->kind), levee_block_reason_name(block->reason),
-		 levee_measure_name(block->measure), block->max_zscore,
-		 (unsigned long long)block->max_packets, (unsigned long long)dropped,
-		 block->repeats);
+	put_decision(block, detail, sizeof(detail));
+	len = strlen(detail);
+	if (change != LEVEE_BLOCK_ADDED)
+		snprintf(detail + len, sizeof(detail) - len, "; %llu packets were dropped",
+			 (unsigned long long)dropped);
 	levee_store_event(c->store, unix_ns, change_name(change),
 			  levee_prefix_format(&block->prefix, prefix), detail);
 }

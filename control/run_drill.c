@@ -122,7 +122,7 @@ static bool refuse_drill(struct levee_run *r, struct levee_request *request)
 	else if (!is_documentation && !request->force)
 		levee_run_answer(request, -EPERM,
 				 "%s is not of the documentation ranges: its real packets would be "
-				 "dropped; force says that it is meant",
+				 "dropped; --force (in the API: force) says that it is meant",
 				 prefix);
 	else
 		return false;

@@ -183,7 +183,7 @@ static bool refuse_block(const struct levee_run *r, struct levee_request *reques
 	if (is_too_wide(&request->prefix) && !request->force) {
 		levee_run_answer(request, -E2BIG,
 				 "%s is wider than /%d, which may cut everybody off, you included: "
-				 "not blocked; force says that it is meant",
+				 "not blocked; --force (in the API: force) says that it is meant",
 				 prefix, request->prefix.family == 4 ? WIDEST4 : WIDEST6);
 		return true;
 	}
@@ -450,7 +450,7 @@ void levee_run_do_allow_add(struct levee_run *r, struct levee_request *request)
 	if (is_too_wide(&request->prefix) && !request->force) {
 		levee_run_answer(request, -E2BIG,
 				 "%s is wider than /%d, and nothing in it would be protected from: "
-				 "not allowed; force says that it is meant",
+				 "not allowed; --force (in the API: force) says that it is meant",
 				 prefix, request->prefix.family == 4 ? WIDEST4 : WIDEST6);
 		return;
 	}

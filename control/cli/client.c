@@ -81,17 +81,13 @@ static int take_word(struct levee_client *c, const struct levee_command *command
 int levee_client_parse(struct levee_client *c, const struct levee_command *command, int argc,
 		       char **argv, size_t min, size_t max)
 {
-	int at = 0, first, ret;
+	int first, ret;
 
-	/* levee_command_parse() stops at the first word that is no option: go on behind it. */
-	while (at < argc) {
-		ret = levee_command_parse(command, argc - at, argv + at, set_option, c, &first);
-		if (ret)
-			return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
-		at += first;
-		if (at >= argc)
-			break;
-		ret = take_word(c, command, argv[at]);
+	ret = levee_command_parse(command, argc, argv, set_option, c, &first);
+	if (ret)
+		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
+	for (; first < argc; first++) {
+		ret = take_word(c, command, argv[first]);
 		if (ret)
 			return ret;
 	}
@@ -459,14 +455,19 @@ double levee_real(const json_t *object, const char *name)
 	return json_number_value(json_object_get(object, name));
 }
 
-const char *levee_unix_words(const json_t *object, const char *name, char out[static 32])
+const char *levee_time_words(long long unix_s, char out[static 32])
 {
-	time_t t = (time_t)levee_whole(object, name);
+	time_t t = (time_t)unix_s;
 	struct tm tm;
 
 	if (!gmtime_r(&t, &tm) || !strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm))
 		snprintf(out, 32, "%lld", (long long)t);
 	return out;
+}
+
+const char *levee_unix_words(const json_t *object, const char *name, char out[static 32])
+{
+	return levee_time_words(levee_whole(object, name), out);
 }
 
 long long levee_whole(const json_t *object, const char *name)

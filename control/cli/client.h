@@ -103,6 +103,8 @@ const struct levee_colours *levee_colours(void);
 const char *levee_text(const json_t *object, const char *name);
 double levee_real(const json_t *object, const char *name);
 long long levee_whole(const json_t *object, const char *name);
+/** A time [unix s] as "2026-01-31T12:00:00Z". \return out */
+const char *levee_time_words(long long unix_s, char out[static 32]);
 /** A member that is a time [unix s], as "2026-01-31T12:00:00Z". \return out */
 const char *levee_unix_words(const json_t *object, const char *name, char out[static 32]);
 bool levee_is(const json_t *object, const char *name);

@@ -30,15 +30,6 @@ struct list_args {
 	const char *order, *reason;
 };
 
-static int one_of(const char *option, const char *value, const char *const *words)
-{
-	for (size_t i = 0; words[i]; i++)
-		if (!strcmp(words[i], value))
-			return 0;
-	fprintf(stderr, "levee: --%s %s: not one of the words that --help lists\n", option, value);
-	return -EINVAL;
-}
-
 static int set_blocks(void *ctx, int option, const char *value)
 {
 	static const char *const orders[] = { "prefix", "drops", "zscore", "end", NULL };
@@ -50,10 +41,10 @@ static int set_blocks(void *ctx, int option, const char *value)
 		return levee_parse_uint("limit", value, 1, 10000, &a->limit);
 	case BLOCKS_ORDER:
 		a->order = value;
-		return one_of("order", value, orders);
+		return levee_parse_word("order", value, orders);
 	default:
 		a->reason = value;
-		return one_of("reason", value, reasons);
+		return levee_parse_word("reason", value, reasons);
 	}
 }
 

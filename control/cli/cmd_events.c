@@ -2,11 +2,14 @@
 /* levee events, levee history */
 #include "control/cli/cmd_live.h"
 
-#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "control/cli/client.h"
+#include "control/cli/print.h"
+
+#define SUBJECT_WIDTH 24 /* a /64; events that come later cannot be measured before */
 
 /* ---- events -------------------------------------------------------------------------------- */
 
@@ -16,12 +19,17 @@ const struct levee_option levee_events_options[] = {
 	LEVEE_CLIENT_OPTIONS,
 	[EVENTS_FOLLOW] = { "follow", NULL, "go on with what comes, until interrupted" },
 	[EVENTS_KIND] = { "kind", "WORD",
-			  "only block, lift, exempt, allow, bin, reload, drill, health ..." },
+			  "only block, harden, lift, exempt, allow, bin, reload, drill, health, "
+			  "nacl "
+			  "or fleet" },
 	[EVENTS_LIMIT] = { "limit", "N",
 			   "with --follow: end after so many; else the last so many "
 			   "(default: 100)" },
 	{ 0 },
 };
+
+static const char *const event_kinds[] = { "block",  "harden", "lift",	 "exempt", "allow", "bin",
+					   "reload", "drill",  "health", "nacl",   "fleet", NULL };
 
 struct event_args {
 	bool follow, json;
@@ -40,7 +48,7 @@ static int set_events(void *ctx, int option, const char *value)
 		return 0;
 	case EVENTS_KIND:
 		a->kind = value;
-		return 0;
+		return levee_parse_word("kind", value, event_kinds);
 	default:
 		return levee_parse_uint("limit", value, 1, 4096, &a->limit);
 	}
@@ -59,11 +67,14 @@ static void print_event(const json_t *e)
 			     : !strcmp(kind, "health")			       ? c->yellow
 			     : !strcmp(kind, "lift")			       ? c->green
 									       : "";
-	char packets[32];
+	char packets[32], time[32];
+	bool is_bin = !strcmp(kind, "bin"); /* its subject is the bin's end [unix s] */
 
-	printf("%s %s%-7s%s %-20s %s%s", levee_text(e, "time"), colour, kind, *colour ? c->off : "",
-	       levee_text(e, "subject"), levee_is(e, "drill") ? "(drill) " : "",
-	       levee_text(e, "text"));
+	printf("%s %s%-7s%s %-*s %s%s", levee_text(e, "time"), colour, kind, *colour ? c->off : "",
+	       SUBJECT_WIDTH,
+	       is_bin ? levee_time_words(strtoll(levee_text(e, "subject"), NULL, 10), time)
+		      : levee_text(e, "subject"),
+	       levee_is(e, "drill") ? "(drill) " : "", levee_text(e, "text"));
 	if (levee_real(e, "zscore") > 0)
 		printf(" (z = %.2f, %s packets)", levee_real(e, "zscore"),
 		       levee_grouped(levee_real(e, "packets"), packets));
@@ -140,10 +151,13 @@ const struct levee_option levee_history_options[] = {
 	LEVEE_CLIENT_OPTIONS,
 	[HISTORY_SINCE] = { "since", "TIME", "30m, 2h, 1d: look back so far (default: 30d)" },
 	[HISTORY_KIND] = { "kind", "WORD",
-			   "only blocked, hardened, expired, released, exempt, allow ..." },
+			   "only blocked, hardened, expired, released, exempt, allow or drill" },
 	[HISTORY_LIMIT] = { "limit", "N", "print at most so many: 1 to 10000 (default: 100)" },
 	{ 0 },
 };
+
+static const char *const history_kinds[] = { "blocked", "hardened", "expired", "released",
+					     "exempt",	"allow",    "drill",   NULL };
 
 struct history_args {
 	uint64_t since_s, limit;
@@ -159,11 +173,7 @@ static int set_history(void *ctx, int option, const char *value)
 		return levee_client_duration("since", value, &a->since_s);
 	case HISTORY_KIND:
 		a->kind = value;
-		if (strlen(value) <= 15 &&
-		    strspn(value, "abcdefghijklmnopqrstuvwxyz") == strlen(value))
-			return 0;
-		fprintf(stderr, "levee: --kind %s: not a word\n", value);
-		return -EINVAL;
+		return levee_parse_word("kind", value, history_kinds);
 	default:
 		return levee_parse_uint("limit", value, 1, 10000, &a->limit);
 	}
@@ -176,8 +186,9 @@ int levee_cmd_history(const struct levee_command *command, int argc, char **argv
 	int ret = levee_client_parse(&client, command, argc, argv, 0, 1);
 	struct levee_reply reply;
 	char path[256], prefix[64];
-	const json_t *row;
+	const json_t *rows, *row;
 	size_t i;
+	int width;
 
 	if (ret >= 0)
 		return ret;
@@ -195,8 +206,12 @@ int levee_cmd_history(const struct levee_command *command, int argc, char **argv
 	ret = levee_client_get(&client, path, &reply);
 	if (ret >= 0)
 		return ret;
-	json_array_foreach(json_object_get(reply.json, "history"), i, row)
-		printf("%s %-9s %-20s %s\n", levee_text(row, "time"), levee_text(row, "kind"),
+	rows = json_object_get(reply.json, "history");
+	width = levee_column_width(rows, "subject", SUBJECT_WIDTH);
+	if (!json_array_size(rows))
+		printf("nothing of that kind has happened\n");
+	json_array_foreach(rows, i, row)
+		printf("%s %-9s %-*s %s\n", levee_text(row, "time"), levee_text(row, "kind"), width,
 		       levee_text(row, "subject"), levee_text(row, "text"));
 	levee_reply_clear(&reply);
 	return LEVEE_EXIT_OK;

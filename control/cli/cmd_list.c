@@ -40,12 +40,14 @@ int levee_cmd_list(const struct levee_command *command, int argc, char **argv)
 	if (ret)
 		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
 	if (first != argc - 1)
-		return levee_command_usage(command, "one list is to be named");
+		return levee_command_usage(command, "one list is to be named: %s",
+					   command->arguments);
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		if (strcmp(argv[first], lists[i]))
 			continue;
 		ret = levee_xdp_list(pin, lists[i], stdout);
 		return ret ? explain(pin, ret) : LEVEE_EXIT_OK;
 	}
-	return levee_command_usage(command, "there is no list %s", argv[first]);
+	return levee_command_usage(command, "there is no list %s, only %s", argv[first],
+				   command->arguments);
 }

@@ -6,6 +6,7 @@
 
 #include "control/cli/client.h"
 #include "control/cli/print.h"
+#include "dataplane/prefix.h"
 
 const struct levee_option levee_client_options[] = { LEVEE_CLIENT_OPTIONS, { 0 } };
 
@@ -86,7 +87,7 @@ static void print_end(const json_t *block, char out[static 32])
 }
 
 /* One line a block. The columns are explained in README. */
-static void print_block(const json_t *block, const char *indent)
+static void print_block(const json_t *block, const char *indent, int width)
 {
 	const struct levee_colours *c = levee_colours();
 	char rate[32], drops[32], dropped[32], end[32], reason[64], acl[32] = "";
@@ -100,7 +101,7 @@ static void print_block(const json_t *block, const char *indent)
 	print_end(block, end);
 	if (rule)
 		snprintf(acl, sizeof(acl), ", ACL rule %lld", rule);
-	printf("%s%s%-20s%s %-18s %8.2f %12s %10s %14s  %s%s%s%s\n", indent, c->bold,
+	printf("%s%s%-*s%s %-18s %8.2f %12s %10s %14s  %s%s%s%s\n", indent, c->bold, width,
 	       levee_text(block, "prefix"), c->off, reason, levee_real(block, "max_zscore"),
 	       levee_grouped(levee_real(block, "max_rate"), rate),
 	       levee_grouped(levee_real(block, "drop_rate"), drops),
@@ -108,16 +109,33 @@ static void print_block(const json_t *block, const char *indent)
 	       levee_text(block, "note")[0] ? "  " : "", levee_text(block, "note"));
 }
 
+int levee_column_width(const json_t *array, const char *member, int least)
+{
+	int width = least;
+	const json_t *object;
+	size_t i;
+
+	json_array_foreach(array, i, object)
+	{
+		size_t len = strlen(levee_text(object, member));
+
+		if (len < LEVEE_PREFIX_TEXT && (int)len > width)
+			width = (int)len;
+	}
+	return width;
+}
+
 void levee_print_blocks(const json_t *blocks, const char *indent)
 {
+	int width = levee_column_width(blocks, "prefix", 20);
 	const json_t *block;
 	size_t i;
 
 	if (!json_array_size(blocks))
 		return;
-	printf("%s%-20s %-18s %8s %12s %10s %14s  %s\n", indent, "SOURCE", "REASON", "Z",
+	printf("%s%-*s %-18s %8s %12s %10s %14s  %s\n", indent, width, "SOURCE", "REASON", "Z",
 	       "PACKETS/S", "DROPPED/S", "DROPPED", "ENDS");
-	json_array_foreach(blocks, i, block) print_block(block, indent);
+	json_array_foreach(blocks, i, block) print_block(block, indent, width);
 }
 
 /* Whether a source has to wait for its bin's end. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands and their options are tables: parser, --help and (later) man pages are made from them.
+ * Commands and their options are tables: parser, --help, man pages and completion are made from them.
  *
  * Exit codes: 0 done; 1 it failed, or the input had defects; 2 the command line is wrong; 3 no daemon
  * can be reached.
@@ -38,10 +38,11 @@ extern const struct levee_command levee_commands[];
 void levee_command_help(const struct levee_command *command, FILE *out);
 
 /**
- * Walk over the options of a command. argv[0] is the command's last word.
+ * Walk over the options of a command, which may stand before, between and behind its arguments.
+ * argv[0] is the command's last word; arguments are moved behind the options, in their order.
  * \param set    called for each option with its place in the table and its value (NULL for a
  *               flag); returns 0 or -EINVAL after saying why
- * \param first  set to the index of the first argument that is no option
+ * \param first  set to the index of the first argument that is no option; argc if there is none
  * \return 0; -EINVAL, said; 1 if --help was printed
  */
 int levee_command_parse(const struct levee_command *command, int argc, char **argv,
@@ -56,6 +57,12 @@ int levee_command_usage(const struct levee_command *command, const char *format,
 int levee_parse_uint(const char *option, const char *value, uint64_t min, uint64_t max,
 		     uint64_t *out);
 int levee_parse_double(const char *option, const char *value, double min, double max, double *out);
+
+/**
+ * A word of a list, or -EINVAL, said with the option's name, the words, and which is nearest.
+ * \param words  ended by NULL
+ */
+int levee_parse_word(const char *option, const char *value, const char *const *words);
 
 /** Run the command that argv names. \return the exit code */
 int levee_command_main(int argc, char **argv);

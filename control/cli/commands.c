@@ -426,8 +426,10 @@ const struct levee_command levee_commands[] = {
 	  "Attaches to the configured interfaces, or takes over what an earlier run left "
 	  "attached,\n"
 	  "closes a bin each minute, and drops abnormal sources in the kernel. Stays in the\n"
-	  "foreground and logs to standard error. SIGHUP reads the allow list again; SIGTERM ends\n"
-	  "it, and the kernel goes on counting and dropping until blocks expire by themselves.",
+	  "foreground and logs to standard error. SIGHUP reads configuration and lists again; "
+	  "SIGTERM\n"
+	  "ends it, and the kernel goes on counting and dropping until blocks expire by "
+	  "themselves.",
 	  run_options, run },
 	{ "replay", "FILE", "verdicts on traffic from a file",
 	  "Feeds a pcap, a pcapng, or CSV lines time_unix_s,source,packets[,bytes] through the "
@@ -497,11 +499,9 @@ const struct levee_command levee_commands[] = {
 	  "MTU,\n"
 	  "channels, other programs, allowances), the addresses that traffic comes from, and, "
 	  "with\n"
-	  "[aws] enabled, at credentials, permissions (DryRun), network ACLs, subnets, topic, log "
-	  "group,\n"
-	  "allow list and target groups. Changes nothing; needs neither a daemon nor AWS. Exit "
-	  "code 1 if\n"
-	  "anything fails.",
+	  "[aws] enabled, at credentials, permissions (DryRun), network ACLs, subnets, topic, log\n"
+	  "group, allow list and target groups. Changes nothing; needs neither a daemon nor AWS.\n"
+	  "Exit code 1 if anything fails.",
 	  levee_doctor_options, levee_cmd_doctor },
 	{ "status", "", "what is going on: packets, verdicts, blocks, problems",
 	  "Asks the running daemon. Exit code 1 if protection does not work at present, 3 if no\n"
@@ -526,11 +526,9 @@ const struct levee_command levee_commands[] = {
 	  "list is refused, and so is a prefix that holds the address of this SSH session.",
 	  levee_block_options, levee_cmd_block },
 	{ "unblock", "[PREFIX]", "lift a block, and keep it lifted",
-	  "Lifts the block of this prefix, or all blocks within it, or with --all every block, at "
-	  "once. The spike that made "
-	  "it\n"
-	  "is still in the window, so no detector blocks the prefix until it has left; see\n"
-	  "`levee exempt list`.",
+	  "Lifts the block of this prefix, or all blocks within it, or with --all every block, at\n"
+	  "once. The spike that made it is still in the window, so no detector blocks the prefix\n"
+	  "until it has left; see `levee exempt list`.",
 	  levee_unblock_options, levee_cmd_unblock },
 	{ "exempt list", "", "list what was unblocked and is exempt from detection",
 	  "Each with its end. Exempt sources are counted and judged, but not blocked.",

@@ -7,11 +7,24 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NAME_BYTES 64 /* of a section or key, with its end */
+
+static bool is_assignment(const char *text)
+{
+	const char *dot = strchr(text, '.'), *eq = strchr(text, '=');
+
+	return dot && eq && eq > dot && dot - text < NAME_BYTES && eq - dot <= NAME_BYTES;
+}
+
 int levee_config_args_set(struct levee_config_args *args, int option, const char *value)
 {
 	if (option == 0) {
 		args->path = value;
 		return 0;
+	}
+	if (!is_assignment(value)) {
+		fprintf(stderr, "levee: --set %s: not SECTION.KEY=VALUE\n", value);
+		return -EINVAL;
 	}
 	if (args->n_sets == LEVEE_CONFIG_SETS) {
 		fprintf(stderr, "levee: --set: more than %d of them\n", LEVEE_CONFIG_SETS);
@@ -26,15 +39,12 @@ const char *levee_config_args_path(const struct levee_config_args *args)
 	return args->path ? args->path : LEVEE_CONFIG_PATH;
 }
 
+/* \param text  an assignment, as levee_config_args_set() has found */
 static int apply_set(struct levee_config *config, const char *text, FILE *errors)
 {
-	char section[64], key[64];
+	char section[NAME_BYTES], key[NAME_BYTES];
 	const char *dot = strchr(text, '.'), *eq = strchr(text, '=');
 
-	if (!dot || !eq || eq < dot || dot - text >= 64 || eq - dot > 64) {
-		fprintf(errors, "levee: --set %s: not SECTION.KEY=VALUE\n", text);
-		return -EINVAL;
-	}
 	snprintf(section, sizeof(section), "%.*s", (int)(dot - text), text);
 	snprintf(key, sizeof(key), "%.*s", (int)(eq - dot - 1), dot + 1);
 	return levee_config_set(config, section, key, eq + 1, "--set", errors);

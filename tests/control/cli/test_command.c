@@ -90,6 +90,24 @@ static void wrong_options_are_refused(void **state)
 		assert_int_equal(parse(&s, wrong[i][2] ? 3 : 2, wrong[i], &first), -EINVAL);
 }
 
+static void options_may_stand_between_and_behind_arguments(void **state)
+{
+	char words[][8] = { "replay", "one", "--bin", "60", "-", "--audit", "--", "--bin" };
+	char *argv[8];
+	struct seen s = { 0 };
+	int first;
+
+	(void)state;
+	for (size_t i = 0; i < 8; i++)
+		argv[i] = words[i];
+	assert_int_equal(levee_command_parse(&command, 8, argv, note, &s, &first), 0);
+	assert_string_equal(s.text, "bin=60;audit=-;");
+	assert_int_equal(first, 5);
+	assert_string_equal(argv[5], "one");
+	assert_string_equal(argv[6], "-");
+	assert_string_equal(argv[7], "--bin");
+}
+
 static void whole_numbers_have_digits_only_and_a_range(void **state)
 {
 	static const char *const wrong[] = { "",
@@ -158,11 +176,92 @@ static void exit_codes_tell_usage_from_failure(void **state)
 	assert_int_equal(run("config check /nonexistent/file"), LEVEE_EXIT_ERROR);
 }
 
+/* What `words` write to one of the two standard streams; their exit code. */
+static int said(const char *words, int stream, char *text, size_t size)
+{
+	FILE *file = stream == STDERR_FILENO ? stderr : stdout, *to = tmpfile();
+	int old = dup(stream), ret;
+	size_t n;
+
+	assert_non_null(to);
+	fflush(file);
+	assert_true(dup2(fileno(to), stream) >= 0);
+	ret = run(words);
+	fflush(file);
+	dup2(old, stream);
+	close(old);
+	rewind(to);
+	n = fread(text, 1, size - 1, to);
+	text[n] = '\0';
+	fclose(to);
+	return ret;
+}
+
+static void a_slip_is_answered_with_what_was_meant(void **state)
+{
+	static const struct {
+		const char *typed, *answer;
+	} table[] = {
+		{ "statsu", "levee: no command statsu; did you mean `levee status`?\n" },
+		{ "blok 1.2.3.4", "levee: no command blok; did you mean `levee block`?\n" },
+		{ "alow list", "levee: no command alow; did you mean `levee allow list`?\n" },
+		{ "confg", "levee: no command confg; did you mean `levee config`?\n" },
+		{ "allow ad 1.2.3.4",
+		  "levee: no command allow ad; did you mean `levee allow add`?\n" },
+		{ "blocks --jsno", "levee blocks: no option --jsno: did you mean --json?" },
+		{ "blocks -json", "levee blocks: no option -json: did you mean --json?" },
+		{ "help stauts", "levee: no command stauts; did you mean `levee status`?\n" },
+		{ "frobnicate", "levee: no command frobnicate; `levee --help` lists them\n" },
+	};
+	char text[2048];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		assert_int_equal(said(table[i].typed, STDERR_FILENO, text, sizeof(text)),
+				 LEVEE_EXIT_USAGE);
+		text[strlen(text) < strlen(table[i].answer) ? strlen(text)
+							    : strlen(table[i].answer)] = '\0';
+		assert_string_equal(text, table[i].answer);
+	}
+}
+
+static void a_word_of_a_list_is_refused_with_the_list(void **state)
+{
+	char text[512];
+
+	(void)state;
+	assert_int_equal(said("blocks --order zcore", STDERR_FILENO, text, sizeof(text)),
+			 LEVEE_EXIT_USAGE);
+	assert_string_equal(text, "levee: --order zcore: not one of prefix, drops, zscore, end; "
+				  "did you mean zscore?\n");
+}
+
+static void help_is_where_people_look_for_it(void **state)
+{
+	static const char *const same[] = { "help block", "block --help", "block -h",
+					    "block 1.2.3.4 --help" };
+	char text[16384], first[16384];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+		assert_int_equal(said(same[i], STDOUT_FILENO, text, sizeof(text)), LEVEE_EXIT_OK);
+		if (!i)
+			memcpy(first, text, sizeof(first));
+		assert_string_equal(text, first);
+	}
+	assert_non_null(strstr(text, "Usage: levee block"));
+	assert_int_equal(said("allow --help", STDOUT_FILENO, text, sizeof(text)), LEVEE_EXIT_OK);
+	assert_non_null(strstr(text, "levee allow add"));
+}
+
 static void every_command_and_option_is_described(void **state)
 {
 	(void)state;
 	for (const struct levee_command *c = levee_commands; c->name; c++) {
 		assert_true(strlen(c->summary) > 10 && strlen(c->text) > 20);
+		for (const char *line = c->text; *line;
+		     line += strcspn(line, "\n") + !!strchr(line, '\n'))
+			assert_true(strcspn(line, "\n") <= 92);
 		for (const struct levee_option *o = c->options; o->name; o++)
 			assert_true(strlen(o->help) > 10);
 	}
@@ -186,10 +285,14 @@ int main(void)
 		cmocka_unit_test(options_take_their_value_behind_a_space_or_an_equals_sign),
 		cmocka_unit_test(two_dashes_end_the_options),
 		cmocka_unit_test(a_single_dash_is_an_argument),
+		cmocka_unit_test(options_may_stand_between_and_behind_arguments),
 		cmocka_unit_test(wrong_options_are_refused),
 		cmocka_unit_test(whole_numbers_have_digits_only_and_a_range),
 		cmocka_unit_test(numbers_have_no_exponent_and_no_names),
 		cmocka_unit_test(exit_codes_tell_usage_from_failure),
+		cmocka_unit_test(a_slip_is_answered_with_what_was_meant),
+		cmocka_unit_test(a_word_of_a_list_is_refused_with_the_list),
+		cmocka_unit_test(help_is_where_people_look_for_it),
 		cmocka_unit_test(every_command_and_option_is_described),
 	};
 
