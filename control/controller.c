@@ -8,6 +8,8 @@
 #include "control/log.h"
 
 #define SOURCES_A_BREATH 1024 /* a millisecond of a machine that has other work, too */
+#define DEFERRED_MANY	 32   /* instances of a fleet; from there on no event comes */
+#define DEFERRED_SHARE	 16   /* at fewer packets than these */
 #define NOT_BLOCKED_SAID 3    /* blocks without room that are named; the others are counted */
 
 /* ---- making and unmaking ----------------------------------------------------------------- */
@@ -711,7 +713,10 @@ static void report(struct levee_controller *c, const struct levee_evaluation *e,
 		c->on_report(c->ctx, &r);
 }
 
-/* The threshold of many instances; each asks as often as if all of them were its CPUs. */
+/*
+ * The threshold of many instances; each asks as often as if all of them were its CPUs, but not at
+ * every few packets of everybody, where there are hundreds of instances.
+ */
 static void defer_trip(struct levee_controller *c)
 {
 	unsigned int nodes = c->deferred_nodes ? c->deferred_nodes : 1;
@@ -720,6 +725,8 @@ static void defer_trip(struct levee_controller *c)
 	c->trip.threshold = c->deferred_threshold;
 	c->trip.share = levee_trip_share(c->deferred_threshold / nodes, c->options.trip.cpus,
 					 c->options.trip.lag);
+	if (nodes > DEFERRED_MANY && c->trip.share < DEFERRED_SHARE)
+		c->trip.share = DEFERRED_SHARE;
 }
 
 /* Without a threshold nobody trips: the bin's close decides, as it does without the fast path. */

@@ -126,6 +126,7 @@ static void on_trip(struct levee_run *r, const struct levee_prefix *source)
 
 	levee_dataplane_now(r->dp, &now);
 	now.unix_ns = levee_run_bin_time_ns(r, &now);
+	r->watch.every_ns = levee_run_share_every_ns(r);
 	r->dp->ops->count(r->dp, source, &counts);
 	ret = levee_controller_trip(&r->controller, source, counts.packets, &now);
 	if (ret > 0)

@@ -13,8 +13,6 @@
 #include "control/fleet/fleet.h"
 #include "control/service/privilege.h"
 
-#define LEAD_WAIT_S 4 /* from the lease to the first write to a network ACL */
-
 static bool wants_s3(const struct levee_run *r)
 {
 	return r->config->allow.s3[0] != '\0';
@@ -113,22 +111,14 @@ static bool count_acl(void *ctx, struct levee_aws_acl_counts *out)
  * that is still so. Where it cannot be asked nobody writes: the ACLs stay as they are, and drops on
  * the instances go on.
  */
-static bool may_write(void *ctx, uint64_t *token)
+static bool may_write(void *ctx, struct levee_nacl_licence *licence)
 {
 	struct levee_run *r = ctx;
-	struct timespec now;
 
 	if (!r->fleet.fleet)
 		return true;
-	if (!levee_fleet_leads(r->fleet.fleet, token))
-		return false;
-	/* A call of the leader before may still be on its way: it is given time to arrive. */
-	clock_gettime(CLOCK_BOOTTIME, &now);
-	if (r->aws.write_token != *token) {
-		r->aws.write_token = *token;
-		r->aws.write_from_s = now.tv_sec + LEAD_WAIT_S;
-	}
-	return now.tv_sec >= r->aws.write_from_s && levee_fleet_fence(r->fleet.fleet, *token) == 0;
+	licence->until_ms = levee_fleet_call_until_ms(r->fleet.fleet, &licence->token);
+	return licence->until_ms && levee_fleet_fence(r->fleet.fleet, licence->token) == 0;
 }
 
 /* While the fleet decides, all flag the same sources, and one message is enough. */

@@ -7,7 +7,9 @@
 
 #include "control/fleet/fleet.h"
 
-#define NS_PER_MS 1000000ULL
+#define NS_PER_MS	1000000ULL
+#define SHARE_EVERY_NS	100000000ULL
+#define SHARES_A_SECOND 5000
 
 /* On the fleet's thread. */
 static void say(void *ctx, bool problem, const char *message)
@@ -335,11 +337,28 @@ void levee_run_share_lift(struct levee_run *r, const struct levee_prefix *prefix
 			 expires_unix_ns == LEVEE_NEVER ? 0 : expires_unix_ns / NS_PER_MS);
 }
 
+/*
+ * A source that sends little to each of many instances is told of to the fleet as time goes on, not
+ * only at its next share, so that it is blocked within a second of when the sum crosses the
+ * threshold, however slowly that goes. The server gets so many of these from all instances.
+ */
+uint64_t levee_run_share_every_ns(const struct levee_run *r)
+{
+	uint64_t every_ns;
+
+	if (!r->fleet.fleet || !r->controller.deferred)
+		return 0;
+	every_ns = (uint64_t)r->controller.deferred_nodes * r->watch.n * LEVEE_NS_PER_S /
+		   SHARES_A_SECOND;
+	return every_ns > SHARE_EVERY_NS ? every_ns : SHARE_EVERY_NS;
+}
+
 void levee_run_on_share(void *ctx, const struct levee_prefix *source, uint64_t packets)
 {
 	struct levee_run *r = ctx;
 
-	if (r->fleet.fleet && r->controller.deferred)
+	if (r->fleet.fleet && r->controller.deferred &&
+	    !levee_watch_knows(&r->watch, source, packets))
 		levee_fleet_share(r->fleet.fleet, source, packets,
 				  (int64_t)(r->clock.start_ns / LEVEE_NS_PER_S));
 }

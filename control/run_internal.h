@@ -57,8 +57,6 @@ struct levee_run_view {
 struct levee_run_aws {
 	struct levee_aws_agent *agent;	 /* NULL: [aws] is not enabled */
 	struct levee_nacl_service *nacl; /* NULL: [nacl] is not enabled */
-	uint64_t write_token; /* of the lease it writes under; the thread's own, as what follows */
-	int64_t write_from_s; /* boot time from which on it may */
 	struct levee_allow_inbox *inbox;
 	struct levee_allowlist from_vpc; /* CIDRs of the VPC; last good state */
 	struct levee_allowlist from_s3;	 /* last good state */
@@ -282,6 +280,7 @@ void levee_run_share_block(struct levee_run *r, enum levee_block_change change,
 			   const struct levee_block *block);
 void levee_run_share_lift(struct levee_run *r, const struct levee_prefix *prefix,
 			  uint64_t expires_unix_ns);
+uint64_t levee_run_share_every_ns(const struct levee_run *r);
 void levee_run_on_share(void *ctx, const struct levee_prefix *source, uint64_t packets);
 
 /* ---- run_board.c ------------------------------------------------------------------------- */

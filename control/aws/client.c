@@ -279,6 +279,17 @@ static void note_reply(struct request *r, const struct levee_http_reply *reply)
 	}
 }
 
+/* Of one attempt; not longer than the whole call has. 0: LEVEE_HTTP_TOTAL_MS */
+static uint32_t limit_ms(const struct request *r)
+{
+	uint32_t total_ms = r->call->total_ms;
+	int64_t left_ms = r->call->until_ms - levee_aws_boot_ms();
+
+	if (!r->call->until_ms || (total_ms && total_ms < left_ms))
+		return total_ms;
+	return left_ms > 0 ? (uint32_t)left_ms : 1;
+}
+
 static int send_request(struct request *r, const struct levee_aws_header *headers, size_t n,
 			const struct levee_aws_keys *keys)
 {
@@ -289,7 +300,8 @@ static int send_request(struct request *r, const struct levee_aws_header *header
 					      .n_headers = n,
 					      .body = rest ? NULL : r->body.bytes,
 					      .body_bytes = r->body.n,
-					      .total_ms = r->call->total_ms,
+					      .total_ms = limit_ms(r),
+					      .until_ms = r->call->until_ms,
 					      .max_bytes = r->call->max_bytes };
 	struct levee_http_reply reply;
 	int ret = levee_http_perform(r->client->http, &request, &reply, &r->reply->error);
@@ -420,6 +432,13 @@ static int call_off(struct request *r)
 				   r->call->operation ? r->call->operation : "GetObject");
 }
 
+static int give_up(struct request *r)
+{
+	return levee_aws_error_set(&r->reply->error, -ETIMEDOUT, "Timeout",
+				   "%s %s: not sent, its time was over before", r->facts->name,
+				   r->call->operation ? r->call->operation : "GetObject");
+}
+
 static int try_until_done(struct request *r)
 {
 	const struct levee_aws_key_source *source = &r->client->keys;
@@ -436,6 +455,10 @@ static int try_until_done(struct request *r)
 		ret = source->get(source->ctx, &keys, &r->reply->error);
 		if (ret < 0)
 			return ret;
+		if (r->call->until_ms && levee_aws_boot_ms() >= r->call->until_ms) {
+			levee_aws_keys_clear(&keys);
+			return give_up(r);
+		}
 		r->reply->attempts++;
 		ret = exchange(r, &keys);
 		if (ret < 0)

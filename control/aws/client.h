@@ -75,6 +75,7 @@ struct levee_aws_call {
 	const char *region;    /* NULL: the configuration's */
 	unsigned int attempts; /* 0: the configuration's. 1 for what must not happen twice */
 	uint32_t total_ms;     /* of one attempt; 0: LEVEE_HTTP_TOTAL_MS */
+	int64_t until_ms;      /* boot time by which all of it has ended; 0: no such time */
 	size_t max_bytes;      /* of the reply; 0: LEVEE_HTTP_MAX_BYTES */
 };
 

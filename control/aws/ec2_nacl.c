@@ -25,14 +25,15 @@ enum {
 /* ---- calls ---- */
 
 static int call_ec2(struct levee_aws_client *client, const char *operation,
-		    struct levee_aws_text *form, unsigned int attempts,
+		    struct levee_aws_text *form, unsigned int attempts, int64_t until_ms,
 		    struct levee_aws_reply *reply)
 {
 	const struct levee_aws_call call = { .service = LEVEE_AWS_EC2,
 					     .operation = operation,
 					     .form = form,
 					     .attempts = attempts,
-					     .total_ms = CALL_MS };
+					     .total_ms = CALL_MS,
+					     .until_ms = until_ms };
 
 	return levee_aws_call(client, &call, reply);
 }
@@ -262,7 +263,7 @@ static int read_page(struct levee_aws_client *client, const char *vpc, struct le
 	levee_aws_form_add(&form, PAGE_ITEMS, "MaxResults");
 	if (*token)
 		levee_aws_form_add(&form, token, "NextToken");
-	ret = call_ec2(client, operation, &form, 0, &reply);
+	ret = call_ec2(client, operation, &form, 0, 0, &reply);
 	*error = reply.error;
 	if (!ret)
 		ret = take_page(acls, levee_xml_root(reply.xml));
@@ -363,7 +364,7 @@ int levee_ec2_vpc_of_subnets(struct levee_aws_client *client, const char (*subne
 	levee_aws_form_add(&form, "subnet-id", "Filter.1.Name");
 	for (size_t i = 0; i < n; i++)
 		levee_aws_form_add(&form, subnets[i], "Filter.1.Value.%zu", i + 1);
-	ret = call_ec2(client, "DescribeSubnets", &form, 0, &reply);
+	ret = call_ec2(client, "DescribeSubnets", &form, 0, 0, &reply);
 	*error = reply.error;
 	if (!ret)
 		ret = compare_vpcs(levee_xml_find(levee_xml_root(reply.xml), "subnetSet/item"),
@@ -417,7 +418,7 @@ int levee_ec2_vpc_cidrs(struct levee_aws_client *client, const char *vpc,
 	*n = 0;
 	levee_aws_text_init(&form, FORM_BYTES);
 	levee_aws_form_add(&form, vpc, "VpcId.1");
-	ret = call_ec2(client, operation, &form, 0, &reply);
+	ret = call_ec2(client, operation, &form, 0, 0, &reply);
 	*error = reply.error;
 	if (!ret)
 		ret = take_vpc(levee_xml_find(levee_xml_root(reply.xml), "vpcSet/item"), list, n);
@@ -438,7 +439,7 @@ int levee_ec2_vpc_cidrs(struct levee_aws_client *client, const char *vpc,
 /* ---- writing ---- */
 
 int levee_ec2_nacl_create(struct levee_aws_client *client, const char *vpc, const char *side,
-			  const char *token, char id[static LEVEE_NACL_ID],
+			  const char *token, int64_t until_ms, char id[static LEVEE_NACL_ID],
 			  struct levee_aws_error *error)
 {
 	static const char operation[] = "CreateNetworkAcl";
@@ -457,7 +458,7 @@ int levee_ec2_nacl_create(struct levee_aws_client *client, const char *vpc, cons
 	levee_aws_form_add(&form, LEVEE_NACL_SIDE_TAG, "TagSpecification.1.Tag.2.Key");
 	levee_aws_form_add(&form, side, "TagSpecification.1.Tag.2.Value");
 	/* By its token it can be tried as often as one likes. */
-	ret = call_ec2(client, operation, &form, 0, &reply);
+	ret = call_ec2(client, operation, &form, 0, until_ms, &reply);
 	*error = reply.error;
 	if (!ret && take_id(id, levee_xml_root(reply.xml), "networkAcl/networkAclId"))
 		ret = unreadable(error, operation, "the reply has no id");
@@ -467,7 +468,7 @@ int levee_ec2_nacl_create(struct levee_aws_client *client, const char *vpc, cons
 }
 
 int levee_ec2_nacl_stamp(struct levee_aws_client *client, const char *blue, const char *green,
-			 uint64_t token, struct levee_aws_error *error)
+			 uint64_t token, int64_t until_ms, struct levee_aws_error *error)
 {
 	struct levee_aws_text form;
 	struct levee_aws_reply reply;
@@ -481,7 +482,7 @@ int levee_ec2_nacl_stamp(struct levee_aws_client *client, const char *blue, cons
 	levee_aws_form_add(&form, LEVEE_NACL_TOKEN_TAG, "Tag.1.Key");
 	levee_aws_form_add(&form, text, "Tag.1.Value");
 	/* One attempt: who is late must ask again whether it may. */
-	ret = call_ec2(client, "CreateTags", &form, 1, &reply);
+	ret = call_ec2(client, "CreateTags", &form, 1, until_ms, &reply);
 	*error = reply.error;
 	levee_aws_reply_free(&reply);
 	levee_aws_text_free(&form);
@@ -626,7 +627,7 @@ static enum levee_ec2_answer judge(enum levee_nacl_step_type type, int ret,
 }
 
 enum levee_ec2_answer levee_ec2_nacl_do(struct levee_aws_client *client,
-					const struct levee_nacl_step *step,
+					const struct levee_nacl_step *step, int64_t until_ms,
 					struct levee_aws_error *error)
 {
 	enum levee_ec2_answer answer;
@@ -636,7 +637,7 @@ enum levee_ec2_answer levee_ec2_nacl_do(struct levee_aws_client *client,
 
 	levee_aws_text_init(&form, FORM_BYTES);
 	add_step(&form, step);
-	ret = call_ec2(client, levee_ec2_operation(step->type), &form, 1, &reply);
+	ret = call_ec2(client, levee_ec2_operation(step->type), &form, 1, until_ms, &reply);
 	answer = judge(step->type, ret, &reply);
 	*error = reply.error;
 	levee_aws_reply_free(&reply);
@@ -654,7 +655,7 @@ int levee_ec2_nacl_probe(struct levee_aws_client *client, const struct levee_nac
 	levee_aws_text_init(&form, FORM_BYTES);
 	add_step(&form, step);
 	levee_aws_form_add(&form, "true", "DryRun");
-	ret = call_ec2(client, levee_ec2_operation(step->type), &form, 0, &reply);
+	ret = call_ec2(client, levee_ec2_operation(step->type), &form, 0, 0, &reply);
 	*error = reply.error;
 	if (ret == -EREMOTEIO && !strcmp(error->code, "DryRunOperation")) {
 		levee_aws_error_clear(error);

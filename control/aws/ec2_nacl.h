@@ -61,17 +61,22 @@ int levee_ec2_vpc_of_subnets(struct levee_aws_client *client, const char (*subne
 int levee_ec2_vpc_cidrs(struct levee_aws_client *client, const char *vpc,
 			struct levee_prefix **list, size_t *n, struct levee_aws_error *error);
 
+/*
+ * until_ms of what writes: boot time after which it is not sent, and not waited for any more [ms];
+ * 0: none.
+ */
+
 /**
  * CreateNetworkAcl with the tags Name (levee-SIDE) and levee:side.
  * \param token  a call with the same one, up to 64 characters, makes no second ACL
  */
 int levee_ec2_nacl_create(struct levee_aws_client *client, const char *vpc, const char *side,
-			  const char *token, char id[static LEVEE_NACL_ID],
+			  const char *token, int64_t until_ms, char id[static LEVEE_NACL_ID],
 			  struct levee_aws_error *error);
 
 /** CreateTags: who writes to these two from now on. \return 0; as levee_aws_call(), error set */
 int levee_ec2_nacl_stamp(struct levee_aws_client *client, const char *blue, const char *green,
-			 uint64_t token, struct levee_aws_error *error);
+			 uint64_t token, int64_t until_ms, struct levee_aws_error *error);
 
 /* What EC2 made of a step. The first three are outcomes that are to be remembered. */
 enum levee_ec2_answer {
@@ -87,7 +92,7 @@ enum levee_ec2_answer {
 
 /** Carry out one step that writes, in one attempt. \param error  set unless it is DONE */
 enum levee_ec2_answer levee_ec2_nacl_do(struct levee_aws_client *client,
-					const struct levee_nacl_step *step,
+					const struct levee_nacl_step *step, int64_t until_ms,
 					struct levee_aws_error *error);
 
 /**

@@ -75,7 +75,7 @@ static bool process_cancelled(void *ctx)
 	return atomic_load(&cancel->on);
 }
 
-static int64_t boot_ms(void)
+int64_t levee_aws_boot_ms(void)
 {
 	struct timespec now;
 
@@ -87,14 +87,14 @@ static int process_sleep_ms(void *ctx, uint32_t ms)
 {
 	struct levee_aws_cancel *cancel = ctx;
 	struct pollfd wait = { .fd = cancel->fd, .events = POLLIN };
-	int64_t left = ms, end = boot_ms() + ms;
+	int64_t left = ms, end = levee_aws_boot_ms() + ms;
 
 	while (left > 0 && !process_cancelled(ctx)) {
 		int n = poll(&wait, 1, left > 60000 ? 60000 : (int)left);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
-		left = end - boot_ms();
+		left = end - levee_aws_boot_ms();
 	}
 	return process_cancelled(ctx) ? -ECANCELED : 0;
 }
@@ -105,7 +105,7 @@ static uint64_t process_random(void *ctx)
 
 	(void)ctx;
 	if (getrandom(&bits, sizeof(bits), 0) != sizeof(bits))
-		bits = (uint64_t)boot_ms() * 0x9e3779b97f4a7c15ULL;
+		bits = (uint64_t)levee_aws_boot_ms() * 0x9e3779b97f4a7c15ULL;
 	return bits;
 }
 

@@ -32,6 +32,9 @@ bool levee_aws_env_true(const struct levee_aws_env *env, const char *name);
 
 int64_t levee_aws_env_now_s(const struct levee_aws_env *env);
 
+/** Boot time [ms]: for spans. */
+int64_t levee_aws_boot_ms(void);
+
 /** A switch that any thread, or a signal handler, may throw once; waits end at once. */
 struct levee_aws_cancel {
 	int fd; /* readable once thrown */

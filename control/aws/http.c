@@ -178,6 +178,9 @@ struct client {
 struct exchange {
 	struct client *client;
 	struct levee_http_reply *reply;
+	int64_t until_ms;
+	unsigned int sent; /* times that the request went, or began to go, out */
+	bool late;	   /* and that it did not any more */
 };
 
 static size_t on_body(char *bytes, size_t size, size_t n, void *ctx)
@@ -206,6 +209,22 @@ static int on_progress(void *ctx, curl_off_t a, curl_off_t b, curl_off_t c, curl
 	(void)a, (void)b, (void)c, (void)d;
 	return x->client->env.cancelled(x->client->env.ctx);
 }
+
+#if LIBCURL_VERSION_NUM >= 0x075000
+/*
+ * Connected, and about to send. A timeout alone would be no limit: it counts from when libcurl
+ * began, and a process that was stopped at this very place would send before it is looked at.
+ */
+static int on_send(void *ctx, char *there, char *here, int port, int own_port)
+{
+	struct exchange *x = ctx;
+
+	(void)there, (void)here, (void)port, (void)own_port;
+	x->late = x->until_ms && levee_aws_boot_ms() >= x->until_ms;
+	x->sent += !x->late;
+	return x->late ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+#endif
 
 static bool is_clean(const struct levee_http_request *request)
 {
@@ -326,6 +345,10 @@ static void set_all(struct client *client, const struct levee_http_request *requ
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
 	curl_easy_setopt(curl, CURLOPT_XFERINFODATA, x);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+#if LIBCURL_VERSION_NUM >= 0x075000
+	curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, on_send);
+	curl_easy_setopt(curl, CURLOPT_PREREQDATA, x);
+#endif
 }
 
 /* Scheme and authority: a path or query may hold what nobody needs to see. */
@@ -410,13 +433,18 @@ static int exchange_locked(struct client *client, const struct levee_http_reques
 			   struct levee_http_reply *reply, struct curl_slist *headers,
 			   struct levee_aws_error *error)
 {
-	struct exchange x = { .client = client, .reply = reply };
+	struct exchange x = { .client = client, .reply = reply, .until_ms = request->until_ms };
 	char reason[CURL_ERROR_SIZE] = "";
 	long status = 0;
 	CURLcode code;
 
 	set_all(client, request, &x, headers, reason);
 	code = perform_without_sigpipe(client->curl);
+	if (x.late && !x.sent)
+		return levee_aws_error_set(error, -ECONNREFUSED, "TooLate",
+					   "its time was over before it could be sent");
+	if (x.late)
+		code = CURLE_OPERATION_TIMEDOUT;
 	if (code != CURLE_OK)
 		return explain(code, client, request, reply, reason, error);
 	curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &status);

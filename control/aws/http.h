@@ -43,6 +43,7 @@ struct levee_http_request {
 	size_t body_bytes;
 	uint32_t connect_ms; /* 0: LEVEE_HTTP_CONNECT_MS */
 	uint32_t total_ms;   /* 0: LEVEE_HTTP_TOTAL_MS; the connection's part included */
+	int64_t until_ms;    /* boot time after which no request is sent; 0: none. See client.h */
 	size_t max_bytes;    /* of the reply's body; 0: LEVEE_HTTP_MAX_BYTES */
 	bool no_proxy;	     /* for metadata services, whose answers are secrets */
 };

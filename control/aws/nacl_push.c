@@ -440,10 +440,11 @@ static void fenced(struct levee_nacl_push *push, struct levee_nacl_turn *turn)
 	stopped(turn);
 }
 
-static bool may_write(struct levee_nacl_push *push, uint64_t *token, struct levee_nacl_turn *turn)
+static bool may_write(struct levee_nacl_push *push, struct levee_nacl_licence *licence,
+		      struct levee_nacl_turn *turn)
 {
-	*token = 0;
-	if (!push->p.may_write || push->p.may_write(push->p.ctx, token))
+	*licence = (struct levee_nacl_licence){ 0 };
+	if (!push->p.may_write || push->p.may_write(push->p.ctx, licence))
 		return true;
 	snprintf(turn->text, sizeof(turn->text), "another node writes to the network ACLs");
 	fenced(push, turn);
@@ -458,14 +459,14 @@ static void make_side(struct levee_nacl_push *push, int side, struct levee_nacl_
 {
 	const struct levee_aws_env *env = push->p.env;
 	char token[64], what[128];
-	uint64_t fence;
+	struct levee_nacl_licence licence;
 	int ret;
 
-	if (!may_write(push, &fence, turn))
+	if (!may_write(push, &licence, turn))
 		return;
 	snprintf(token, sizeof(token), "levee-%s-%.24s-%" PRId64, sides[side], push->vpc + 4,
 		 env->now_ms(env->ctx) / 86400000);
-	ret = levee_ec2_nacl_create(push->p.client, push->vpc, sides[side], token,
+	ret = levee_ec2_nacl_create(push->p.client, push->vpc, sides[side], token, licence.until_ms,
 				    side_id(push, side), &turn->error);
 	push->have_read = false;
 	if (ret) {
@@ -761,8 +762,10 @@ static uint64_t token_of(const struct levee_nacl_push *push, const char *id)
  * a node that was paused for long, are found out here.
  * \return whether to go on; if not, the turn is over
  */
-static bool check_token(struct levee_nacl_push *push, uint64_t token, struct levee_nacl_turn *turn)
+static bool check_token(struct levee_nacl_push *push, const struct levee_nacl_licence *licence,
+			struct levee_nacl_turn *turn)
 {
+	uint64_t token = licence->token;
 	uint64_t blue = token_of(push, push->setup.blue), green = token_of(push, push->setup.green);
 	char what[2 * LEVEE_NACL_ID + 32];
 
@@ -781,7 +784,7 @@ static bool check_token(struct levee_nacl_push *push, uint64_t token, struct lev
 	}
 	push->have_read = false;
 	if (levee_ec2_nacl_stamp(push->p.client, push->setup.blue, push->setup.green, token,
-				 &turn->error)) {
+				 licence->until_ms, &turn->error)) {
 		count_failure(push, &turn->error);
 		snprintf(what, sizeof(what), "CreateTags of %s, %s", push->setup.blue,
 			 push->setup.green);
@@ -803,23 +806,23 @@ static void carry_out(struct levee_nacl_push *push, struct levee_nacl_turn *turn
 	enum levee_nacl_outcome outcome = LEVEE_NACL_DONE;
 	enum levee_ec2_answer answer;
 	int64_t asked_ms = now_ms(push);
-	uint64_t token;
+	struct levee_nacl_licence licence;
 
-	if (!may_write(push, &token, turn) || !check_token(push, token, turn))
+	if (!may_write(push, &licence, turn) || !check_token(push, &licence, turn))
 		return;
 	if (levee_nacl_journal_begin(push->p.journal, &turn->step)) {
 		out_of_memory(push, turn);
 		return;
 	}
 	/* The answer was true when it was asked for: a process that was paused since asks again. */
-	if (token && now_ms(push) - asked_ms > FENCE_MS) {
+	if (licence.token && now_ms(push) - asked_ms > FENCE_MS) {
 		levee_nacl_journal_end(push->p.journal, outcome, true);
 		memset(&turn->step, 0, sizeof(turn->step));
 		push->have_read = false;
 		again(turn);
 		return;
 	}
-	answer = levee_ec2_nacl_do(push->p.client, &turn->step, &turn->error);
+	answer = levee_ec2_nacl_do(push->p.client, &turn->step, licence.until_ms, &turn->error);
 	if (answer == LEVEE_EC2_UNSURE)
 		outcome = LEVEE_NACL_UNSURE;
 	else if (answer == LEVEE_EC2_REFUSED)

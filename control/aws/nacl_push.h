@@ -34,17 +34,23 @@
 
 #define LEVEE_PUSH_TEXT 768
 
+/* Permission for the next write. */
+struct levee_nacl_licence {
+	/*
+	 * Fencing token in a fleet; 0: there is none. It is put into a tag of both ACLs before
+	 * anything else, and who finds a larger one there writes nothing.
+	 */
+	uint64_t token;
+	int64_t until_ms; /* boot time by which the call must have ended; 0: no such time */
+};
+
 struct levee_nacl_push_params {
 	struct levee_aws_client *client;
 	const struct levee_aws_env *env;    /* for chance */
 	struct levee_nacl_journal *journal; /* the push's until it is freed */
 	int64_t (*now_ms)(void *ctx);	    /* boot time; NULL: levee_nacl_boot_ms() */
-	/*
-	 * Asked before each write: may this process write? NULL: yes. *token is its fencing token in
-	 * a fleet, and stays 0 without one: it is put into a tag of both ACLs before anything else,
-	 * and who finds a larger one there writes nothing.
-	 */
-	bool (*may_write)(void *ctx, uint64_t *token);
+	/* Asked before each write: may this process write? NULL: yes. *licence is all 0 before. */
+	bool (*may_write)(void *ctx, struct levee_nacl_licence *licence);
 	void *ctx;
 
 	char vpc[LEVEE_NACL_ID]; /* "": that of the subnets */

@@ -25,7 +25,7 @@ struct levee_nacl_service {
 	struct levee_aws_cancel cancel;
 	struct levee_aws_env env;
 	struct levee_board_service shown;
-	bool (*may_write)(void *ctx, uint64_t *token);
+	bool (*may_write)(void *ctx, struct levee_nacl_licence *licence);
 	void *may_write_ctx;
 	pthread_t thread;
 	bool started, registered;
@@ -451,11 +451,11 @@ static void sleep_ms(struct levee_nacl_service *service, uint32_t ms)
 		service->env.sleep_ms(service->env.ctx, ms);
 }
 
-static bool ask_gate(void *ctx, uint64_t *token)
+static bool ask_gate(void *ctx, struct levee_nacl_licence *licence)
 {
 	struct levee_nacl_service *service = ctx;
 
-	return !service->may_write || service->may_write(service->may_write_ctx, token);
+	return !service->may_write || service->may_write(service->may_write_ctx, licence);
 }
 
 static int open_journal(struct levee_nacl_service *service, struct levee_aws_error *error)
@@ -586,9 +586,9 @@ static void take_turn(struct levee_nacl_service *service, const struct levee_nac
 /* May this process write? While not, it makes no call at all. */
 static bool is_open(struct levee_nacl_service *service)
 {
-	uint64_t token = 0;
+	struct levee_nacl_licence licence = { 0 };
 
-	if (!ask_gate(service, &token)) {
+	if (!ask_gate(service, &licence)) {
 		service->was_shut = true;
 		service->converged = false;
 		set_state(service, LEVEE_NACL_WAITING, "another node writes to the network ACLs");
@@ -688,7 +688,8 @@ static int start_thread(struct levee_nacl_service *service)
 
 int levee_nacl_service_start(struct levee_nacl_service **out, const struct levee_config *config,
 			     struct levee_board *board,
-			     bool (*may_write)(void *ctx, uint64_t *token), void *ctx)
+			     bool (*may_write)(void *ctx, struct levee_nacl_licence *licence),
+			     void *ctx)
 {
 	struct levee_nacl_service *service = calloc(1, sizeof(*service));
 	int ret;

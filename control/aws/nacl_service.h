@@ -59,13 +59,14 @@ struct levee_nacl_service;
  * \param config     must outlive the service, as `board`
  * \param may_write  only while it says so does this process make calls: one writer in a fleet. It
  *                   is asked before each write, on the service's thread, and must not wait. When
- *                   it says yes after a no, reads are distrusted for [nacl] settle. *token: see
- *                   struct levee_nacl_push_params. NULL: always
+ *                   it says yes after a no, reads are distrusted for [nacl] settle. *licence: see
+ *                   control/aws/nacl_push.h. NULL: always
  * \return 0; -errno
  */
 int levee_nacl_service_start(struct levee_nacl_service **out, const struct levee_config *config,
 			     struct levee_board *board,
-			     bool (*may_write)(void *ctx, uint64_t *token), void *ctx);
+			     bool (*may_write)(void *ctx, struct levee_nacl_licence *licence),
+			     void *ctx);
 
 /** The call on its way is called off; returns within a moment. NULL inside is fine. */
 void levee_nacl_service_stop(struct levee_nacl_service **service);

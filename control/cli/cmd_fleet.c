@@ -22,9 +22,15 @@ const struct levee_option levee_fleet_status_options[] = {
 	{ 0 },
 };
 
+const struct levee_option levee_fleet_reset_options[] = {
+	LEVEE_CONFIG_OPTIONS,
+	{ "force", NULL, "even while instances live: each of them has to join again" },
+	{ 0 },
+};
+
 struct status_args {
 	struct levee_config_args from;
-	bool json;
+	bool json, force;
 };
 
 static int set_option(void *ctx, int option, const char *value)
@@ -38,6 +44,16 @@ static int set_option(void *ctx, int option, const char *value)
 		return 0;
 	fprintf(stderr, "levee: --format %s: not text or json\n", value);
 	return -EINVAL;
+}
+
+static int set_reset_option(void *ctx, int option, const char *value)
+{
+	struct status_args *args = ctx;
+
+	if (option < LEVEE_CONFIG_N_OPTIONS)
+		return levee_config_args_set(&args->from, option, value);
+	args->force = true;
+	return 0;
 }
 
 static const char *format_time(int64_t unix_s, char text[static 32])
@@ -156,11 +172,48 @@ static void print_json(const struct levee_fleet_view *v, const struct levee_conf
 	levee_json_finish(&j);
 }
 
-static int show(const struct status_args *args)
+static int show_view(const struct levee_config *config, const struct levee_fleet_options *options,
+		     const struct status_args *args)
 {
 	struct levee_fleet_view view;
-	struct levee_config config;
 	char why[LEVEE_LOOK_WHY];
+
+	if (levee_fleet_look(&view, options, why)) {
+		fprintf(stderr, "levee: %s\n", why);
+		return LEVEE_EXIT_ERROR;
+	}
+	if (args->json)
+		print_json(&view, config);
+	else
+		print_text(&view, config);
+	levee_fleet_view_clear(&view);
+	return LEVEE_EXIT_OK;
+}
+
+static int reset(const struct levee_config *config, const struct levee_fleet_options *options,
+		 const struct status_args *args)
+{
+	struct levee_fleet_was was;
+	char why[LEVEE_LOOK_WHY];
+
+	if (levee_fleet_reset(&was, options, args->force, why)) {
+		fprintf(stderr, "levee: %s\n", why);
+		return LEVEE_EXIT_ERROR;
+	}
+	printf("fleet %s: what was agreed on (schema %s, bins of %s s, window %s s) is forgotten, "
+	       "and "
+	       "the bins of it; %zu blocks and lifts stay. The next instance that connects agrees "
+	       "anew.\n",
+	       config->fleet.name, was.schema, was.bin, was.window, was.blocks);
+	return LEVEE_EXIT_OK;
+}
+
+static int with_fleet(const struct status_args *args,
+		      int (*act)(const struct levee_config *config,
+				 const struct levee_fleet_options *options,
+				 const struct status_args *args))
+{
+	struct levee_config config;
 	int ret = LEVEE_EXIT_ERROR;
 
 	if (levee_config_args_read(&config, &args->from))
@@ -171,28 +224,24 @@ static int show(const struct status_args *args)
 					       .prefix = config.fleet.prefix,
 					       .name = config.fleet.name };
 
-	if (!config.fleet.url[0]) {
+	if (config.fleet.url[0])
+		ret = act(&config, &options, args);
+	else
 		fprintf(stderr, "levee: %s: [fleet] url is empty: this instance is in no fleet\n",
 			levee_config_args_path(&args->from));
-	} else if (levee_fleet_look(&view, &options, why)) {
-		fprintf(stderr, "levee: %s\n", why);
-	} else {
-		if (args->json)
-			print_json(&view, &config);
-		else
-			print_text(&view, &config);
-		levee_fleet_view_clear(&view);
-		ret = LEVEE_EXIT_OK;
-	}
 	levee_config_clear(&config);
 	return ret;
 }
 
-int levee_cmd_fleet_status(const struct levee_command *command, int argc, char **argv)
+static int run(const struct levee_command *command, int argc, char **argv,
+	       int (*take)(void *ctx, int option, const char *value),
+	       int (*act)(const struct levee_config *config,
+			  const struct levee_fleet_options *options,
+			  const struct status_args *args))
 {
 	struct status_args args = { .json = false };
 	int first;
-	int ret = levee_command_parse(command, argc, argv, set_option, &args, &first);
+	int ret = levee_command_parse(command, argc, argv, take, &args, &first);
 
 	if (ret)
 		return ret > 0 ? LEVEE_EXIT_OK : LEVEE_EXIT_USAGE;
@@ -200,5 +249,15 @@ int levee_cmd_fleet_status(const struct levee_command *command, int argc, char *
 		return levee_command_usage(command, "%s: an argument too many", argv[first]);
 	/* OpenSSL's writes to a closed connection are errors, not the end. */
 	signal(SIGPIPE, SIG_IGN);
-	return show(&args);
+	return with_fleet(&args, act);
+}
+
+int levee_cmd_fleet_status(const struct levee_command *command, int argc, char **argv)
+{
+	return run(command, argc, argv, set_option, show_view);
+}
+
+int levee_cmd_fleet_reset(const struct levee_command *command, int argc, char **argv)
+{
+	return run(command, argc, argv, set_reset_option, reset);
 }

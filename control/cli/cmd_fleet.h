@@ -8,4 +8,7 @@
 extern const struct levee_option levee_fleet_status_options[];
 int levee_cmd_fleet_status(const struct levee_command *command, int argc, char **argv);
 
+extern const struct levee_option levee_fleet_reset_options[];
+int levee_cmd_fleet_reset(const struct levee_command *command, int argc, char **argv);
+
 #endif

@@ -477,6 +477,14 @@ const struct levee_command levee_commands[] = {
 	  "that\n"
 	  "has reached the fleet whole. A node that is alone decides by itself for the time being.",
 	  levee_fleet_status_options, levee_cmd_fleet_status },
+	{ "fleet reset", "", "forget what the fleet agreed on, when nobody lives by it any more",
+	  "For a Levee with another schema, and for another bin or window, once all instances are\n"
+	  "changed: the engine forgets schema, bin, window and the bins that were counted by them. "
+	  "The\n"
+	  "next instance that connects agrees anew. Blocks and lifts stay, and no other key is "
+	  "touched.\n"
+	  "Refused while an instance was seen in the last 15 seconds.",
+	  levee_fleet_reset_options, levee_cmd_fleet_reset },
 	{ "detach", "", "take the program off all interfaces, and its maps out of the kernel",
 	  "The way back: packets pass as if Levee had never been there. State on disk is kept, "
 	  "and\n"

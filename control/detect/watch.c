@@ -49,6 +49,19 @@ static uint64_t time_left(const struct levee_watched *w, uint64_t packets, uint6
 	return now_ns > w->first_ns ? 2 * (now_ns - w->first_ns) : 0;
 }
 
+/* A part of a sum: by the clock while it grows, and then less and less often. */
+static uint64_t regular(const struct levee_watch *watch, const struct levee_watched *w,
+			uint64_t packets, uint64_t now_ns, uint64_t left)
+{
+	uint64_t again = packets > w->packets ? 0 : 2 * (now_ns - w->seen_ns);
+
+	if (!watch->every_ns)
+		return left;
+	if (again < watch->every_ns)
+		again = watch->every_ns;
+	return left < again ? left : again;
+}
+
 void levee_watch_note(struct levee_watch *watch, const struct levee_prefix *source,
 		      uint64_t packets, uint64_t threshold, uint64_t now_ns)
 {
@@ -57,6 +70,7 @@ void levee_watch_note(struct levee_watch *watch, const struct levee_prefix *sour
 
 	if (w) {
 		left = time_left(w, packets, threshold, now_ns) / 2; /* it may send faster */
+		left = regular(watch, w, packets, now_ns, left);
 	} else if (watch->n < LEVEE_WATCH_MAX) {
 		w = &watch->at[watch->n++];
 		*w = (struct levee_watched){ .source = *source,
@@ -72,6 +86,14 @@ void levee_watch_note(struct levee_watch *watch, const struct levee_prefix *sour
 	w->packets = packets;
 	w->seen_ns = now_ns;
 	w->next_ns = now_ns + (left > LEVEE_WATCH_LOOK_NS ? left : LEVEE_WATCH_LOOK_NS);
+}
+
+bool levee_watch_knows(const struct levee_watch *watch, const struct levee_prefix *source,
+		       uint64_t packets)
+{
+	const struct levee_watched *w = find((struct levee_watch *)watch, source);
+
+	return w && w->packets == packets;
 }
 
 uint64_t levee_watch_next(const struct levee_watch *watch)

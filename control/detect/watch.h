@@ -25,6 +25,11 @@
 #define LEVEE_WATCH_AHEAD_NS 1000000000ULL /* who needs longer than this is left to the events */
 
 struct levee_watch {
+	/*
+	 * 0; or who grows is looked at again after this time at the latest, because what is decided
+	 * on is a sum of which this is a part (a fleet). Above LEVEE_WATCH_AHEAD_NS / 2: as 0.
+	 */
+	uint64_t every_ns;
 	unsigned int n;
 	struct levee_watched {
 		struct levee_prefix source;
@@ -43,6 +48,10 @@ struct levee_watch {
  */
 void levee_watch_note(struct levee_watch *watch, const struct levee_prefix *source,
 		      uint64_t packets, uint64_t threshold, uint64_t now_ns);
+
+/** Had it so many at the last look? */
+bool levee_watch_knows(const struct levee_watch *watch, const struct levee_prefix *source,
+		       uint64_t packets);
 
 /** It is blocked, or need not be looked at for another reason. */
 void levee_watch_forget(struct levee_watch *watch, const struct levee_prefix *source);

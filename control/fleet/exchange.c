@@ -10,11 +10,13 @@
 
 #include "control/fleet/fleet_internal.h"
 
-#define PARTS_A_SLICE  4 /* so that others come to their turn at the engine in between */
-#define ENTRIES_A_CALL 100
-#define ORDERS_MAX     (1U << 20)
-#define ENDED_KEPT_S   600ULL /* for clocks that differ */
-#define NS_PER_MS      1000000ULL
+#define PARTS_A_SLICE	4 /* so that others come to their turn at the engine in between */
+#define ENTRIES_A_CALL	100
+#define ORDERS_MAX	(1U << 20)
+#define ENDED_KEPT_S	600ULL /* for clocks that differ */
+#define NS_PER_MS	1000000ULL
+#define SHARES_A_SECOND 20000. /* of all nodes */
+#define SHARES_LEAST	20.    /* of one */
 
 /* How long the engine keeps a bin's sources [s]: for nodes that come late. */
 static unsigned int keep_s(const struct levee_fleet *f)
@@ -682,16 +684,19 @@ static int block_fast(struct levee_fleet *f, const struct levee_fleet_fast *fast
 	return d.ret < 0 ? d.ret : 0;
 }
 
-static int send_share(struct levee_fleet *f, const struct levee_fleet_fast *fast)
+/* A share on its way, and what came of it. */
+struct sharing {
+	struct levee_fleet_fast fast;
+	uint64_t sum;
+	bool first;
+};
+
+static void send_share(struct levee_fleet *f, const struct levee_fleet_fast *fast)
 {
 	unsigned char field[LEVEE_FLEET_FIELD_MAX];
 	char key[LEVEE_KEY_TEXT], packets[24], threshold[24], keep[16];
 	const char *argv[] = { key, (const char *)field, f->node, packets, threshold, keep };
 	size_t lengths[6];
-	redisReply *reply;
-	uint64_t sum = 0;
-	bool first = false;
-	int ret;
 
 	levee_fleet_key_shares(&f->keys, fast->start_s, levee_fleet_bucket(&f->seed, &fast->source),
 			       key);
@@ -701,29 +706,93 @@ static int send_share(struct levee_fleet *f, const struct levee_fleet_fast *fast
 	for (int i = 0; i < 6; i++)
 		lengths[i] = i == 1 ? levee_fleet_field(&fast->source, field) : strlen(argv[i]);
 	levee_engine_eval(f->engine, LEVEE_SCRIPT_SHARE, 1, 6, argv, lengths);
-	ret = levee_engine_receive(f->engine, LEVEE_FLEET_ANSWER, &reply);
+}
+
+static int receive_share(struct levee_fleet *f, struct sharing *s)
+{
+	redisReply *reply;
+	int ret = levee_engine_receive(f->engine, LEVEE_FLEET_ANSWER, &reply);
+
 	if (ret)
 		return ret;
 	if (is_array(reply, 2) && reply->element[0]->type == REDIS_REPLY_STRING) {
-		sum = strtoull(reply->element[0]->str, NULL, 10);
-		first = reply->element[1]->integer == 1;
+		s->sum = strtoull(reply->element[0]->str, NULL, 10);
+		s->first = reply->element[1]->integer == 1;
 	}
 	freeReplyObject(reply);
-	return first ? block_fast(f, fast, sum) : 0;
+	return 0;
+}
+
+/* So many a second that all nodes together leave the engine to its other work. */
+static double shares_rate(const struct levee_fleet *f)
+{
+	double rate = SHARES_A_SECOND / (f->shown.nodes ? f->shown.nodes : 1);
+
+	return rate > SHARES_LEAST ? rate : SHARES_LEAST;
+}
+
+uint64_t levee_fleet_shares_from(const struct levee_fleet *f)
+{
+	double lacks = 1 - f->shares_left;
+	uint64_t from_ns = f->shares_ns;
+
+	if (lacks <= 0)
+		return 0;
+	from_ns += (uint64_t)(lacks / shares_rate(f) * LEVEE_NS_PER_S);
+	return levee_fleet_boot_ns() < from_ns ? from_ns : 0;
+}
+
+static size_t allow_shares(struct levee_fleet *f)
+{
+	uint64_t now_ns = levee_fleet_boot_ns();
+
+	f->shares_left += shares_rate(f) * (double)(now_ns - f->shares_ns) / LEVEE_NS_PER_S;
+	if (f->shares_left > LEVEE_FLEET_SHARES)
+		f->shares_left = LEVEE_FLEET_SHARES;
+	f->shares_ns = now_ns;
+	return f->shares_left > 0 ? (size_t)f->shares_left : 0;
+}
+
+static int by_packets(const void *a, const void *b)
+{
+	const struct levee_fleet_fast *x = a, *y = b;
+
+	return (x->packets < y->packets) - (x->packets > y->packets);
+}
+
+/* The largest of those that wait. \return how many */
+static size_t take_shares(struct levee_fleet *f, struct sharing s[static LEVEE_FLEET_SHARES])
+{
+	size_t most, n;
+
+	pthread_mutex_lock(&f->lock);
+	most = f->n_fast ? allow_shares(f) : 0;
+	n = f->n_fast < most ? f->n_fast : most;
+	if (n < f->n_fast)
+		qsort(f->fast, f->n_fast, sizeof(f->fast[0]), by_packets);
+	for (size_t i = 0; i < n; i++)
+		s[i] = (struct sharing){ .fast = f->fast[i] };
+	f->n_fast -= n;
+	memmove(f->fast, f->fast + n, f->n_fast * sizeof(f->fast[0]));
+	f->shares_left -= (double)n;
+	pthread_mutex_unlock(&f->lock);
+	return n;
 }
 
 int levee_fleet_send_shares(struct levee_fleet *f)
 {
-	struct levee_fleet_fast fast[sizeof(f->fast) / sizeof(f->fast[0])];
-	size_t n;
+	struct sharing s[LEVEE_FLEET_SHARES];
+	size_t n = take_shares(f, s);
 	int ret = 0;
 
-	pthread_mutex_lock(&f->lock);
-	n = f->n_fast;
-	memcpy(fast, f->fast, n * sizeof(fast[0]));
-	f->n_fast = 0;
-	pthread_mutex_unlock(&f->lock);
-	for (size_t i = 0; i < n && !ret && levee_fleet_threshold(f); i++)
-		ret = send_share(f, &fast[i]);
+	if (!levee_fleet_threshold(f))
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		send_share(f, &s[i].fast);
+	for (size_t i = 0; i < n && !ret; i++)
+		ret = receive_share(f, &s[i]);
+	for (size_t i = 0; i < n && !ret; i++)
+		if (s[i].first)
+			ret = block_fast(f, &s[i].fast, s[i].sum);
 	return ret;
 }

@@ -22,11 +22,12 @@
 
 #include "levee_version.h"
 
-#define NS_PER_MS    1000000ULL
-#define FULL_MS	     60000 /* all entries are compared this often, whatever was heard */
-#define RETRY_MAX_MS 10000
-#define PASSWORD_MAX 512
-#define NOT_DECIDING "not in contact yet"
+#define NS_PER_MS      1000000ULL
+#define FULL_MS	       60000 /* all entries are compared this often, whatever was heard */
+#define RETRY_MAX_MS   10000
+#define PASSWORD_MAX   512
+#define SHARES_WAIT_MS 20
+#define NOT_DECIDING   "not in contact yet"
 
 uint64_t levee_fleet_boot_ns(void)
 {
@@ -214,24 +215,25 @@ static int check_agreement(struct levee_fleet *f, const redisReply *r, const cha
 		snprintf(why, LEVEE_LINK_WHY,
 			 "fleet %.60s in the engine has schema %.20s, this levee "
 			 "knows " LEVEE_FLEET_SCHEMA
-			 ": run one version, or choose another [fleet] name",
+			 ": run one version, or choose another [fleet] name; when the last "
+			 "instance of the other version is gone: levee fleet reset",
 			 f->options.name, r->element[0]->str);
 		return -EPROTO;
 	}
 	if (strcmp(r->element[1]->str, bin) != 0 || strcmp(r->element[2]->str, window) != 0) {
 		snprintf(why, LEVEE_LINK_WHY,
 			 "fleet %.60s has bins of %.12s s and a window of %.12s s, this node %s s "
-			 "and %s s: make [detect] bin and window the same, or when all nodes are "
-			 "changed delete the key %.60s",
-			 f->options.name, r->element[1]->str, r->element[2]->str, bin, window,
-			 f->keys.meta);
+			 "and %s s: make [detect] bin and window the same; when all nodes are "
+			 "changed: levee fleet reset",
+			 f->options.name, r->element[1]->str, r->element[2]->str, bin, window);
 		return -EINVAL;
 	}
 	if (levee_fleet_seed_parse(&f->seed, r->element[3]->str)) {
-		snprintf(why, LEVEE_LINK_WHY, "the seed in the key %.150s is damaged: delete it",
-			 f->keys.meta);
+		snprintf(why, LEVEE_LINK_WHY,
+			 "the seed in the key %.150s is damaged: levee fleet reset", f->keys.meta);
 		return -EINVAL;
 	}
+	snprintf(f->seed_text, sizeof(f->seed_text), "%s", r->element[3]->str);
 	return 0;
 }
 
@@ -309,7 +311,7 @@ static int take_beat(struct levee_fleet *f, const redisReply *r, uint64_t sent_n
 	f->clock_ms = strtoll(r->element[0]->str, NULL, 10) + half_ms -
 		      (int64_t)levee_fleet_unix_ms();
 	pthread_mutex_lock(&f->lock);
-	ret = levee_lease_answer(&f->lease, sent_ns, r->element[1]->str,
+	ret = levee_lease_answer(&f->lease, sent_ns, now_ns, r->element[1]->str,
 				 r->element[2]->integer == 1);
 	snprintf(f->shown.holder, sizeof(f->shown.holder), "%s", f->lease.holder);
 	f->shown.token = f->lease.holder_token;
@@ -337,17 +339,9 @@ static bool is_stale(const struct levee_fleet *f)
 static int beat(struct levee_fleet *f, redisReply **dirty)
 {
 	char text[160], claim[96], ttl[16];
-	const char *argv[] = { f->keys.nodes,
-			       f->keys.lease,
-			       f->keys.token,
-			       f->keys.dirty,
-			       f->keys.eval,
-			       f->keys.meta,
-			       f->node,
-			       text,
-			       claim,
-			       ttl,
-			       "1" };
+	const char *argv[] = { f->keys.nodes, f->keys.lease, f->keys.token, f->keys.dirty,
+			       f->keys.eval,  f->keys.meta,  f->node,	    text,
+			       claim,	      ttl,	     "1",	    f->seed_text };
 	uint64_t sent_ns = levee_fleet_boot_ns();
 	redisReply *reply;
 	int ret;
@@ -358,7 +352,7 @@ static int beat(struct levee_fleet *f, redisReply **dirty)
 	levee_lease_claim(&f->lease, claim, sizeof(claim));
 	pthread_mutex_unlock(&f->lock);
 	snprintf(ttl, sizeof(ttl), "%u", LEVEE_LEASE_TTL_MS);
-	levee_engine_eval(f->engine, LEVEE_SCRIPT_BEAT, 6, 11, argv, NULL);
+	levee_engine_eval(f->engine, LEVEE_SCRIPT_BEAT, 6, 12, argv, NULL);
 	ret = levee_engine_receive(f->engine, LEVEE_FLEET_ANSWER, &reply);
 	if (ret)
 		return ret;
@@ -410,7 +404,7 @@ static bool has_work(struct levee_fleet *f)
 	bool work;
 
 	pthread_mutex_lock(&f->lock);
-	work = f->queued || f->fresh.n || f->n_fast;
+	work = f->queued || f->fresh.n || (f->n_fast && !levee_fleet_shares_from(f));
 	pthread_mutex_unlock(&f->lock);
 	return work || f->busy || f->collect.reducing || (f->collect.active && f->collect.again);
 }
@@ -466,6 +460,8 @@ static void wait_turn(struct levee_fleet *f)
 		ms = 0;
 	else if (f->engine && f->collect.active && ms > 100)
 		ms = 100;
+	if (f->engine && levee_fleet_shares_from(f) && ms > SHARES_WAIT_MS)
+		ms = SHARES_WAIT_MS;
 	if (poll(p, 2, ms) > 0 && p[0].revents)
 		drain_fd(f->wake_fd);
 }
@@ -751,11 +747,19 @@ void levee_fleet_share(struct levee_fleet *f, const struct levee_prefix *source,
 		       int64_t bin_start_s)
 {
 	struct levee_fleet_fast fast = { *source, packets, bin_start_s };
+	size_t i = 0, least = 0;
 
 	pthread_mutex_lock(&f->lock);
+	for (; i < f->n_fast && levee_prefix_compare(&f->fast[i].source, source); i++)
+		if (f->fast[i].packets < f->fast[least].packets)
+			least = i;
 	/* Full: a later share of the source says more than this one. */
-	if (f->n_fast < sizeof(f->fast) / sizeof(f->fast[0]))
+	if (i < f->n_fast)
+		f->fast[i] = fast;
+	else if (f->n_fast < LEVEE_FLEET_FAST)
 		f->fast[f->n_fast++] = fast;
+	else if (f->fast[least].packets < packets)
+		f->fast[least] = fast;
 	pthread_mutex_unlock(&f->lock);
 	wake(f->wake_fd);
 }
@@ -809,6 +813,17 @@ bool levee_fleet_leads(const struct levee_fleet *constant, uint64_t *token)
 		*token = f->lease.token;
 	pthread_mutex_unlock(&f->lock);
 	return leads;
+}
+
+int64_t levee_fleet_call_until_ms(struct levee_fleet *f, uint64_t *token)
+{
+	uint64_t until_ns;
+
+	pthread_mutex_lock(&f->lock);
+	until_ns = levee_lease_call_until(&f->lease, levee_fleet_boot_ns());
+	*token = f->lease.token;
+	pthread_mutex_unlock(&f->lock);
+	return (int64_t)(until_ns / NS_PER_MS);
 }
 
 static int ask_lease(struct levee_fleet *f, const char *claim)

@@ -128,6 +128,14 @@ uint64_t levee_fleet_threshold(const struct levee_fleet *fleet);
 bool levee_fleet_leads(const struct levee_fleet *fleet, uint64_t *token);
 
 /**
+ * May we make a call to somebody who cannot check the token, such as EC2? levee_fleet_fence() is to
+ * be asked as well.
+ * \param token  set to the fencing token if so
+ * \return boot time by which the call must have ended, whatever comes of it [ms]; 0: not now
+ */
+int64_t levee_fleet_call_until_ms(struct levee_fleet *fleet, uint64_t *token);
+
+/**
  * Ask the engine, before a step that only the leader may take. A connection of its own is used
  * and may be waited for, up to two seconds. Any thread, one at a time.
  * \return 0: the token is the newest; -EPERM: another leads, or may; -errno: cannot be known

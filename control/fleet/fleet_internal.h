@@ -16,11 +16,12 @@
 #include "control/fleet/url.h"
 #include "dataplane/prefixmap.h"
 
-#define LEVEE_KEY_TEXT	   256
-#define LEVEE_FLEET_ANSWER 2000 /* an engine that takes longer for one command is down [ms] */
-#define LEVEE_FLEET_QUEUE  4	/* closed bins that wait for the engine; the oldest goes */
-#define LEVEE_FLEET_EVENTS "20000"
-#define LEVEE_FLEET_NODES  1024
+#define LEVEE_KEY_TEXT	    256
+#define LEVEE_FLEET_ANSWER  2000 /* an engine that takes longer for one command is down [ms] */
+#define LEVEE_FLEET_QUEUE   4	 /* closed bins that wait for the engine; the oldest goes */
+#define LEVEE_FLEET_EVENTS  "20000"
+#define LEVEE_FLEET_NODES   1024
+#define LEVEE_FLEET_GONE_MS 15000 /* a node that was not seen for so long, or 3 bins, is gone */
 
 /* ---- keys.c ------------------------------------------------------------------------------ */
 
@@ -59,6 +60,9 @@ struct levee_fleet_fast {
 	uint64_t packets;
 	int64_t start_s;
 };
+
+#define LEVEE_FLEET_FAST   256 /* sources that wait; the largest stay */
+#define LEVEE_FLEET_SHARES 64  /* sent at a time, and with nothing before them */
 
 /* A list that grows. */
 struct levee_fleet_entries {
@@ -142,7 +146,7 @@ struct levee_fleet {
 	struct levee_prefixmap mirror_at;  /* prefix -> place in it */
 	struct levee_fleet_entries fresh;  /* decided here, not yet sent */
 	struct levee_fleet_entries orders;
-	struct levee_fleet_fast fast[256];
+	struct levee_fleet_fast fast[LEVEE_FLEET_FAST]; /* one a source */
 	size_t n_fast;
 	int64_t running_s; /* start of the bin that runs now */
 	struct levee_lease lease;
@@ -168,8 +172,11 @@ struct levee_fleet {
 	struct levee_engine *engine;
 	struct levee_link *events;
 	char last_event[48];
+	double shares_left; /* that may be sent now */
+	uint64_t shares_ns; /* boot time as of when */
 	char *password;
 	struct levee_fleet_seed seed;
+	char seed_text[16 * LEVEE_FLEET_SEED_WORDS + 1];
 	struct levee_fleet_job job; /* being sent */
 	bool busy;		    /* job holds one */
 	int64_t done_s;
@@ -234,6 +241,9 @@ int levee_fleet_blocks_take_all(struct levee_fleet *f);
 void levee_fleet_note_offence(struct levee_fleet *f, const struct levee_fleet_entry *entry);
 
 struct levee_time levee_fleet_now(void);
+
+/** Fast path: boot time from which on shares that wait may be sent [ns]; 0: now. */
+uint64_t levee_fleet_shares_from(const struct levee_fleet *f);
 
 /** Fast path: add this node's shares up. */
 int levee_fleet_send_shares(struct levee_fleet *f);

@@ -17,7 +17,6 @@
 #define LOOK_MS		200 /* how often the nodes are looked at while some are awaited */
 #define BUCKETS_A_SLICE 8   /* the engine does them in one go, and others wait */
 #define CANDIDATES_MAX	(1U << 20)
-#define GONE_MS		15000 /* a node that was not seen for so long, or 3 bins, is not awaited */
 #define FINDINGS_MAX	100000
 #define FORGET_MS	600000 /* a node that was not seen for so long is no node any more */
 
@@ -92,8 +91,8 @@ static bool is_expected(const struct levee_fleet *f, const struct levee_fleet_no
 	int64_t now_ms = (int64_t)levee_fleet_unix_ms() + f->clock_ms;
 	int64_t gone_ms = 3000 * (int64_t)f->options.bin_s;
 
-	if (gone_ms < GONE_MS)
-		gone_ms = GONE_MS;
+	if (gone_ms < LEVEE_FLEET_GONE_MS)
+		gone_ms = LEVEE_FLEET_GONE_MS;
 	return node->joined_s >= 0 && node->joined_s <= start_s &&
 	       now_ms - (int64_t)node->seen_ms < gone_ms;
 }

@@ -51,7 +51,8 @@ static int parse_holder(struct levee_lease *lease, const char *text)
 	return 0;
 }
 
-int levee_lease_answer(struct levee_lease *lease, uint64_t sent_ns, const char *holder, bool ours)
+int levee_lease_answer(struct levee_lease *lease, uint64_t sent_ns, uint64_t now_ns,
+		       const char *holder, bool ours)
 {
 	int ret = parse_holder(lease, holder);
 
@@ -59,6 +60,8 @@ int levee_lease_answer(struct levee_lease *lease, uint64_t sent_ns, const char *
 		levee_lease_drop(lease);
 		return ret;
 	}
+	if (lease->token != lease->holder_token)
+		lease->since_ns = now_ns;
 	lease->token = lease->holder_token;
 	lease->until_ns = sent_ns + (LEVEE_LEASE_TTL_MS - LEVEE_LEASE_SLACK_MS) * NS_PER_MS;
 	return 0;
@@ -67,4 +70,13 @@ int levee_lease_answer(struct levee_lease *lease, uint64_t sent_ns, const char *
 bool levee_lease_held(const struct levee_lease *lease, uint64_t now_ns)
 {
 	return lease->token && now_ns < lease->until_ns;
+}
+
+uint64_t levee_lease_call_until(const struct levee_lease *lease, uint64_t now_ns)
+{
+	if (!levee_lease_held(lease, now_ns) ||
+	    now_ns < lease->since_ns + LEVEE_LEASE_WAIT_MS * NS_PER_MS ||
+	    lease->until_ns - now_ns < LEVEE_LEASE_CALL_MS * NS_PER_MS)
+		return 0;
+	return lease->until_ns;
 }

@@ -122,7 +122,7 @@ static int look_at_leader(struct looking *l)
 	if (ret)
 		return ret;
 	levee_lease_init(&lease, "");
-	levee_lease_answer(&lease, 0, text_of(reply), false);
+	levee_lease_answer(&lease, 0, 0, text_of(reply), false);
 	snprintf(l->view->leader, sizeof(l->view->leader), "%s", lease.holder);
 	l->view->token = lease.holder_token;
 	freeReplyObject(reply);
@@ -235,7 +235,33 @@ static int look(struct looking *l)
 	return ret;
 }
 
-int levee_fleet_look(struct levee_fleet_view *view, const struct levee_fleet_options *options,
+static int do_reset(struct looking *l, bool force, struct levee_fleet_was *was)
+{
+	char live[16];
+	const char *argv[] = { l->f.keys.meta,	 l->f.keys.nodes, l->f.keys.records,
+			       l->f.keys.dirty,	 l->f.keys.eval,  live,
+			       force ? "1" : "0" };
+	redisReply *reply;
+	int ret;
+
+	snprintf(live, sizeof(live), "%d", LEVEE_FLEET_GONE_MS);
+	levee_engine_eval(l->engine, LEVEE_SCRIPT_RESET, 5, 7, argv, NULL);
+	ret = levee_engine_receive(l->engine, LEVEE_FLEET_ANSWER, &reply);
+	if (ret)
+		return ret;
+	ret = -EPROTO;
+	if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 5) {
+		was->live = (size_t)reply->element[0]->integer;
+		snprintf(was->schema, sizeof(was->schema), "%s", text_of(reply->element[2]));
+		snprintf(was->bin, sizeof(was->bin), "%s", text_of(reply->element[3]));
+		snprintf(was->window, sizeof(was->window), "%s", text_of(reply->element[4]));
+		ret = !was->schema[0] ? -ENOENT : reply->element[1]->integer == 1 ? 0 : -EBUSY;
+	}
+	freeReplyObject(reply);
+	return ret;
+}
+
+static int open_look(struct looking **out, const struct levee_fleet_options *options,
 		     char why[static LEVEE_LOOK_WHY])
 {
 	struct looking *l = calloc(1, sizeof(*l));
@@ -243,37 +269,86 @@ int levee_fleet_look(struct levee_fleet_view *view, const struct levee_fleet_opt
 	char text[LEVEE_LINK_WHY] = "";
 	int ret;
 
-	*view = (struct levee_fleet_view){ 0 };
+	*out = l;
 	snprintf(why, LEVEE_LOOK_WHY, "%s", strerror(ENOMEM));
 	if (!l)
 		return -ENOMEM;
-	l->view = view;
 	l->f.options = *options;
 	ret = levee_fleet_url_parse(&l->f.url, options->url, &reason);
 	if (ret) {
 		snprintf(why, LEVEE_LOOK_WHY, "[fleet] url = %.100s: %s", options->url, reason);
-		free(l);
 		return ret;
 	}
 	levee_fleet_keys_init(&l->f.keys, options->prefix, options->name);
 	ret = levee_fleet_open_engine(&l->f, &l->engine, &l->password, text);
-	if (!ret)
-		ret = look(l);
+	snprintf(why, LEVEE_LOOK_WHY, "%s", text[0] ? text : strerror(-ret));
+	return ret;
+}
+
+static void say_why(const struct looking *l, int ret, char why[static LEVEE_LOOK_WHY])
+{
 	if (ret == -ENOENT)
 		snprintf(why, LEVEE_LOOK_WHY, "no fleet %s on %s:%s: no instance has joined yet",
-			 options->name, l->f.url.host, l->f.url.port);
-	else if (ret)
+			 l->f.options.name, l->f.url.host, l->f.url.port);
+	else
 		snprintf(why, LEVEE_LOOK_WHY, "%s",
-			 text[0]     ? text
-			 : l->engine ? levee_engine_why(l->engine)
-				     : strerror(-ret));
+			 levee_engine_why(l->engine)[0] ? levee_engine_why(l->engine)
+							: strerror(-ret));
+}
+
+static void close_look(struct looking *l)
+{
+	if (!l)
+		return;
 	levee_engine_close(&l->engine);
 	if (l->password)
 		OPENSSL_cleanse(l->password, strlen(l->password));
 	free(l->password);
 	free(l);
+}
+
+int levee_fleet_look(struct levee_fleet_view *view, const struct levee_fleet_options *options,
+		     char why[static LEVEE_LOOK_WHY])
+{
+	struct looking *l;
+	int ret = open_look(&l, options, why);
+
+	*view = (struct levee_fleet_view){ 0 };
+	if (!ret) {
+		l->view = view;
+		ret = look(l);
+		if (ret)
+			say_why(l, ret, why);
+	}
+	close_look(l);
 	if (ret)
 		levee_fleet_view_clear(view);
+	return ret;
+}
+
+int levee_fleet_reset(struct levee_fleet_was *was, const struct levee_fleet_options *options,
+		      bool force, char why[static LEVEE_LOOK_WHY])
+{
+	struct levee_fleet_view view = { 0 };
+	struct looking *l;
+	int ret = open_look(&l, options, why);
+
+	*was = (struct levee_fleet_was){ 0 };
+	if (!ret) {
+		l->view = &view;
+		ret = do_reset(l, force, was);
+		if (!ret)
+			ret = look_at_blocks(l);
+		was->blocks = view.blocks;
+		if (ret == -EBUSY)
+			snprintf(why, LEVEE_LOOK_WHY,
+				 "%zu instances of fleet %s live, with schema %s, bins of %s s and "
+				 "a window of %s s: end them first; nothing was changed",
+				 was->live, options->name, was->schema, was->bin, was->window);
+		else if (ret)
+			say_why(l, ret, why);
+	}
+	close_look(l);
 	return ret;
 }
 

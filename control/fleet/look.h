@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A look at a fleet from outside, through the engine alone: for `levee fleet status`. */
+/* A look at a fleet from outside, through the engine alone: for `levee fleet status`, and `levee fleet reset`. */
 #ifndef LEVEE_FLEET_LOOK_H
 #define LEVEE_FLEET_LOOK_H
 
@@ -38,5 +38,20 @@ struct levee_fleet_view {
 int levee_fleet_look(struct levee_fleet_view *view, const struct levee_fleet_options *options,
 		     char why[static LEVEE_LOOK_WHY]);
 void levee_fleet_view_clear(struct levee_fleet_view *view);
+
+/* What a fleet had agreed on. */
+struct levee_fleet_was {
+	char schema[16], bin[16], window[16];
+	size_t live;   /* instances that were seen a moment ago */
+	size_t blocks; /* blocks and lifts, which stay */
+};
+
+/**
+ * Forget what the fleet agreed on, and the bins that were counted by it, so that it can be agreed on
+ * anew. Blocks and lifts stay, and nothing that is not this fleet's is looked at.
+ * \return 0; -EBUSY: instances live; -ENOENT: there is no such fleet; -errno; with why filled
+ */
+int levee_fleet_reset(struct levee_fleet_was *was, const struct levee_fleet_options *options,
+		      bool force, char why[static LEVEE_LOOK_WHY]);
 
 #endif

@@ -7,22 +7,41 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 		"if redis.call('EXISTS', KEYS[1]) == 0 then\n"
 		"  redis.call('HSET', KEYS[1], 'schema', ARGV[1], 'bin', ARGV[2], 'window', "
 		"ARGV[3],\n"
-		"             'seed', ARGV[4])\n"
+		"             'seed', ARGV[4], 'since', redis.call('TIME')[1])\n"
 		"end\n"
-		"redis.call('HSETNX', KEYS[1], 'since', redis.call('TIME')[1])\n"
 		"return redis.call('HMGET', KEYS[1], 'schema', 'bin', 'window', 'seed')\n",
 
 	/*
-	 * KEYS nodes lease token dirty eval meta; ARGV node text claim ttl_ms stand
+	 * KEYS meta nodes records dirty eval; ARGV live_ms force -> how many nodes were seen in the last
+	 * live_ms, whether it was done, and schema, bin, window as they were. What was agreed on is
+	 * forgotten, unless a node of it lives, and with it what was counted by it; blocks and lifts stay.
+	 */
+	[LEVEE_SCRIPT_RESET] =
+		"local t = redis.call('TIME')\n"
+		"local have = redis.call('HMGET', KEYS[1], 'schema', 'bin', 'window', 'since')\n"
+		"if not have[1] or not have[4] then return {0, 0, '', '', ''} end\n"
+		"local live = 0\n"
+		"for _, text in ipairs(redis.call('HVALS', KEYS[2])) do\n"
+		"  local seen = tonumber(string.match(text, '^%d+'))\n"
+		"  if seen and t[1] * 1000 - seen < tonumber(ARGV[1]) then live = live + 1 end\n"
+		"end\n"
+		"local done = (live == 0 or ARGV[2] == '1') and 1 or 0\n"
+		"if done == 1 then redis.call('DEL', unpack(KEYS)) end\n"
+		"return {live, done, have[1], have[2] or '', have[3] or ''}\n",
+
+	/*
+	 * KEYS nodes lease token dirty eval meta; ARGV node text claim ttl_ms stand seed
 	 * -> engine's ms, holder, ours, dirty bins, the last evaluation: bin, threshold of the fast
 	 * path, n, mean, deviation, findings, nodes, of these late, missing; how many nodes there are
 	 * A token is never below the engine's time in us, so it grows even if the engine lost it.
 	 * An engine that lost everything elects nobody before a lease that was lost with it must
-	 * have run out; who still talks to it has to join again.
+	 * have run out; who still talks to it, and knows another seed, has to join again.
 	 */
 	[LEVEE_SCRIPT_BEAT] =
 		"local since = redis.call('HGET', KEYS[6], 'since')\n"
-		"if not since then return redis.error_reply('NOSCRIPT the fleet is gone') end\n"
+		"if not since or redis.call('HGET', KEYS[6], 'seed') ~= ARGV[6] then\n"
+		"  return redis.error_reply('NOSCRIPT the fleet is gone')\n"
+		"end\n"
 		"local t = redis.call('TIME')\n"
 		"local us = t[1] * 1000000 + t[2]\n"
 		"local ms = string.format('%.0f', math.floor(us / 1000))\n"
@@ -217,20 +236,30 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 
 	/*
 	 * KEYS shares; ARGV source node total threshold ttl_s -> the sum, and 1 to the first who
-	 * brings it over the threshold. A total that was seen already changes nothing.
+	 * brings it over the threshold: it blocks the source. If it goes on all the same, somebody
+	 * else is asked to after a second. A total that was seen already changes nothing.
 	 */
-	[LEVEE_SCRIPT_SHARE] = "local mine = ARGV[1] .. '|' .. ARGV[2]\n"
-			       "local old = tonumber(redis.call('HGET', KEYS[1], mine) or '0')\n"
-			       "local sum = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')\n"
-			       "local total = tonumber(ARGV[3])\n"
-			       "local first = 0\n"
-			       "if total > old then\n"
-			       "  redis.call('HSET', KEYS[1], mine, ARGV[3])\n"
-			       "  sum = redis.call('HINCRBY', KEYS[1], ARGV[1], "
-			       "string.format('%.0f', total - old))\n"
-			       "  redis.call('EXPIRE', KEYS[1], ARGV[5])\n"
-			       "end\n"
-			       "if sum > tonumber(ARGV[4]) then first = redis.call('HSETNX', "
-			       "KEYS[1], ARGV[1] .. '!', 1) end\n"
-			       "return {string.format('%.0f', sum), first}\n",
+	[LEVEE_SCRIPT_SHARE] =
+		"local mine = ARGV[1] .. '|' .. ARGV[2]\n"
+		"local old = tonumber(redis.call('HGET', KEYS[1], mine) or '0')\n"
+		"local sum = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')\n"
+		"local total = tonumber(ARGV[3])\n"
+		"local first = 0\n"
+		"if total > old then\n"
+		"  redis.call('HSET', KEYS[1], mine, ARGV[3])\n"
+		"  sum = redis.call('HINCRBY', KEYS[1], ARGV[1], "
+		"string.format('%.0f', total - old))\n"
+		"  redis.call('EXPIRE', KEYS[1], ARGV[5])\n"
+		"end\n"
+		"if sum > tonumber(ARGV[4]) then\n"
+		"  local t = redis.call('TIME')\n"
+		"  local ms = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+		"  local asked = redis.call('HGET', KEYS[1], ARGV[1] .. '!')\n"
+		"  if not asked or ms - tonumber(asked) > 1000 then\n"
+		"    redis.call('HSET', KEYS[1], ARGV[1] .. '!', string.format('%.0f', "
+		"ms))\n"
+		"    first = 1\n"
+		"  end\n"
+		"end\n"
+		"return {string.format('%.0f', sum), first}\n",
 };

@@ -8,6 +8,7 @@
 
 enum levee_script {
 	LEVEE_SCRIPT_JOIN,    /* what the fleet agreed on, or agree on it now */
+	LEVEE_SCRIPT_RESET,   /* forget what it agreed on, if nobody lives by it */
 	LEVEE_SCRIPT_BEAT,    /* a sign of life; prolong or take the lease; the engine's time */
 	LEVEE_SCRIPT_RESIGN,  /* give the lease back */
 	LEVEE_SCRIPT_ADD,     /* add sources to the buckets of one shard, once */
@@ -24,6 +25,6 @@ enum levee_script {
 extern const char *const levee_scripts[LEVEE_SCRIPTS];
 
 /* Written into the fleet's agreement: what these scripts leave in the engine. */
-#define LEVEE_FLEET_SCHEMA "2"
+#define LEVEE_FLEET_SCHEMA "3"
 
 #endif

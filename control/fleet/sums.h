@@ -2,10 +2,10 @@
 /*
  * A bin of one node, taken apart for the engine, and the engine's answers put together again. Pure.
  *
- * Sources go into 1024 buckets, each a hash in the engine for each lane (what is known of a source:
- * packets, bytes, ...), 16 buckets to a shard, each shard in a hash slot of its own. Which bucket is decided by a hash that is keyed with a seed the fleet
- * agreed on: who sends packets cannot aim at one bucket, so each stays small and is reduced in a
- * few milliseconds. Sources are sorted, so that a node that was killed while it sent a bin, and
+ * Sources go into 2048 buckets, each a hash in the engine for each lane (what is known of a source:
+ * packets, bytes, ...), 32 buckets to a shard, each shard in a hash slot of its own. Which bucket is
+ * decided by a hash that is keyed with a seed the fleet agreed on: who sends packets cannot aim at
+ * one bucket, so each stays small and is reduced in less than a millisecond. Sources are sorted, so that a node that was killed while it sent a bin, and
  * reads the same epoch again, makes the very same parts: the engine knows them by their names.
  */
 #ifndef LEVEE_FLEET_SUMS_H
@@ -19,7 +19,7 @@
 #include "control/detect/window.h"
 
 #define LEVEE_FLEET_SHARDS     64U
-#define LEVEE_FLEET_BUCKETS    1024U
+#define LEVEE_FLEET_BUCKETS    2048U
 #define LEVEE_FLEET_PER_SHARD  (LEVEE_FLEET_BUCKETS / LEVEE_FLEET_SHARDS)
 #define LEVEE_FLEET_PART_MAX   256U /* values in one command */
 #define LEVEE_FLEET_FIELD_MAX  17U  /* bytes that name a source in the engine */

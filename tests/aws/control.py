@@ -9,7 +9,8 @@
     POST   script      {...}      replace the script (script.py);  PATCH changes single keys
     GET    script                 settings, and how often each fault struck
     POST   release                let those go on that a fault holds
-    GET    log?service=ec2&operation=...&writes=1&verified=0&since=12     the calls
+    GET    log?service=ec2&operation=...&writes=1&verified=0&since=12     the calls, as they came;
+                                  `effect` is false, or the how manieth was carried out
     GET    count?...              how many these are
     DELETE log
     GET    state                  ACLs and associations now;  GET journal: at every instant

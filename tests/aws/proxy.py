@@ -26,6 +26,7 @@ class CallLog:
         self.lock = threading.Lock()
         self.entries = []
         self.next = 1
+        self.effects = 0
 
     def begin(self, **entry):
         """A new entry, to be completed by whoever began it."""
@@ -39,6 +40,13 @@ class CallLog:
         """Forget; the numbers go on."""
         with self.lock:
             self.entries = []
+
+    def take_effect(self, entry):
+        """It is carried out now: `effect` is the how manieth of all that were. Calls are logged when
+        they are read, and threads overtake each other afterwards."""
+        with self.lock:
+            self.effects += 1
+            entry["effect"] = self.effects
 
     def select(self, wanted):
         """Entries that have what a query asks for: service, operation, verified, writes, since."""
@@ -180,7 +188,8 @@ class Proxy:
             answer = self._ask(call, settings)
             if call.operation in acl.CHANGES_ACLS:
                 self.journal.note(entry["call"], call.operation, settings["stale_reads"])
-        entry["effect"] = answer.status < 300
+            if answer.status < 300:
+                self.log.take_effect(entry)
         return answer
 
     def _ask(self, call, settings):

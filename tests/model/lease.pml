@@ -4,21 +4,23 @@
  * for `spin -a`: any delays, lost answers, pauses of any length, and a server that forgets all.
  *
  * Time is in ticks, and everybody's clock ticks alike. A node may stop between any two steps for
- * as long as it likes, but the step from the check to the write ends within CALL ticks or is not
- * taken: levee gives an AWS call up when its lease is over.
+ * as long as it likes, but a call is sent while its lease lasts by its own clock or not at all, and
+ * what was sent is carried out within FLIGHT ticks, whether or not its sender still waits. A new
+ * leader writes WAIT ticks after it knows that it is one.
  *
- *	safe	no two nodes are between check and write at the same time, and tokens that were
- *		written never go back
+ *	safe	tokens of what is carried out never go back: nothing of a leader before comes after
+ *		anything of the next one
  *
- * With -DNO_DEADLINE a node writes however long ago it has checked, with -DNO_FENCE it does not
- * ask the server, with -DNO_QUIET a server that lost everything elects at once: each must be
+ * With -DNO_DEADLINE a node sends however long ago it has asked the server, with -DNO_WAIT a new
+ * leader writes at once, with -DNO_QUIET a server that lost everything elects at once: each must be
  * found to be unsafe.
  */
 #define NODES  2
-#define TTL    4 /* how long the server keeps the lease after a beat */
-#define SLACK  2 /* a node stops so much earlier by its own clock */
-#define CALL   1 /* a write's time limit, below SLACK */
-#define TOKENS 4 /* as many elections are looked at */
+#define TTL    3 /* how long the server keeps the lease after a beat */
+#define SLACK  1 /* a node stops so much earlier by its own clock */
+#define WAIT   2 /* TTL - SLACK: as long as a lease is acted on */
+#define FLIGHT 2 /* from the sending of a call to its effect; below SLACK + WAIT */
+#define TOKENS 3 /* as many elections are looked at */
 
 #define NOBODY NODES
 
@@ -32,20 +34,27 @@ byte quiet = 0; /* ticks until it may be given out again, after all was lost */
 /* the nodes */
 byte mine[NODES];   /* token of the lease it believes in; 0: none */
 byte until[NODES];  /* ticks that it may still act */
+byte waits[NODES];  /* ticks until it may write */
 byte age[NODES];    /* ticks since the beat on its way was sent */
 bool sent[NODES];   /* a beat is on its way, or its answer */
-byte since[NODES];  /* ticks since its check */
-bool writes[NODES]; /* between check and write */
+byte call[NODES];   /* token of the call on its way to EC2; 0: none */
+byte flown[NODES];  /* ticks since it was sent */
 
-byte written = 0; /* token of the last write: the ACL's tag */
-byte writers = 0;
+byte written = 0; /* token of what was carried out last */
+
+#ifdef NO_WAIT
+#define WAITED(i) true
+#else
+#define WAITED(i) (waits[i] == 0)
+#endif
+#define LANDS(i) (call[i] != 0 && flown[i] == FLIGHT)
 
 proctype clock()
 {
 	byte i;
 
 	do
-	:: atomic {
+	:: atomic { !LANDS(0) && !LANDS(1) ->
 		if
 		:: left > 0 ->
 			left--;
@@ -67,11 +76,15 @@ proctype clock()
 			:: else
 			fi;
 			if
+			:: waits[i] > 0 -> waits[i]--
+			:: else
+			fi;
+			if
 			:: sent[i] && age[i] < TTL -> age[i]++
 			:: else
 			fi;
 			if
-			:: writes[i] && since[i] <= CALL -> since[i]++
+			:: call[i] != 0 -> flown[i]++
 			:: else
 			fi;
 			i++
@@ -84,8 +97,8 @@ proctype clock()
 
 /*
  * It loses everything, the lease and its last token among it. A new token is larger all the same,
- * since it is no less than the server's time; and nobody is given the lease before one that was
- * lost must have run out.
+ * since it is no less than the server's time. A server that begins anew gives no lease before one
+ * that was lost has run out; a replica takes over no sooner than FLIGHT ticks after the last answer.
  */
 proctype outage()
 {
@@ -93,22 +106,25 @@ proctype outage()
 		holder = NOBODY;
 		left = 0;
 #ifndef NO_QUIET
-		quiet = TTL
+		if
+		:: quiet = TTL
+		:: quiet = FLIGHT
+		fi
 #endif
 	}
 }
 
-proctype node(byte me)
+/* Beats: sent, worked by the server, answered or not. */
+proctype beats(byte me)
 {
-	byte got;
+	byte got, claim;
 
 	do
-	/* a beat: sent, worked by the server, answered or not */
-	:: atomic { !sent[me] && !writes[me] -> sent[me] = true; age[me] = 0 };
+	:: atomic { !sent[me] -> sent[me] = true; age[me] = 0; claim = mine[me] };
 	   atomic {
 		got = 0;
 		if
-		:: holder == me && mine[me] == held && mine[me] != 0 ->
+		:: holder == me && claim == held && claim != 0 ->
 			left = TTL;
 			got = held
 		:: holder == NOBODY && quiet == 0 && token < TOKENS ->
@@ -122,7 +138,11 @@ proctype node(byte me)
 	   };
 	   atomic {
 		if
-		:: mine[me] = got;
+		:: if
+		   :: got != mine[me] -> waits[me] = WAIT
+		   :: else
+		   fi;
+		   mine[me] = got;
 		   if
 		   :: got != 0 && age[me] < TTL - SLACK -> until[me] = TTL - SLACK - age[me]
 		   :: else -> until[me] = 0
@@ -130,34 +150,45 @@ proctype node(byte me)
 		:: skip /* the answer is lost */
 		fi;
 		sent[me] = false;
-		age[me] = 0
+		age[me] = 0;
+		got = 0;
+		claim = 0
 	   }
+	od
+}
 
-	/* a step of the leader: check, then write */
-#ifdef NO_FENCE
-	:: atomic { mine[me] != 0 && !sent[me] -> writes[me] = true; since[me] = 0; writers++ };
-#else
+/* A step of the leader on a network ACL: ask the server, send the call. It is carried out later. */
+proctype writer(byte me)
+{
+	byte asked;
+
+	do
 	:: atomic {
-		mine[me] != 0 && until[me] > 0 && !sent[me] && holder == me && held == mine[me] ->
-		writes[me] = true;
-		since[me] = 0;
-		writers++
+		mine[me] != 0 && until[me] > 0 && WAITED(me) && holder == me && held == mine[me] ->
+		asked = mine[me]
 	   };
-#endif
 	   atomic {
 		if
 #ifdef NO_DEADLINE
 		:: true ->
 #else
-		:: since[me] <= CALL ->
+		:: mine[me] == asked && until[me] > 0 ->
 #endif
-			assert(mine[me] >= written);
-			written = mine[me]
-		:: since[me] > CALL /* given up */
+			call[me] = asked;
+			flown[me] = 0
+		:: else /* given up */
 		fi;
-		writers--;
-		writes[me] = false;
-		since[me] = 0
+		asked = 0
+	   };
+	   atomic {
+		if
+		:: call[me] != 0 ->
+			assert(call[me] >= written);
+			written = call[me];
+			call[me] = 0;
+			flown[me] = 0
+		:: else
+		fi
 	   }
 	od
 }
@@ -166,7 +197,9 @@ init {
 	atomic {
 		run clock();
 		run outage();
-		run node(0);
-		run node(1)
+		run beats(0);
+		run beats(1);
+		run writer(0);
+		run writer(1)
 	}
 }

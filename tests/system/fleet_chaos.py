@@ -215,7 +215,7 @@ class Chaos:
         self.nodes = [Node(self, i) for i in range(count)]
         self.said = {}  # address -> when it ends [s since the epoch]; 0: lifted
         self.unsure = set()  # commands whose answer did not come
-        self.seen_call = 0
+        self.seen_effect, self.old_call = 0, 0
         self.writer, self.token, self.changes, self.writes = None, 0, 0, 0
         self.commands = 0
 
@@ -245,22 +245,26 @@ class Chaos:
         return json.loads(out.stdout)
 
     def check_writers(self):
-        """One writer at a time: who begins to write has put a larger token into the tag."""
-        for call in self.ask(f"log?service=ec2&writes=1&since={self.seen_call}"):
-            self.seen_call = max(self.seen_call, call["call"])
-            if not call["effect"]:
+        """One writer at a time: who begins to write has put a larger token into the tag. Calls are
+        looked at in the order in which the server carried them out, so none that is on its way
+        now is missed."""
+        calls = self.ask(f"log?service=ec2&writes=1&effect=1&since={self.old_call}")
+        for call in sorted(calls, key=lambda c: c["effect"]):
+            if call["effect"] <= self.seen_effect:
                 continue
+            self.seen_effect = call["effect"]
             self.writes += 1
             text = json.dumps(call["params"])
             stamp = re.search(r'"Tag\.1\.Key": "levee:token"', text)
             if stamp:
                 token = int(re.search(r'"Tag\.1\.Value": "(\d+)"', text).group(1))
-                if token < self.token:
+                if token < self.token or (token == self.token and call["access_key"] != self.writer):
                     return f"call {call['call']}: token {token} after {self.token}"
                 self.changes += call["access_key"] != self.writer
                 self.writer, self.token = call["access_key"], token
             elif call["access_key"] != self.writer:
                 return f"call {call['call']} ({call['operation']}) is not by the writer of the token"
+        self.old_call = max([self.old_call] + [c["call"] for c in calls if c["time"] < time.time() - 120])
         violations = self.ask("check")["violations"]
         return f"violations: {violations}" if violations else None
 

@@ -568,6 +568,20 @@ static void a_wait_that_is_called_off_ends_the_call(void **state)
 	fake_http_done(&f->http);
 }
 
+static void a_call_whose_time_is_over_is_not_made(void **state)
+{
+	struct fixture *f = *state;
+	const struct canned answers[] = { { 0 } };
+	const struct levee_aws_call what = { .service = LEVEE_AWS_EC2,
+					     .operation = "DescribeX",
+					     .until_ms = levee_aws_boot_ms() };
+
+	fake_http_init(&f->http, answers);
+	assert_int_equal(levee_aws_call(f->client, &what, &f->reply), -ETIMEDOUT);
+	assert_int_equal(f->reply.attempts, 0);
+	fake_http_done(&f->http);
+}
+
 /* ---- the clock, and keys that expire ---- */
 
 static void a_wrong_clock_is_corrected_by_the_date_of_the_reply(void **state)
@@ -721,6 +735,7 @@ int main(void)
 		fixed(each_attempt_is_signed_anew),
 		fixed(an_outage_uses_the_quota_up_and_then_costs_one_try_a_call),
 		fixed(a_call_that_is_called_off_ends_at_once),
+		fixed(a_call_whose_time_is_over_is_not_made),
 		fixed(a_wait_that_is_called_off_ends_the_call),
 		fixed(a_wrong_clock_is_corrected_by_the_date_of_the_reply),
 		fixed(a_wrong_signature_at_the_right_time_is_final),

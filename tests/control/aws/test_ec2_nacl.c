@@ -248,7 +248,7 @@ static void a_rule_is_sent_as_ec2_wants_it(void **state)
 	struct levee_nacl_step step = a_rule(LEVEE_NACL_STEP_CREATE);
 
 	fake_http_init(&f->http, answers);
-	assert_int_equal(levee_ec2_nacl_do(f->client, &step, &f->error), LEVEE_EC2_DONE);
+	assert_int_equal(levee_ec2_nacl_do(f->client, &step, 0, &f->error), LEVEE_EC2_DONE);
 	assert_non_null(strstr(f->http.requests[0],
 			       "NetworkAclId=" BLUE "&RuleNumber=7&Egress=false&Protocol=-1&"
 			       "RuleAction=deny&CidrBlock=198.51.100.7%2F32"));
@@ -259,7 +259,7 @@ static void a_rule_is_sent_as_ec2_wants_it(void **state)
 	step.entry.cidr = (struct levee_prefix){
 		.hi = 0x20010db800000000, .lo = 1, .family = 6, .length = 128
 	};
-	assert_int_equal(levee_ec2_nacl_do(f->client, &step, &f->error), LEVEE_EC2_DONE);
+	assert_int_equal(levee_ec2_nacl_do(f->client, &step, 0, &f->error), LEVEE_EC2_DONE);
 	assert_non_null(strstr(f->http.requests[1],
 			       "Protocol=58&RuleAction=allow&Ipv6CidrBlock=2001%3Adb8%3A%3A1%2F128&"
 			       "Icmp.Type=128&Icmp.Code=-1"));
@@ -310,7 +310,7 @@ static void answers_are_told_apart(void **state)
 						 .body = cases[i].body };
 		f->answers[1] = (struct canned){ 0 };
 		fake_http_init(&f->http, f->answers);
-		if (levee_ec2_nacl_do(f->client, &step, &f->error) != cases[i].answer)
+		if (levee_ec2_nacl_do(f->client, &step, 0, &f->error) != cases[i].answer)
 			fail_msg("case %zu: %s: %s", i, f->error.code, f->error.message);
 	}
 }

@@ -390,6 +390,19 @@ static void a_server_that_says_nothing_is_a_timeout(void **state)
 	assert_non_null(strstr(f->error.message, "http://127.0.0.1:"));
 }
 
+static void what_is_late_is_not_sent(void **state)
+{
+	struct fixture *f = *state;
+
+	f->server.answers[0] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+	begin(f, "/");
+	f->request.until_ms = levee_aws_boot_ms();
+	assert_int_equal(perform(f), -ECONNREFUSED);
+	assert_string_equal(f->error.code, "TooLate");
+	f->request.until_ms = levee_aws_boot_ms() + 60000;
+	assert_int_equal(perform(f), 0);
+}
+
 static void a_reply_that_is_cut_short_is_an_error(void **state)
 {
 	struct fixture *f = *state;
@@ -633,6 +646,7 @@ int main(void)
 		serving(a_body_above_the_limit_is_refused),
 		serving(a_head_without_end_is_refused),
 		serving(a_server_that_says_nothing_is_a_timeout),
+		serving(what_is_late_is_not_sent),
 		serving(a_reply_that_is_cut_short_is_an_error),
 		serving(what_is_not_http_is_an_error),
 		serving(a_thrown_switch_ends_an_exchange),

@@ -90,6 +90,33 @@ static void a_look_between_two_bursts_does_not_lose_the_source(void **state)
 						  phase_us * 1000) <= pause_us / 10 + 50);
 }
 
+static void a_part_of_a_sum_is_looked_at_by_the_clock_while_it_grows(void **state)
+{
+	struct levee_prefix p = source_nr(1);
+	uint64_t now_ns = START, then_ns, every = 100 * MS_NS;
+
+	(void)state;
+	watch.every_ns = every;
+	/* Too slow to be followed to the threshold for its own sake. */
+	levee_watch_note(&watch, &p, 100, 12000, now_ns);
+	for (int i = 1; i <= 20; i++) {
+		now_ns = levee_watch_next(&watch);
+		assert_true(levee_watch_due(&watch, now_ns, &p));
+		levee_watch_note(&watch, &p, 100 + (uint64_t)i, 12000, now_ns);
+		assert_true(levee_watch_next(&watch) <= now_ns + every);
+		assert_true(levee_watch_knows(&watch, &p, 100 + (uint64_t)i));
+		assert_false(levee_watch_knows(&watch, &p, 99));
+	}
+	/* It has ended: less and less often, and then not at all. */
+	then_ns = now_ns;
+	for (int i = 0; i < 10 && levee_watch_next(&watch) != UINT64_MAX; i++) {
+		now_ns = levee_watch_next(&watch);
+		assert_true(levee_watch_due(&watch, now_ns, &p));
+		levee_watch_note(&watch, &p, 120, 12000, now_ns);
+	}
+	assert_true(levee_watch_next(&watch) == UINT64_MAX && now_ns - then_ns < 10 * every);
+}
+
 /* \return looks until nobody is watched any more; now_ns ends there */
 static unsigned int looks_until_left(struct levee_prefix *p, uint64_t packets, uint64_t per_s,
 				     uint64_t *now_ns)
@@ -160,6 +187,8 @@ int main(void)
 #define T(test) cmocka_unit_test_setup(test, clear)
 	const struct CMUnitTest tests[] = {
 		T(a_steady_source_is_caught_within_two_looks_of_its_crossing),
+		cmocka_unit_test_setup(a_part_of_a_sum_is_looked_at_by_the_clock_while_it_grows,
+				       clear),
 		T(a_look_between_two_bursts_does_not_lose_the_source),
 		T(who_stops_or_is_slow_is_left_to_the_events),
 		T(a_clock_that_stands_still_divides_nothing_by_zero),

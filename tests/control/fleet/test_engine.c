@@ -351,29 +351,21 @@ static void a_claim_that_is_not_the_lease_writes_nothing(void **state)
 
 static redisReply *send_beat(const char *node, const char *claim)
 {
-	const char *argv[] = { "b:{a}:nodes",
-			       "b:{a}:lease",
-			       "b:{a}:token",
-			       "b:{a}:dirty",
-			       "b:{a}:eval",
-			       "b:{a}:meta",
-			       node,
-			       "0 0 0 1",
-			       claim,
-			       "5000",
-			       "1" };
+	const char *argv[] = { "b:{a}:nodes", "b:{a}:lease", "b:{a}:token", "b:{a}:dirty",
+			       "b:{a}:eval",  "b:{a}:meta",  node,	    "0 0 0 1",
+			       claim,	      "5000",	     "1",	    "seed" };
 
-	return script(LEVEE_SCRIPT_BEAT, 6, 11, argv, NULL);
+	return script(LEVEE_SCRIPT_BEAT, 6, 12, argv, NULL);
 }
 
 static void a_token_grows_even_if_the_engine_forgets_it(void **state)
 {
 	const char *del[] = { "DEL", "b:{a}:lease", "b:{a}:token" };
-	const char *old[] = { "HSET", "b:{a}:meta", "since", "1" };
+	const char *old[] = { "HSET", "b:{a}:meta", "since", "1", "seed", "seed" };
 	uint64_t last = 0;
 
 	(void)state;
-	freeReplyObject(command(4, old));
+	freeReplyObject(command(6, old));
 	for (int i = 0; i < 5; i++) {
 		redisReply *reply = send_beat("x", "");
 		uint64_t token;

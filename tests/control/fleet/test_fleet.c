@@ -15,6 +15,8 @@
 
 #include "control/fleet/fleet.h"
 #include "control/fleet/link.h"
+#include "control/fleet/look.h"
+#include "control/fleet/scripts.h"
 #include "control/fleet/sums.h"
 #include "tests/support/redis.h"
 
@@ -107,7 +109,7 @@ static int setup(void **state)
 {
 	static const char *const meta[] = {
 		"HSET",	  "levee:{test}:meta",
-		"schema", "2",
+		"schema", LEVEE_FLEET_SCHEMA,
 		"bin",	  "60",
 		"window", "1800",
 		"since",  "1",
@@ -915,12 +917,49 @@ static void another_schema_is_refused_and_nothing_is_written(void **state)
 	freeReplyObject(reply);
 }
 
+/* What was agreed on goes when nobody lives by it any more; what is blocked stays. */
+static void a_fleet_is_reset_when_nobody_lives_in_it(void **state)
+{
+	const char *entry[] = { "HSET", "levee:{test}:blocks", "203.0.113.7",
+				"B 1 1 0 3 1 0 0.000000 0 0 0 0 0 x note" };
+	const char *other[] = { "SET", "levee:{test}:precious", "1" };
+	const char *meta[] = { "EXISTS", "levee:{test}:meta", "levee:{test}:nodes" };
+	const char *kept[] = { "EXISTS", "levee:{test}:blocks", "levee:{test}:precious" };
+	struct levee_fleet_options o = options(0);
+	struct levee_fleet_was was;
+	char why[LEVEE_LOOK_WHY];
+	redisReply *reply;
+
+	(void)state;
+	tell(4, entry);
+	tell(3, other);
+	start_nodes(1);
+	assert_true(wait_for(all_together, NULL));
+	assert_int_equal(levee_fleet_reset(&was, &o, false, why), -EBUSY);
+	assert_int_equal(was.live, 1);
+	assert_non_null(strstr(why, "1 instances"));
+	levee_fleet_stop(&fleet[0]);
+	assert_int_equal(levee_fleet_reset(&was, &o, false, why), 0);
+	assert_string_equal(was.schema, LEVEE_FLEET_SCHEMA);
+	assert_int_equal(was.blocks, 1);
+	reply = ask(3, meta);
+	assert_int_equal(reply->integer, 0);
+	freeReplyObject(reply);
+	reply = ask(3, kept);
+	assert_int_equal(reply->integer, 2);
+	freeReplyObject(reply);
+	assert_int_equal(levee_fleet_reset(&was, &o, false, why), -ENOENT);
+	start_nodes(1);
+	assert_true(wait_for(all_together, NULL));
+}
+
 static void other_bins_are_refused(void **state)
 {
-	const char *set[] = {
-		"HSET", "levee:{test}:meta", "schema", "2", "bin", "30", "window", "1800", "seed",
-		"x"
-	};
+	const char *set[] = { "HSET",	"levee:{test}:meta",
+			      "schema", LEVEE_FLEET_SCHEMA,
+			      "bin",	"30",
+			      "window", "1800",
+			      "seed",	"x" };
 
 	(void)state;
 	tell(10, set);
@@ -994,6 +1033,7 @@ int main(void)
 		FLEET_TEST(shares_over_the_threshold_in_sum_alone_block_everywhere),
 		FLEET_TEST(a_fleet_that_was_deleted_is_made_again),
 		FLEET_TEST(another_schema_is_refused_and_nothing_is_written),
+		FLEET_TEST(a_fleet_is_reset_when_nobody_lives_in_it),
 		FLEET_TEST(other_bins_are_refused),
 		FLEET_TEST(keys_of_somebody_else_are_left_alone),
 		FLEET_TEST(a_full_engine_leaves_the_node_alone_until_there_is_room),

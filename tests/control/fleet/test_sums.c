@@ -44,7 +44,7 @@ static void neighbours_spread_over_all_buckets(void **state)
 	unsigned int count[LEVEE_FLEET_BUCKETS] = { 0 }, most = 0, least = UINT32_MAX;
 
 	(void)state;
-	for (uint32_t i = 0; i < 1024 * 256; i++) {
+	for (uint32_t i = 0; i < LEVEE_FLEET_BUCKETS * 256; i++) {
 		struct levee_prefix p = { 0x0a000000 + i, 0, 4, 32 };
 
 		count[levee_fleet_bucket(&s, &p)]++;
