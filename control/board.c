@@ -2,6 +2,7 @@
 #include "control/board.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -476,11 +477,6 @@ bool levee_board_has_requests(const struct levee_board *board)
 	return __atomic_load_n(&board->waiting, __ATOMIC_RELAXED) > 0;
 }
 
-static bool may_overtake(const struct levee_request *request)
-{
-	return request->type == LEVEE_REQUEST_SOURCE;
-}
-
 static bool is_urgent(const struct levee_request *request)
 {
 	return request->type == LEVEE_REQUEST_BLOCK || request->type == LEVEE_REQUEST_UNBLOCK ||
@@ -496,8 +492,7 @@ size_t levee_board_serve_urgent(struct levee_board *board,
 
 	/* Only this thread takes tickets off; others add behind the last one, under the lock. */
 	pthread_mutex_lock(&board->lock);
-	for (t = board->first; t && (is_urgent(&t->request) || may_overtake(&t->request));
-	     t = t->next) {
+	for (t = board->first; t; t = t->next) {
 		if (t->executed || !is_urgent(&t->request))
 			continue;
 		pthread_mutex_unlock(&board->lock);
@@ -508,6 +503,23 @@ size_t levee_board_serve_urgent(struct levee_board *board,
 	}
 	pthread_mutex_unlock(&board->lock);
 	return n;
+}
+
+void levee_board_await(struct levee_board *board, int fd,
+		       void (*execute)(void *ctx, struct levee_request *request), void *ctx)
+{
+	struct pollfd ready[] = { { .fd = fd, .events = POLLIN },
+				  { .fd = board->fd, .events = POLLIN } };
+	eventfd_t unused;
+
+	do {
+		/* Emptied, or those that are not urgent would wake us again and again. */
+		(void)eventfd_read(board->fd, &unused);
+		levee_board_serve_urgent(board, execute, ctx);
+		ready[0].revents = 0;
+	} while (poll(ready, 2, -1) < 0 || !ready[0].revents);
+	if (levee_board_has_requests(board))
+		eventfd_write(board->fd, 1);
 }
 
 size_t levee_board_serve(struct levee_board *board,

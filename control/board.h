@@ -306,13 +306,17 @@ bool levee_board_has_requests(const struct levee_board *board);
 
 /**
  * Controller: in the middle of long work, carry out those that cannot wait (block, unblock, allow), in
- * their order and not before others that change something. They are answered by levee_board_serve(),
- * as all others, when a snapshot can show what they changed.
+ * their order, before all others: what waits at the same time has no order of its own. They are answered by
+ * levee_board_serve(), as all others, when a snapshot can show what they changed.
  * \return how many were carried out
  */
 size_t levee_board_serve_urgent(struct levee_board *board,
 				void (*execute)(void *ctx, struct levee_request *request),
 				void *ctx);
+
+/** Controller: the same until fd is readable. */
+void levee_board_await(struct levee_board *board, int fd,
+		       void (*execute)(void *ctx, struct levee_request *request), void *ctx);
 
 /**
  * Controller: carry out what waits, then call `after` (publish what has changed; may be NULL), and

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/log.h"
+#include "control/store/hits.h"
 
 #define SOURCES_A_BREATH 1024 /* a millisecond of a machine that has other work, too */
 #define DEFERRED_MANY	 32   /* instances of a fleet; from there on no event comes */
@@ -25,6 +26,15 @@ static struct levee_blocks_params blocks_params(const struct levee_controller_op
 					     .flows = options->flows };
 }
 
+/* Hook of the bin, whose walks are worth a breath only where a save can be put off. */
+static void breathe(void *ctx)
+{
+	struct levee_controller *c = ctx;
+
+	if (c->breathe && c->busy)
+		c->breathe(c->ctx);
+}
+
 int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp,
 			  struct levee_store *store, const struct levee_controller_options *options)
 {
@@ -38,6 +48,8 @@ int levee_controller_init(struct levee_controller *c, struct levee_dataplane *dp
 	c->window = levee_window_new(options->bin_s, options->window_s);
 	c->bin = levee_bin_new(options->max_sources);
 	c->blocks = levee_blocks_new(&blocks);
+	if (c->bin)
+		levee_bin_set_breathe(c->bin, breathe, c);
 	if (options->count_distinct)
 		c->census = levee_census_new();
 	if (options->keep_good)
@@ -256,9 +268,11 @@ static int keep_whole(struct levee_controller *c, int64_t bin_start_s)
 
 	if (ret)
 		return ret;
+	c->busy = true;
 	levee_running_begin_whole(c->parts);
 	levee_bin_walk(c->bin, 0, put_source, c);
 	levee_bin_walk_measure(c->bin, LEVEE_SYNS, 0, put_syns, c);
+	c->busy = false;
 	ret = end_part(c, bin_start_s, &c->running, &fold);
 	c->whole_bytes = levee_running_size(c->parts);
 	return ret;
@@ -485,6 +499,7 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 {
 	int ret;
 
+	c->busy = true;
 	if (!c->options.release_unflagged)
 		levee_blocks_feed(c->blocks, start_s, parts, read_traffic, c);
 
@@ -498,10 +513,8 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 	c->parts_short = false;
 	c->closed_sources = levee_bin_sources(c->bin);
 	c->closed_folded = levee_bin_folded(c->bin);
-	c->busy = true;
 	if (c->on_close)
 		c->on_close(c->ctx, c->bin, start_s, parts);
-	c->busy = false;
 	if (parts > 1) {
 		levee_warning("the bin of %lld stands for %u: nobody closed them in time; each "
 			      "source's packets are divided evenly",
@@ -512,6 +525,7 @@ int levee_controller_close(struct levee_controller *c, int64_t start_s, unsigned
 	}
 	note_good(c, start_s + (int64_t)(parts - 1) * c->options.bin_s);
 	levee_bin_reset(c->bin);
+	c->busy = false;
 	if (c->lost)
 		levee_error("%llu counts of the bin were lost, see above",
 			    (unsigned long long)c->lost);
@@ -806,12 +820,25 @@ void levee_controller_rearm(struct levee_controller *c, int64_t bin_start_s)
 	make_trip(c, bin_start_s);
 }
 
+/* How old the stored drop counters may be, for a data path whose own are lost with a crash. */
+#define HITS_NS (60 * LEVEE_NS_PER_S)
+
+void levee_controller_keep_hits(struct levee_controller *c, uint64_t now_boot_ns)
+{
+	if (!begin(c))
+		return;
+	c->hits_kept_ns = now_boot_ns;
+	levee_store_put_hits(c->store, levee_dataplane_policy(c->dp), c->options.boot_id);
+}
+
 static void prune(struct levee_controller *c, const struct levee_time *now)
 {
 	uint64_t memory_ns = c->options.repeat_memory_s * LEVEE_NS_PER_S;
 
 	if (!begin(c))
 		return;
+	if (now->boot_ns - c->hits_kept_ns >= HITS_NS)
+		levee_controller_keep_hits(c, now->boot_ns);
 	levee_store_prune(c->store,
 			  levee_window_begin(c->window, (int64_t)(now->unix_ns / LEVEE_NS_PER_S)));
 	if (now->unix_ns > memory_ns)
@@ -832,6 +859,14 @@ static void add_drill(struct levee_controller *c, struct levee_evaluation *e)
 	e->findings[e->n_findings++] = finding;
 }
 
+/* Between two steps of an evaluation, each of which takes a while where blocks are many. */
+static void take_breath(struct levee_controller *c)
+{
+	c->busy = true;
+	breathe(c);
+	c->busy = false;
+}
+
 int levee_controller_evaluate(struct levee_controller *c, const struct levee_time *now)
 {
 	int64_t now_s = (int64_t)(now->unix_ns / LEVEE_NS_PER_S);
@@ -842,8 +877,10 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 	int ret;
 
 	levee_window_advance(c->window, now_s);
+	c->busy = true;
 	ret = c->detector->evaluate(c->window, levee_bin_sources(c->bin) ? c->bin : NULL, now_s,
 				    &c->options.detect, &e);
+	c->busy = false;
 	if (ret) {
 		levee_error("no evaluation: %s; blocks in force stay", strerror(-ret));
 		return ret;
@@ -862,12 +899,15 @@ int levee_controller_evaluate(struct levee_controller *c, const struct levee_tim
 	ret = levee_blocks_judge(c->blocks, &e, now, on_change, &ctx);
 	if (ret)
 		levee_error("not every verdict could be carried out: %s", strerror(-ret));
+	take_breath(c);
 	c->not_blocked = 0; /* those just judged that found no room are tried once more */
 	levee_blocks_walk(c->blocks, retry_block, &ctx);
 	if (c->not_blocked > NOT_BLOCKED_SAID)
 		levee_error("%zu sources of %zu are not blocked, the above among them",
 			    c->not_blocked, levee_blocks_count(c->blocks));
+	take_breath(c);
 	levee_policy_tidy(levee_dataplane_policy(c->dp));
+	take_breath(c);
 	sources = c->census ? levee_census_count(c->census, levee_window_begin(c->window, now_s))
 			    : c->closed_sources;
 	make_trip(c, now_s);
@@ -1067,6 +1107,9 @@ int levee_controller_restore(struct levee_controller *c, const struct levee_time
 	struct levee_policy *policy = levee_dataplane_policy(c->dp);
 	int ret = 0;
 
+	if (c->store && levee_store_load_hits(c->store, policy, c->options.boot_id))
+		levee_warning("what each block has dropped so far could not be read from the state "
+			      "file; those that the data path does not know begin anew");
 	if (c->store) {
 		ret = levee_store_load_bins(c->store, c->options.bin_s,
 					    levee_window_begin(c->window, bin_start_s),
@@ -1085,6 +1128,7 @@ int levee_controller_restore(struct levee_controller *c, const struct levee_time
 	make_trip(c, bin_start_s);
 	levee_policy_walk(policy, adopt_block, &ctx);
 	levee_policy_drop_expired(policy, now->boot_ns);
+	levee_policy_inherit_end(policy);
 	levee_policy_tidy(policy);
 	return ret;
 }

@@ -132,12 +132,13 @@ struct levee_controller {
 	bool part_open;	  /* sources go to the part as well */
 	bool parts_short; /* something of the running bin is in no part */
 	bool in_transaction;
-	bool busy;	    /* with a bin: nothing is committed, and no epoch released */
-	bool save_later;    /* somebody wanted to, meanwhile */
-	unsigned int taken; /* sources, since the last breath */
-	bool save_all;	    /* a transaction failed, or bins were renamed: offer everything again */
-	bool renamed;	    /* bins in the store have old names */
-	uint64_t lost;	    /* counts of the bin that memory was short for, or too large; said */
+	bool busy;	       /* with a bin: nothing is committed, and no epoch released */
+	bool save_later;       /* somebody wanted to, meanwhile */
+	unsigned int taken;    /* sources, since the last breath */
+	uint64_t hits_kept_ns; /* boot time at which drop counters were stored */
+	bool save_all; /* a transaction failed, or bins were renamed: offer everything again */
+	bool renamed;  /* bins in the store have old names */
+	uint64_t lost; /* counts of the bin that memory was short for, or too large; said */
 	uint64_t lost_before; /* in closed bins */
 	size_t not_blocked;   /* blocks that found no room at this evaluation; the first are said */
 };
@@ -244,6 +245,9 @@ int levee_controller_unblock(struct levee_controller *c, const struct levee_pref
 
 /** Lift what has expired. */
 void levee_controller_expire(struct levee_controller *c, const struct levee_time *now);
+
+/** What blocks have dropped goes to the store with the next save. Done once a minute anyway. */
+void levee_controller_keep_hits(struct levee_controller *c, uint64_t now_boot_ns);
 
 /** For who walks over the sources in on_close(), once a source: see `breathe`. */
 void levee_controller_breathe(struct levee_controller *c);

@@ -466,6 +466,11 @@ static int start(struct levee_run *r)
 	if (ret)
 		levee_warning("capabilities that are not needed any more could not be given up: %s",
 			      strerror(-ret));
+	ret = levee_run_settle_path(r);
+	if (ret)
+		levee_warning("no thread waits for running programs: %s; at the end of a bin an "
+			      "unblock may take tens of milliseconds",
+			      strerror(-ret));
 	ret = levee_privilege_run(start_services, r);
 	if (ret)
 		return ret;
@@ -485,8 +490,12 @@ static void keep_running_bin(struct levee_run *r)
 	struct levee_time now;
 	int ret;
 
-	if (!c->parts)
+	levee_dataplane_now(r->dp, &now);
+	levee_controller_keep_hits(c, now.boot_ns);
+	if (!c->parts) {
+		levee_controller_save(c);
 		return;
+	}
 	ret = levee_controller_drain_part(c, bin_start_s(r));
 	levee_dataplane_now(r->dp, &now);
 	if (ret)

@@ -575,6 +575,13 @@ void levee_run_breathe(void *ctx)
 		levee_board_serve_urgent(r->board, levee_run_execute, r);
 }
 
+void levee_run_await(void *ctx, int fd)
+{
+	struct levee_run *r = ctx;
+
+	levee_board_await(r->board, fd, levee_run_execute, r);
+}
+
 void levee_run_serve(struct levee_run *r)
 {
 	levee_board_serve(r->board, levee_run_execute, after_requests, r);

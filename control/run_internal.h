@@ -190,6 +190,9 @@ void levee_run_log_block(const struct levee_run *r, enum levee_block_change chan
 int levee_run_open_path(struct levee_run *r);
 int levee_run_start_path(struct levee_run *r);
 
+/** Once the board is there and privileges are given up: what takes long goes on beside this thread. */
+int levee_run_settle_path(struct levee_run *r);
+
 /** Does the configuration ask for TCP headers? */
 bool levee_run_wants_flows(const struct levee_config *config);
 
@@ -296,8 +299,9 @@ void levee_run_publish(struct levee_run *r, const struct levee_time *now);
 
 /** Carry out what other threads asked for. */
 void levee_run_serve(struct levee_run *r);
-/** Hook of the controller: of that, what cannot wait. */
+/** Hooks of the controller and the data path: of that, what cannot wait; once, or until fd is readable. */
 void levee_run_breathe(void *ctx);
+void levee_run_await(void *ctx, int fd);
 
 /** Hooks of the controller. */
 void levee_run_on_close(void *ctx, const struct levee_bin *bin, int64_t start_s,

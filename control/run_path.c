@@ -12,6 +12,7 @@
 struct path {
 	int (*open)(struct levee_run *r);
 	int (*start)(struct levee_dataplane *dp);
+	int (*settle)(struct levee_dataplane *dp); /* NULL: nothing takes long */
 	void (*check)(struct levee_dataplane *dp);
 	const char *(*maps_id)(const struct levee_dataplane *dp);
 	bool (*resumed)(const struct levee_dataplane *dp);
@@ -78,6 +79,7 @@ static void no_losses(struct levee_dataplane *dp, struct levee_losses *losses)
 static const struct path xdp = {
 	.open = open_xdp,
 	.start = levee_xdp_start,
+	.settle = levee_xdp_run_fences,
 	.check = levee_xdp_check,
 	.maps_id = levee_xdp_maps_id,
 	.resumed = levee_xdp_resumed,
@@ -167,6 +169,14 @@ int levee_run_open_path(struct levee_run *r)
 int levee_run_start_path(struct levee_run *r)
 {
 	return path_of(r)->start(r->dp);
+}
+
+int levee_run_settle_path(struct levee_run *r)
+{
+	r->dp->breathe = levee_run_breathe;
+	r->dp->await = levee_run_await;
+	r->dp->ctx = r;
+	return path_of(r)->settle ? path_of(r)->settle(r->dp) : 0;
 }
 
 void levee_run_check_path(struct levee_run *r)

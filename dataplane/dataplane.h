@@ -198,6 +198,15 @@ struct levee_dataplane {
 	const struct levee_dataplane_ops *ops;
 	struct levee_policy *policy;
 	uint8_t source6_length; /* bits of an IPv6 source */
+
+	/*
+	 * Set by the owner, NULL if it has nothing else to do. breathe() is called now and then in
+	 * the middle of drain() and release(), await() until fd is readable. Both may call the
+	 * policy's functions, and no others of the data path.
+	 */
+	void (*breathe)(void *ctx);
+	void (*await)(void *ctx, int fd);
+	void *ctx;
 };
 
 static inline void levee_dataplane_now(struct levee_dataplane *dp, struct levee_time *now)

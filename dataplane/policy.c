@@ -34,7 +34,28 @@ struct levee_policy {
 	uint32_t lengths4[33]; /* rules in the table of each length */
 	uint32_t lengths6[129];
 	bool stale_bits; /* bitmaps have bits that no rule needs */
+
+	/* Begun when the last rule was removed, and when lengths were published: what comes much
+	 * later finds them passed, and waits for nobody. */
+	struct levee_prefixmap heirs; /* -> index into inherited */
+	struct levee_hits *inherited;
+	uint32_t n_inherited;
+	uint32_t room_inherited;
+
+	uint64_t going_fence;
+	uint64_t lengths_fence;
 };
+
+static uint64_t start_fence(const struct levee_policy *policy)
+{
+	return policy->m.fence_start ? policy->m.fence_start(policy->m.ctx) : 0;
+}
+
+static void wait_fence(const struct levee_policy *policy, uint64_t nr)
+{
+	if (policy->m.fence_start)
+		policy->m.fence_wait(policy->m.ctx, nr);
+}
 
 /* ---- finding a rule in the table --------------------------------------------------------- */
 
@@ -237,8 +258,7 @@ static void publish_lengths(struct levee_policy *policy)
 	uint32_t other = !(*policy->m.lengths_in_use & 1);
 	struct levee_lengths *l = &policy->m.lengths[other];
 
-	if (policy->m.fence)
-		policy->m.fence(policy->m.ctx); /* nobody reads the set before the last one */
+	wait_fence(policy, policy->lengths_fence); /* nobody reads the set before the last one */
 	l->n4 = 0;
 	for (int length = 32; length >= 0; length--)
 		if (policy->lengths4[length])
@@ -248,6 +268,7 @@ static void publish_lengths(struct levee_policy *policy)
 		if (policy->lengths6[length])
 			l->len6[l->n6++] = (uint8_t)length;
 	__atomic_store_n(policy->m.lengths_in_use, other, __ATOMIC_RELEASE);
+	policy->lengths_fence = start_fence(policy);
 }
 
 static void use_length(struct levee_policy *policy, const struct levee_prefix *p)
@@ -271,8 +292,7 @@ static void leave_length(struct levee_policy *policy, const struct levee_prefix 
 static uint32_t take_rule(struct levee_policy *policy)
 {
 	if (!policy->n_free && policy->n_going) {
-		if (policy->m.fence)
-			policy->m.fence(policy->m.ctx);
+		wait_fence(policy, policy->going_fence);
 		memcpy(policy->free_rules, policy->going, policy->n_going * sizeof(uint32_t));
 		policy->n_free = policy->n_going;
 		policy->n_going = 0;
@@ -287,7 +307,7 @@ static int add_rule(struct levee_policy *policy, const struct levee_prefix *p,
 	struct levee_policy_memory *m = &policy->m;
 	__u64 *slot = find_room(m, p);
 	struct levee_rule *rule;
-	uint32_t i = slot ? take_rule(policy) : 0;
+	uint32_t i = slot ? take_rule(policy) : 0, *heir;
 
 	if (!i)
 		return -ENOSPC;
@@ -301,6 +321,11 @@ static int add_rule(struct levee_policy *policy, const struct levee_prefix *p,
 				     .verdict = (uint8_t)verdict };
 	for (uint32_t cpu = 0; cpu < m->cpus; cpu++)
 		m->hits[(size_t)cpu * m->rule_count + i] = (struct levee_hits){ 0 };
+	heir = verdict == LEVEE_VERDICT_ALLOW ? NULL : levee_prefixmap_get(&policy->heirs, p);
+	if (heir) {
+		m->hits[i] = policy->inherited[*heir];
+		levee_prefixmap_remove(&policy->heirs, p);
+	}
 
 	mark_live(policy, p);
 	use_length(policy, p);
@@ -338,6 +363,7 @@ static void remove_rule(struct levee_policy *policy, uint32_t index)
 	levee_write_once(m->rules[index].verdict, LEVEE_VERDICT_NONE);
 	leave_length(policy, &p);
 	policy->going[policy->n_going++] = index;
+	policy->going_fence = start_fence(policy);
 	policy->stale_bits = true;
 }
 
@@ -486,6 +512,8 @@ int levee_policy_new(struct levee_policy **out, const struct levee_policy_memory
 	/* Lengths of sources are always in use, so that the first block need not wait for a fence. */
 	policy->lengths4[32]++;
 	policy->lengths6[memory->source6_length]++;
+	policy->lengths_fence =
+		start_fence(policy); /* the process before may have just published */
 	publish_lengths(policy);
 	apply_shadows(policy); /* a process killed while it changed the allow list left that */
 	policy->stale_bits = true;
@@ -505,6 +533,7 @@ void levee_policy_free(struct levee_policy **policy)
 		return;
 	levee_prefixmap_clear(&p->allowed);
 	levee_prefixmap_clear(&p->blocked);
+	levee_policy_inherit_end(p);
 	free(p->wanted);
 	free(p->free_rules);
 	free(p->going);
@@ -723,22 +752,89 @@ void levee_policy_drop_expired(struct levee_policy *policy, uint64_t now_ns)
 	}
 }
 
+void levee_hits_add(struct levee_hits *sum, const struct levee_hits *more)
+{
+	uint64_t first_ns = levee_read_once(more->first_ns);
+	uint64_t last_ns = levee_read_once(more->last_ns);
+
+	sum->packets += levee_read_once(more->packets);
+	sum->bytes += levee_read_once(more->bytes);
+	if (first_ns && (!sum->first_ns || first_ns < sum->first_ns))
+		sum->first_ns = first_ns;
+	if (last_ns > sum->last_ns)
+		sum->last_ns = last_ns;
+}
+
 static void add_hits(const struct levee_policy *policy, uint32_t rule,
 		     struct levee_policy_info *info)
 {
-	for (uint32_t cpu = 0; cpu < policy->m.cpus; cpu++) {
-		const struct levee_hits *h =
-			&policy->m.hits[(size_t)cpu * policy->m.rule_count + rule];
-		uint64_t first_ns = levee_read_once(h->first_ns);
-		uint64_t last_ns = levee_read_once(h->last_ns);
+	struct levee_hits sum = { 0 };
 
-		info->packets += levee_read_once(h->packets);
-		info->bytes += levee_read_once(h->bytes);
-		if (first_ns && (!info->first_ns || first_ns < info->first_ns))
-			info->first_ns = first_ns;
-		if (last_ns > info->last_ns)
-			info->last_ns = last_ns;
+	for (uint32_t cpu = 0; cpu < policy->m.cpus; cpu++)
+		levee_hits_add(&sum, &policy->m.hits[(size_t)cpu * policy->m.rule_count + rule]);
+	info->packets = sum.packets;
+	info->bytes = sum.bytes;
+	info->first_ns = sum.first_ns;
+	info->last_ns = sum.last_ns;
+}
+
+/* ---- counts of elsewhere --------------------------------------------------------------------- */
+
+int levee_policy_inherit(struct levee_policy *policy, const struct levee_prefix *prefix,
+			 const struct levee_hits *hits)
+{
+	uint32_t room = policy->room_inherited ? policy->room_inherited * 2 : 64;
+	struct levee_prefix canon = *prefix;
+	struct levee_hits *more;
+	int ret;
+
+	if ((prefix->family != 4 && prefix->family != 6) ||
+	    prefix->length > (prefix->family == 4 ? 32 : 128))
+		return -EINVAL;
+	levee_prefix_canon(&canon);
+	if (levee_prefix_compare(&canon, prefix))
+		return -EINVAL;
+	if (!hits->packets || levee_prefixmap_get(&policy->blocked, prefix) ||
+	    levee_prefixmap_get(&policy->heirs, prefix))
+		return 0;
+	if (policy->n_inherited == policy->room_inherited) {
+		more = reallocarray(policy->inherited, room, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		policy->inherited = more;
+		policy->room_inherited = room;
 	}
+	ret = levee_prefixmap_set(&policy->heirs, prefix, policy->n_inherited);
+	if (!ret)
+		policy->inherited[policy->n_inherited++] = *hits;
+	return ret;
+}
+
+void levee_policy_inherit_end(struct levee_policy *policy)
+{
+	levee_prefixmap_clear(&policy->heirs);
+	free(policy->inherited);
+	policy->inherited = NULL;
+	policy->n_inherited = policy->room_inherited = 0;
+}
+
+int levee_policy_add_hits(struct levee_policy *policy, const struct levee_prefix *prefix,
+			  const struct levee_hits *more, uint32_t cpu)
+{
+	const uint32_t *at = levee_prefixmap_get(&policy->blocked, prefix);
+	uint32_t rule = at ? policy->wanted[*at].rule : 0;
+	struct levee_hits *h;
+
+	if (!rule || cpu >= policy->m.cpus)
+		return -ENOENT;
+	h = &policy->m.hits[(size_t)cpu * policy->m.rule_count + rule];
+	__atomic_fetch_add(&h->packets, more->packets, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&h->bytes, more->bytes, __ATOMIC_RELAXED);
+	if (!levee_read_once(h->first_ns))
+		levee_write_once(h->first_ns, more->first_ns);
+	if (levee_read_once(h->last_ns) < more->last_ns)
+		levee_write_once(h->last_ns, more->last_ns);
+	return 0;
 }
 
 static void describe(const struct levee_policy *policy, const struct wanted *w,

@@ -42,8 +42,13 @@ struct levee_policy_memory {
 	uint8_t source6_length; /* bits of an IPv6 source: its blocks are to come */
 	struct levee_hash_key key;
 
-	/** Return once no reader can hold anything it read before the call. NULL: no readers. */
-	void (*fence)(void *ctx);
+	/**
+	 * Begin to wait until no reader can hold anything that it read before the call, and give
+	 * that a number, which only grows. NULL: no readers.
+	 */
+	uint64_t (*fence_start)(void *ctx);
+	/** Return once that is so. */
+	void (*fence_wait)(void *ctx, uint64_t nr);
 	void *ctx;
 };
 
@@ -98,6 +103,28 @@ int levee_policy_set_rate(struct levee_policy *policy, const struct levee_prefix
 
 /** Lift a block. \return 0; -ENOENT if there was none */
 int levee_policy_unblock(struct levee_policy *policy, const struct levee_prefix *prefix);
+
+/** sum += more; the earliest first hit, the latest last one. */
+void levee_hits_add(struct levee_hits *sum, const struct levee_hits *more);
+
+/**
+ * Have a block of the prefix, if it is put before levee_policy_inherit_end(), begin with what was
+ * counted of it elsewhere. To be used before there are readers. Who says so first is believed, and
+ * blocks that are there already keep what they have.
+ * \return 0; -EINVAL if there can be no such prefix; -ENOMEM
+ */
+int levee_policy_inherit(struct levee_policy *policy, const struct levee_prefix *prefix,
+			 const struct levee_hits *hits);
+void levee_policy_inherit_end(struct levee_policy *policy);
+
+/**
+ * Add what was counted of a block elsewhere, beside readers that count.
+ * \param cpu  whose counters take it: the one that this runs on, where one instruction that adds is
+ *             not interrupted by the kernel's program. Elsewhere packets of that instant may be lost
+ * \return 0; -ENOENT
+ */
+int levee_policy_add_hits(struct levee_policy *policy, const struct levee_prefix *prefix,
+			  const struct levee_hits *more, uint32_t cpu);
 
 /** Lift every block whose end has come: rules that a process left, and nobody else remembers. */
 void levee_policy_drop_expired(struct levee_policy *policy, uint64_t now_ns);

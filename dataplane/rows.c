@@ -107,6 +107,15 @@ static int give(const struct levee_sink *sink, const struct levee_prefix *source
 	return sink->source(sink->ctx, source, &counts);
 }
 
+/* So many buckets take well below a millisecond. */
+#define BUCKETS_A_BREATH 4096U
+
+static void breathe(const struct levee_rows *t, size_t bucket)
+{
+	if (t->breathe && !(bucket % BUCKETS_A_BREATH))
+		t->breathe(t->ctx);
+}
+
 static int walk4(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
 		 const struct levee_sink *sink)
 {
@@ -116,13 +125,15 @@ static int walk4(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
 	const struct levee_row *row = &t->rows[nr];
 	int ret = 0;
 
-	for (size_t i = 0; i < 1ULL << t->control->bits4[epoch]; i++)
+	for (size_t i = 0; i < 1ULL << t->control->bits4[epoch]; i++) {
+		breathe(t, i);
 		for (int s = 0; s < LEVEE_SLOTS && !ret; s++) {
 			if (!b[i].packets[s])
 				continue;
 			p.hi = b[i].addr[s];
 			ret = give(sink, &p, b[i].packets[s], b[i].tally[s]);
 		}
+	}
 	for (size_t i = 0; i < row->log4 && i < t->geo.log4 && !ret; i++) {
 		p.hi = e[i].addr;
 		ret = give(sink, &p, e[i].packets, e[i].tally);
@@ -143,7 +154,8 @@ static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_
 	const struct levee_row *row = &t->rows[nr];
 	int ret = 0;
 
-	for (size_t i = 0; i < 1ULL << t->control->bits6[epoch]; i++)
+	for (size_t i = 0; i < 1ULL << t->control->bits6[epoch]; i++) {
+		breathe(t, i);
 		for (int s = 0; s < LEVEE_SLOTS && !ret; s++) {
 			if (!b[i].packets[s])
 				continue;
@@ -151,6 +163,7 @@ static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_
 			p.lo = b[i].lo[s];
 			ret = give(sink, &p, b[i].packets[s], b[i].tally[s]);
 		}
+	}
 	for (size_t i = 0; i < row->log6 && i < t->geo.log6 && !ret; i++) {
 		p.hi = e[i].hi;
 		p.lo = e[i].lo;
@@ -334,6 +347,15 @@ void levee_rows_size_next(const struct levee_rows *t, uint32_t running)
 	c->bits6[!running] = bits_for(names6, t->geo.bits6);
 }
 
+static void clear(const struct levee_rows *t, void *buckets, size_t size, size_t n)
+{
+	for (size_t i = 0; i < n; i += BUCKETS_A_BREATH) {
+		breathe(t, i);
+		memset((char *)buckets + i * size, 0,
+		       size * (n - i < BUCKETS_A_BREATH ? n - i : BUCKETS_A_BREATH));
+	}
+}
+
 void levee_rows_clear(const struct levee_rows *t, uint32_t epoch)
 {
 	const struct levee_control *c = t->control;
@@ -342,10 +364,10 @@ void levee_rows_clear(const struct levee_rows *t, uint32_t epoch)
 		uint32_t nr = epoch * t->geo.cpus + cpu;
 
 		if (has_counted(&t->rows[nr])) {
-			memset(t->sources4 + ((size_t)nr << t->geo.bits4), 0,
-			       sizeof(struct levee_bucket4) << c->bits4[epoch]);
-			memset(t->sources6 + ((size_t)nr << t->geo.bits6), 0,
-			       sizeof(struct levee_bucket6) << c->bits6[epoch]);
+			clear(t, t->sources4 + ((size_t)nr << t->geo.bits4),
+			      sizeof(struct levee_bucket4), 1ULL << c->bits4[epoch]);
+			clear(t, t->sources6 + ((size_t)nr << t->geo.bits6),
+			      sizeof(struct levee_bucket6), 1ULL << c->bits6[epoch]);
 		}
 		/* Last, so that a process killed before finds the row and clears all again. */
 		__atomic_thread_fence(__ATOMIC_RELEASE);

@@ -24,6 +24,10 @@ struct levee_rows {
 	struct levee_bucket6 *sources6;	 /* [LEVEE_EPOCHS * cpus << bits6] */
 	struct levee_evicted4 *evicted4; /* [LEVEE_EPOCHS * cpus * log4] */
 	struct levee_evicted6 *evicted6; /* [LEVEE_EPOCHS * cpus * log6] */
+
+	/* Called now and then while many buckets are read or cleared; NULL: nobody wants it. */
+	void (*breathe)(void *ctx);
+	void *ctx;
 };
 
 /**

@@ -84,6 +84,12 @@ void levee_bin_set_max(struct levee_bin *bin, size_t max_sources)
 	bin->max_sources = max_sources;
 }
 
+void levee_bin_set_breathe(struct levee_bin *bin, void (*breathe)(void *ctx), void *ctx)
+{
+	bin->table.breathe = bin->syns.breathe = breathe;
+	bin->table.ctx = bin->syns.ctx = ctx;
+}
+
 void levee_bin_free(struct levee_bin **bin)
 {
 	if (!*bin)
@@ -114,6 +120,7 @@ static void count_digits(const struct levee_bin *bin, uint64_t value, unsigned i
 	for (size_t i = 0; i < bin->table.n; i++) {
 		uint64_t packets = levee_source_count(&bin->table.sources[i]);
 
+		levee_sourcetable_breathe(&bin->table, i);
 		if (packets >> above == value >> above)
 			count[packets >> shift & (DIGITS - 1)]++;
 	}
@@ -124,8 +131,10 @@ static unsigned int highest_shift(const struct levee_bin *bin)
 	uint64_t any = 0;
 	unsigned int shift = 0;
 
-	for (size_t i = 0; i < bin->table.n; i++)
+	for (size_t i = 0; i < bin->table.n; i++) {
+		levee_sourcetable_breathe(&bin->table, i);
 		any |= levee_source_count(&bin->table.sources[i]);
+	}
 	while (any >> shift >> DIGIT_BITS)
 		shift += DIGIT_BITS;
 	return shift;
@@ -317,6 +326,7 @@ int levee_bin_moments(const struct levee_bin *bin, struct levee_moments *out)
 	for (size_t i = 0; i < bin->table.n; i++) {
 		uint64_t packets = levee_source_count(&bin->table.sources[i]);
 
+		levee_sourcetable_breathe(&bin->table, i);
 		m.sum += packets;
 		m.sq += (levee_u128)packets * packets;
 	}
@@ -335,6 +345,7 @@ static int measure_bytes(const struct levee_bin *bin, struct levee_moments *out)
 	for (size_t i = 0; i < bin->table.n; i++) {
 		uint64_t bytes = bytes_of(&bin->table.sources[i]);
 
+		levee_sourcetable_breathe(&bin->table, i);
 		named += all_bytes_of(&bin->table.sources[i]);
 		m.sum += bytes;
 		m.sq += (levee_u128)bytes * bytes;
@@ -362,6 +373,7 @@ static int measure_syns(const struct levee_bin *bin, struct levee_moments *out)
 	for (size_t i = 0; i < bin->syns.n; i++) {
 		uint64_t syns = levee_source_count(&bin->syns.sources[i]);
 
+		levee_sourcetable_breathe(&bin->syns, i);
 		m.sum += syns;
 		m.sq += (levee_u128)syns * syns;
 	}
@@ -402,8 +414,10 @@ int levee_bin_fold(const struct levee_bin *bin, struct levee_fold *fold)
 	*fold = (struct levee_fold){ 0 };
 	if (bin->folded.sum >> 64 || bin->folded_syns.n)
 		return -ERANGE;
-	for (size_t i = 0; i < bin->table.n; i++)
+	for (size_t i = 0; i < bin->table.n; i++) {
+		levee_sourcetable_breathe(&bin->table, i);
 		named += all_bytes_of(&bin->table.sources[i]);
+	}
 	fold->n = bin->folded.n;
 	fold->packets = (uint64_t)bin->folded.sum;
 	fold->bytes = bin->all_bytes - named + bin->fold_bytes;
@@ -453,6 +467,7 @@ static void walk_syns(const struct levee_bin *bin, uint64_t above,
 		struct levee_prefix prefix = levee_source_prefix(&bin->syns.sources[i]);
 		struct levee_bin_entry entry;
 
+		levee_sourcetable_breathe(&bin->syns, i);
 		if (levee_source_count(&bin->syns.sources[i]) <= above)
 			continue;
 		levee_bin_find(bin, &prefix, &entry);
@@ -467,6 +482,7 @@ static void walk_bytes(const struct levee_bin *bin, uint64_t above,
 		const struct levee_source *source = &bin->table.sources[i];
 		struct levee_bin_entry entry;
 
+		levee_sourcetable_breathe(&bin->table, i);
 		if (bytes_of(source) <= above)
 			continue;
 		entry = (struct levee_bin_entry){ .source = levee_source_prefix(source),
@@ -497,6 +513,7 @@ void levee_bin_walk(const struct levee_bin *bin, uint64_t above_packets,
 		const struct levee_source *source = &bin->table.sources[i];
 		struct levee_bin_entry entry;
 
+		levee_sourcetable_breathe(&bin->table, i);
 		if (levee_source_count(source) <= above_packets)
 			continue;
 		entry.source = levee_source_prefix(source);
@@ -532,8 +549,10 @@ struct levee_bin *levee_bin_split(const struct levee_bin *bin, unsigned int part
 	assert(part < parts);
 	if (!share)
 		return NULL;
+	levee_bin_set_breathe(share, bin->table.breathe, bin->table.ctx);
 	settle(bin);
 	for (size_t i = 0; i < bin->table.n; i++) {
+		levee_sourcetable_breathe(&bin->table, i);
 		if (add_share(share, &bin->table.sources[i], parts, last)) {
 			levee_bin_free(&share);
 			return NULL;
@@ -543,6 +562,7 @@ struct levee_bin *levee_bin_split(const struct levee_bin *bin, unsigned int part
 		struct levee_prefix prefix = levee_source_prefix(&bin->syns.sources[i]);
 		uint64_t syns = levee_source_count(&bin->syns.sources[i]), each = syns / parts;
 
+		levee_sourcetable_breathe(&bin->syns, i);
 		if (levee_bin_add_syns(share, &prefix, last ? syns - each * (parts - 1) : each)) {
 			levee_bin_free(&share);
 			return NULL;

@@ -37,6 +37,9 @@ struct levee_bin *levee_bin_new(size_t max_sources);
 /** Another limit from now on; names that are there already stay. */
 void levee_bin_set_max(struct levee_bin *bin, size_t max_sources);
 
+/** Call breathe every few thousand sources of whatever walks over all of them. It must leave the bin alone. */
+void levee_bin_set_breathe(struct levee_bin *bin, void (*breathe)(void *ctx), void *ctx);
+
 void levee_bin_free(struct levee_bin **bin);
 
 /** Forget everything; memory that a large bin took is given back. */

@@ -106,12 +106,16 @@ static void index_put(struct levee_sourceline *index, unsigned int bits, uint32_
 }
 
 static void index_copy(struct levee_sourceline *to, unsigned int bits,
-		       const struct levee_sourceline *from, size_t lines)
+		       const struct levee_sourcetable *table, size_t lines)
 {
-	for (size_t i = 0; i < lines; i++)
+	const struct levee_sourceline *from = table->index;
+
+	for (size_t i = 0; i < lines; i++) {
+		levee_sourcetable_breathe(table, i);
 		for (unsigned int slot = 0; slot < LEVEE_LINE_SLOTS; slot++)
 			if (from[i].place[slot])
 				index_put(to, bits, from[i].hash[slot], from[i].place[slot]);
+	}
 }
 
 static size_t count_lines(const struct levee_sourcetable *table)
@@ -130,7 +134,7 @@ static int grow_index(struct levee_sourcetable *table)
 	index = map_memory(index_bytes(bits));
 	if (!index)
 		return -ENOMEM;
-	index_copy(index, bits, table->index, lines);
+	index_copy(index, bits, table, lines);
 	unmap_memory(table->index, lines * sizeof(*index));
 	table->index = index;
 	table->bits = bits;
@@ -276,6 +280,7 @@ static void index_again(struct levee_sourcetable *table)
 {
 	memset(table->index, 0, index_bytes(table->bits));
 	for (size_t i = 0; i < table->n; i++) {
+		levee_sourcetable_breathe(table, i);
 		if (i + FETCH_AHEAD < table->n)
 			levee_sourcetable_fetch(table, hash_at(table, i + FETCH_AHEAD));
 		index_put(table->index, table->bits, hash_at(table, i), (uint32_t)(i + 1));
@@ -287,9 +292,11 @@ void levee_sourcetable_keep(struct levee_sourcetable *table,
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < table->n; i++)
+	for (size_t i = 0; i < table->n; i++) {
+		levee_sourcetable_breathe(table, i);
 		if (keep(ctx, &table->sources[i]))
 			table->sources[kept++] = table->sources[i];
+	}
 	if (kept == table->n)
 		return;
 	table->n = kept;

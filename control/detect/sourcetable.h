@@ -53,7 +53,21 @@ struct levee_sourcetable {
 	struct levee_sourceline *index;
 	unsigned int bits; /* log2 of the lines in index; 0: none */
 	uint64_t seed[4];
+
+	/* Called every few thousand lines while the index grows; NULL: nobody wants it. It must
+	 * leave the table alone. */
+	void (*breathe)(void *ctx);
+	void *ctx;
 };
+
+/** Of which `breathe` is called once. */
+#define LEVEE_TABLE_BREATH 4096
+
+static inline void levee_sourcetable_breathe(const struct levee_sourcetable *table, size_t i)
+{
+	if (table->breathe && !(i % LEVEE_TABLE_BREATH))
+		table->breathe(table->ctx);
+}
 
 /** Begin empty, without memory. \return 0; -errno if the kernel gives no random numbers */
 int levee_sourcetable_init(struct levee_sourcetable *table);

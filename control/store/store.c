@@ -670,6 +670,12 @@ int levee_store_open(struct levee_store **out, const char *path, levee_store_rep
 	return ret;
 }
 
+void levee_store_failed(struct levee_store *store, int ret)
+{
+	if (store->began && !store->failed)
+		store->failed = ret;
+}
+
 struct sqlite3 *levee_store_database(const struct levee_store *store)
 {
 	return store->db;

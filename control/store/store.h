@@ -39,6 +39,9 @@ int levee_store_open(struct levee_store **out, const char *path, levee_store_rep
 		     void *ctx);
 void levee_store_close(struct levee_store **store);
 
+/** A write of such a table has failed: as one of the store's own, if a transaction was begun. */
+void levee_store_failed(struct levee_store *store, int ret);
+
 /** SQLite's handle, for tables of other files in control/store/. For the store's own thread. */
 struct sqlite3 *levee_store_database(const struct levee_store *store);
 

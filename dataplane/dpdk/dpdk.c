@@ -148,9 +148,14 @@ static int dpdk_watch(struct levee_dataplane *dp, int fd)
 
 /* ---- epochs ------------------------------------------------------------------------------ */
 
-static void fence(void *ctx)
+static uint64_t start_fence(void *ctx)
 {
-	levee_workers_fence(ctx);
+	return levee_workers_start_fence(ctx);
+}
+
+static void wait_fence(void *ctx, uint64_t nr)
+{
+	levee_workers_wait_fence(ctx, nr);
 }
 
 static int dpdk_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct levee_sink *sink,
@@ -167,8 +172,10 @@ static int dpdk_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct 
 	c->bin_ns[(seq + 1) & 1] = bin_ns;
 	__atomic_store_n(&c->seq, seq + 1, __ATOMIC_RELEASE);
 	d->unreleased = true;
-	levee_workers_fence(d);
+	levee_workers_wait_fence(d, levee_workers_start_fence(d));
 	levee_rows_describe(&d->tables.rows, seq, drained);
+	d->tables.rows.breathe = dp->breathe;
+	d->tables.rows.ctx = dp->ctx;
 	return levee_rows_walk(&d->tables.rows, (uint32_t)(seq & 1), dp->source6_length, sink,
 			       &drained->account);
 }
@@ -365,7 +372,8 @@ static int open_tables(struct levee_dpdk *d, const struct levee_dpdk_options *op
 	/* The hash key is random, and secret: its own hash names the tables. */
 	snprintf(d->maps_id, sizeof(d->maps_id), "dpdk-%016llx",
 		 (unsigned long long)levee_hash6(key, key->mul_1 >> 7, key->mul_2 >> 9));
-	d->tables.policy.fence = fence;
+	d->tables.policy.fence_start = start_fence;
+	d->tables.policy.fence_wait = wait_fence;
 	d->tables.policy.ctx = d;
 	return levee_policy_new(&d->dp.policy, &d->tables.policy);
 }

@@ -124,7 +124,8 @@ int levee_workers_open(struct levee_dpdk *d, uint32_t n);
 int levee_workers_start(struct levee_dpdk *d);
 void levee_workers_stop(struct levee_dpdk *d);
 void levee_workers_close(struct levee_dpdk *d);
-void levee_workers_fence(struct levee_dpdk *d);
+uint64_t levee_workers_start_fence(struct levee_dpdk *d);
+void levee_workers_wait_fence(struct levee_dpdk *d, uint64_t token);
 bool levee_workers_tripped(struct levee_dpdk *d, struct levee_prefix *source); /* the next */
 
 /* dpdk.c */

@@ -112,15 +112,19 @@ static int work(void *arg)
 
 /* ---- the fence --------------------------------------------------------------------------- */
 
-/* Yields, because with fewer CPUs than lcores the worker waited for may want this one. */
-void levee_workers_fence(struct levee_dpdk *d)
+uint64_t levee_workers_start_fence(struct levee_dpdk *d)
 {
-	uint64_t begun = levee_dpdk_boot_ns(), token;
+	return d->quiescence ? rte_rcu_qsbr_start(d->quiescence) : 0;
+}
+
+/* Yields, because with fewer CPUs than lcores the worker waited for may want this one. */
+void levee_workers_wait_fence(struct levee_dpdk *d, uint64_t token)
+{
+	uint64_t begun = levee_dpdk_boot_ns();
 	bool said = false;
 
 	if (!d->quiescence)
 		return;
-	token = rte_rcu_qsbr_start(d->quiescence);
 	for (unsigned int turn = 1; !rte_rcu_qsbr_check(d->quiescence, token, false); turn++) {
 		if (turn % 256) {
 			rte_pause();

@@ -403,11 +403,14 @@ struct levee_rows levee_mapset_rows(const struct mapset *maps)
 }
 
 /* Hand out one epoch, that nobody writes any more if there is a sink; else only the account. */
-int levee_mapset_walk(const struct mapset *maps, uint32_t epoch, uint8_t source6_length,
-		      const struct levee_sink *sink, struct levee_account *account)
+int levee_mapset_walk(const struct levee_xdp *x, const struct mapset *maps, uint32_t epoch,
+		      uint8_t source6_length, const struct levee_sink *sink,
+		      struct levee_account *account)
 {
 	struct levee_rows rows = levee_mapset_rows(maps);
 
+	rows.breathe = x->dp.breathe;
+	rows.ctx = x->dp.ctx;
 	return levee_rows_walk(&rows, epoch, source6_length, sink, account);
 }
 
@@ -418,9 +421,11 @@ void levee_mapset_size_next(const struct mapset *maps, uint32_t running)
 	levee_rows_size_next(&rows, running);
 }
 
-void levee_mapset_clear(const struct mapset *maps, uint32_t epoch)
+void levee_mapset_clear(const struct levee_xdp *x, uint32_t epoch)
 {
-	struct levee_rows rows = levee_mapset_rows(maps);
+	struct levee_rows rows = levee_mapset_rows(&x->maps);
 
+	rows.breathe = x->dp.breathe;
+	rows.ctx = x->dp.ctx;
 	levee_rows_clear(&rows, epoch);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -222,17 +223,35 @@ static int xdp_watch(struct levee_dataplane *dp, int fd)
 
 /* ---- epochs ------------------------------------------------------------------------------ */
 
-/* See ebpf/maps.bpf.h: the update returns when every program that was running has ended. */
-static void fence(void *ctx)
+static uint64_t start_fence(void *ctx)
+{
+	return levee_fence_start(((struct levee_xdp *)ctx)->fence);
+}
+
+static void wait_fence(void *ctx, uint64_t nr)
 {
 	struct levee_xdp *x = ctx;
-	uint32_t zero = 0;
+	int ret = levee_fence_wait(x->fence, nr);
 
-	if (bpf_map_update_elem(x->maps.fd[MAP_FENCE], &zero, &x->fence_inner_fd, BPF_ANY))
+	if (ret)
 		levee_xdp_say(x, LEVEE_XDP_WARNING,
 			      "the kernel did not wait for running programs: %s; counts of this "
 			      "bin may be short by packets in flight",
-			      strerror(errno));
+			      strerror(-ret));
+}
+
+/* The owner has other work meanwhile. */
+static void fence(struct levee_xdp *x)
+{
+	uint64_t nr = start_fence(x);
+	int fd = levee_fence_fd(x->fence);
+	eventfd_t unused;
+
+	while (fd >= 0 && x->dp.await && !levee_fence_passed(x->fence, nr)) {
+		x->dp.await(x->dp.ctx, fd);
+		(void)eventfd_read(fd, &unused);
+	}
+	wait_fence(x, nr);
 }
 
 static void fill_drained(const struct mapset *maps, uint64_t seq, struct levee_drained *drained)
@@ -258,7 +277,7 @@ static int xdp_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct l
 	x->unreleased = true;
 	fence(x);
 	fill_drained(&x->maps, seq, drained);
-	return levee_mapset_walk(&x->maps, (uint32_t)(seq & 1), dp->source6_length, sink,
+	return levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), dp->source6_length, sink,
 				 &drained->account);
 }
 
@@ -276,7 +295,7 @@ static int drain_before(struct levee_xdp *x, const struct levee_sink *sink,
 	}
 	fill_drained(&x->before, seq, drained);
 	drained->seq = 0; /* of maps that are going: no number in the new ones */
-	return levee_mapset_walk(&x->before, (uint32_t)(seq & 1), (uint8_t)c->mask6_len, sink,
+	return levee_mapset_walk(x, &x->before, (uint32_t)(seq & 1), (uint8_t)c->mask6_len, sink,
 				 &drained->account);
 }
 
@@ -301,8 +320,8 @@ static int xdp_redrain(struct levee_dataplane *dp, const struct levee_sink *sink
 	x->unreleased = true;
 	fence(x); /* the process before may have died right after it switched */
 	fill_drained(&x->maps, c->seq - 1, drained);
-	return levee_mapset_walk(&x->maps, (uint32_t)((c->seq - 1) & 1), dp->source6_length, sink,
-				 &drained->account);
+	return levee_mapset_walk(x, &x->maps, (uint32_t)((c->seq - 1) & 1), dp->source6_length,
+				 sink, &drained->account);
 }
 
 static void xdp_release(struct levee_dataplane *dp)
@@ -317,7 +336,7 @@ static void xdp_release(struct levee_dataplane *dp)
 		x->before.page->control.drained++;
 		return;
 	}
-	levee_mapset_clear(&x->maps, (uint32_t)((c->seq - 1) & 1));
+	levee_mapset_clear(x, (uint32_t)((c->seq - 1) & 1));
 	__atomic_store_n(&c->drained, c->seq - 1, __ATOMIC_RELEASE);
 }
 
@@ -327,7 +346,7 @@ static void xdp_peek(struct levee_dataplane *dp, struct levee_drained *open)
 	uint64_t seq = x->maps.page->control.seq;
 
 	fill_drained(&x->maps, seq, open);
-	levee_mapset_walk(&x->maps, (uint32_t)(seq & 1), 0, NULL, &open->account);
+	levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), 0, NULL, &open->account);
 }
 
 /* ---- settings ---------------------------------------------------------------------------- */
@@ -388,13 +407,14 @@ static void xdp_close(struct levee_dataplane *dp)
 		free(x->other);
 	}
 	levee_policy_free(&x->dp.policy);
+	levee_relic_free(&x->relic);
+	levee_fence_free(&x->fence);
 	levee_links_close(x);
 	ring_buffer__free(x->ring);
 	list_bpf__destroy(x->list);
 	levee_bpf__destroy(x->skel);
 	levee_mapset_close(&x->maps);
 	levee_mapset_close(&x->before);
-	close_fd(&x->fence_inner_fd);
 	close_fd(&x->timer_fd);
 	close_fd(&x->epoll_fd);
 	if (x->lock_fd >= 0)
@@ -519,10 +539,14 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 		levee_xdp_say(x, LEVEE_XDP_WARNING,
 			      "maps pinned in %s are of another version or damaged (%s): new ones "
 			      "take their place; what they counted since a daemon stopped is lost, "
-			      "and the drops of each block so far; all else comes from the state "
-			      "file",
+			      "and all else comes from the state file",
 			      x->pin, strerror(-ret));
 	}
+	if (ret != -ENOENT && levee_relic_open(&x->relic, x->pin))
+		levee_xdp_say(x, LEVEE_XDP_NOTICE,
+			      "what each block has dropped so far is known from the state file "
+			      "alone: the maps pinned in %s cannot be read",
+			      x->pin);
 	return levee_mapset_create(x, options);
 }
 
@@ -606,14 +630,18 @@ static int open_policy(struct levee_xdp *x)
 		.cpus = x->maps.geo.cpus,
 		.source6_length = x->dp.source6_length,
 		.key = x->maps.geo.key,
-		.fence = fence,
+		.fence_start = start_fence,
+		.fence_wait = wait_fence,
 		.ctx = x,
 	};
 
-	x->fence_inner_fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "fence_inner", 4, 4, 1, NULL);
-	if (x->fence_inner_fd < 0)
-		return -errno;
-	return levee_policy_new(&x->dp.policy, &memory);
+	int ret = levee_fence_new(&x->fence, x->maps.fd[MAP_FENCE]);
+
+	if (!ret)
+		ret = levee_policy_new(&x->dp.policy, &memory);
+	if (!ret && x->relic)
+		levee_relic_begin(x->relic, x->dp.policy);
+	return ret;
 }
 
 static int open_events(struct levee_xdp *x)
@@ -674,7 +702,7 @@ int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options 
 	x->dp.ops = &xdp_ops;
 	x->dp.source6_length = options->tables.source6_length;
 	x->flows = x->wants_flows = options->tables.flows;
-	x->lock_fd = x->fence_inner_fd = x->epoll_fd = x->timer_fd = x->prog_fd = -1;
+	x->lock_fd = x->epoll_fd = x->timer_fd = x->prog_fd = -1;
 	levee_mapset_init(&x->maps);
 	levee_mapset_init(&x->before);
 	x->attach = options->attach;
@@ -798,8 +826,11 @@ int levee_xdp_start(struct levee_dataplane *dp)
 			remove_pins(x->pin);
 		return ret;
 	}
-	if (x->has_before)
+	if (x->has_before || x->relic)
 		fence(x); /* nobody counts in the old maps any more */
+	if (x->relic)
+		levee_relic_end(x->relic, x->dp.policy);
+	levee_relic_free(&x->relic);
 	levee_xdp_forget_complaint();
 	ret = pin_program(x);
 	if (ret)
@@ -921,6 +952,11 @@ void levee_xdp_tend(struct levee_dataplane *dp)
 	end_load(x);
 	if (x->flows != x->wants_flows && begin_load(x))
 		x->wants_flows = x->flows;
+}
+
+int levee_xdp_run_fences(struct levee_dataplane *dp)
+{
+	return levee_fence_run(of(dp)->fence);
 }
 
 void levee_xdp_check(struct levee_dataplane *dp)

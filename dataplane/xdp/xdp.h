@@ -57,6 +57,13 @@ int levee_xdp_open(struct levee_dataplane **out, const struct levee_xdp_options 
 int levee_xdp_start(struct levee_dataplane *dp);
 
 /**
+ * Have a thread of its own wait for running programs from now on, which takes milliseconds a bin:
+ * levee_dataplane.await is called meanwhile. It has the privileges of the caller, of which it needs CAP_BPF.
+ * \return 0; -errno: the caller's thread goes on waiting itself
+ */
+int levee_xdp_run_fences(struct levee_dataplane *dp);
+
+/**
  * See whether every interface is still attached, and attach anew where one has gone and come
  * back. What was taken off by hand is said, and left off. Called once a bin.
  */

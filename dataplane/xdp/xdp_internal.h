@@ -58,6 +58,9 @@ struct link {
 	bool lost; /* not attached any more, and that was said */
 };
 
+struct levee_fence;
+struct levee_relic;
+
 struct levee_xdp {
 	struct levee_dataplane dp; /* first */
 	char pin[PATH_MAX];
@@ -76,10 +79,11 @@ struct levee_xdp {
 	struct mapset maps;
 	struct mapset before; /* maps of another geometry that this one replaces; drained once */
 	bool has_before;
+	struct levee_relic *relic; /* their rules and drops; also of another layout. NULL: none */
 	struct levee_bpf *skel;
 	struct list_bpf *list;
 	int prog_fd;
-	int fence_inner_fd;
+	struct levee_fence *fence;
 
 	/* A program for other constants, while it is loaded; see xdp.c. */
 	bool wants_flows;
@@ -98,6 +102,28 @@ struct levee_xdp {
 	void (*say)(void *ctx, enum levee_xdp_say level, const char *message);
 	void *say_ctx;
 };
+
+/* relic.c */
+struct levee_policy;
+int levee_relic_open(struct levee_relic **out, const char *pin);
+void levee_relic_free(struct levee_relic **relic);
+/** Before blocks are put, and before a program uses them: they are to begin with the old counts. */
+void levee_relic_begin(struct levee_relic *relic, struct levee_policy *policy);
+/** Nobody counts in the old maps any more: what came since. */
+void levee_relic_end(struct levee_relic *relic, struct levee_policy *policy);
+
+/* fence.c */
+int levee_fence_new(struct levee_fence **out, int map_fd);
+void levee_fence_free(struct levee_fence **fence);
+/** From now on a thread with the privileges of the caller makes the calls; before, the waiter does. */
+int levee_fence_run(struct levee_fence *fence);
+/** \return its number: once that is passed, every program that runs now has ended */
+uint64_t levee_fence_start(struct levee_fence *fence);
+bool levee_fence_passed(struct levee_fence *fence, uint64_t nr);
+/** \return 0; -errno: the kernel did not wait, at some fence up to this one */
+int levee_fence_wait(struct levee_fence *fence, uint64_t nr);
+/** Readable when one is passed; -1 without the thread. */
+int levee_fence_fd(const struct levee_fence *fence);
 
 /* xdp.c */
 void levee_xdp_say(const struct levee_xdp *x, enum levee_xdp_say level, const char *format, ...)
@@ -118,10 +144,11 @@ int levee_mapset_unpin(const char *pin);
 bool levee_mapset_fits(const struct mapset *maps, const struct levee_geometry *geo);
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options);
 struct levee_rows levee_mapset_rows(const struct mapset *maps);
-int levee_mapset_walk(const struct mapset *maps, uint32_t epoch, uint8_t source6_length,
-		      const struct levee_sink *sink, struct levee_account *account);
+int levee_mapset_walk(const struct levee_xdp *x, const struct mapset *maps, uint32_t epoch,
+		      uint8_t source6_length, const struct levee_sink *sink,
+		      struct levee_account *account);
 void levee_mapset_size_next(const struct mapset *maps, uint32_t running);
-void levee_mapset_clear(const struct mapset *maps, uint32_t epoch);
+void levee_mapset_clear(const struct levee_xdp *x, uint32_t epoch);
 
 /* attach.c */
 int levee_links_open(struct levee_xdp *x, const struct levee_xdp_options *options);

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -271,14 +273,43 @@ static void what_is_urgent_is_carried_out_before_its_answer(void **state)
 	assert_int_equal(f->result, 3);
 }
 
-static void what_is_urgent_overtakes_nothing_that_changes_something(void **state)
+static void note_type(void *ctx, struct levee_request *request)
+{
+	struct fixture *f = ctx;
+
+	f->executed = f->executed * 100 + (unsigned int)request->type;
+}
+
+static void what_is_urgent_overtakes_the_others_and_keeps_its_order(void **state)
 {
 	struct fixture *f = *state;
 
 	submit(f, LEVEE_REQUEST_EXEMPT_END);
 	submit(f, LEVEE_REQUEST_UNBLOCK);
-	assert_int_equal(levee_board_serve_urgent(f->board, execute, f), 0);
+	submit(f, LEVEE_REQUEST_RELOAD);
+	submit(f, LEVEE_REQUEST_ALLOW_ADD);
+	assert_int_equal(levee_board_serve_urgent(f->board, note_type, f), 2);
+	assert_int_equal(f->executed, LEVEE_REQUEST_UNBLOCK * 100 + LEVEE_REQUEST_ALLOW_ADD);
+	assert_int_equal(levee_board_serve(f->board, execute, NULL, f), 4);
+}
+
+static void waiting_for_something_else_serves_what_is_urgent(void **state)
+{
+	struct fixture *f = *state;
+	struct pollfd board = { .fd = levee_board_fd(f->board), .events = POLLIN };
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	submit(f, LEVEE_REQUEST_RELOAD);
+	submit(f, LEVEE_REQUEST_UNBLOCK);
+	eventfd_write(fd, 1);
+	levee_board_await(f->board, fd, note_type, f);
+	assert_int_equal(f->executed, LEVEE_REQUEST_UNBLOCK);
+	assert_int_equal(poll(&board, 1, 0), 1); /* the other one still waits, and is seen */
 	assert_int_equal(levee_board_serve(f->board, execute, NULL, f), 2);
+	assert_int_equal(poll(&board, 1, 0), 0);
+	levee_board_await(f->board, fd, note_type, f);
+	assert_int_equal(poll(&board, 1, 0), 0);
+	close(fd);
 }
 
 static void note_shutdown(void *ctx, struct levee_request *answered)
@@ -477,7 +508,8 @@ int main(void)
 		TEST(a_call_that_is_given_up_is_still_carried_out),
 		TEST(askers_go_on_after_what_changed_was_published),
 		TEST(what_is_urgent_is_carried_out_before_its_answer),
-		TEST(what_is_urgent_overtakes_nothing_that_changes_something),
+		TEST(what_is_urgent_overtakes_the_others_and_keeps_its_order),
+		TEST(waiting_for_something_else_serves_what_is_urgent),
 		TEST(too_many_requests_are_refused),
 		TEST(closing_ends_waits_and_calls),
 		TEST(events_come_in_order_after_the_one_that_was_seen),

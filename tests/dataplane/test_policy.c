@@ -29,14 +29,23 @@ struct table {
 	uint32_t lengths_in_use;
 	struct levee_policy *policy;
 	struct policy_model *model;
-	unsigned int fences;
+	uint64_t begun;	 /* fences */
+	uint64_t passed; /* the last that was waited for */
 };
 
 static struct table table;
 
-static void on_fence(void *ctx)
+static uint64_t start_fence(void *ctx)
 {
-	((struct table *)ctx)->fences++;
+	return ++((struct table *)ctx)->begun;
+}
+
+static void wait_fence(void *ctx, uint64_t nr)
+{
+	struct table *t = ctx;
+
+	assert_in_range(nr, 1, t->begun);
+	t->passed = nr;
 }
 
 static void *cells(size_t n, size_t size)
@@ -56,7 +65,8 @@ static void make_table(uint32_t rules, uint32_t rule_bits)
 					   .rule_count = rules + 1,
 					   .cpus = CPUS,
 					   .source6_length = 64,
-					   .fence = on_fence,
+					   .fence_start = start_fence,
+					   .fence_wait = wait_fence,
 					   .ctx = &table };
 	m->near4 = cells(LEVEE_NEAR_WORDS, sizeof(__u64));
 	m->far4 = cells(LEVEE_FAR_WORDS, sizeof(__u64));
@@ -345,28 +355,43 @@ static void a_rule_that_is_made_anew_begins_with_no_drops(void **state)
 
 static void an_index_is_given_out_again_only_behind_a_fence(void **state)
 {
-	unsigned int fences;
+	uint64_t begun, passed;
 
 	(void)state;
 	make_table(1, 0);
 	assert_int_equal(block("198.51.100.7", LEVEE_NEVER), 0);
-	fences = table.fences;
+	begun = table.begun;
+	passed = table.passed;
 	assert_int_equal(unblock("198.51.100.7"), 0);
-	assert_int_equal(table.fences, fences); /* lifting a block waits for nobody */
+	assert_int_equal(table.passed, passed); /* lifting a block waits for nobody */
 	assert_int_equal(block("198.51.100.8", LEVEE_NEVER), 0);
-	assert_true(table.fences > fences);
+	assert_true(table.passed > begun); /* one that began after the block was lifted */
 }
 
 static void blocking_a_source_waits_for_nobody(void **state)
 {
-	unsigned int fences;
+	uint64_t passed;
 
 	(void)state;
 	make_usual_table();
-	fences = table.fences;
+	passed = table.passed;
 	assert_int_equal(block("198.51.100.7", LEVEE_NEVER), 0);
 	assert_int_equal(block("2001:db8::/64", LEVEE_NEVER), 0);
-	assert_int_equal(table.fences, fences);
+	assert_int_equal(table.passed, passed);
+}
+
+static void a_new_length_waits_for_readers_of_the_lengths_before_the_last(void **state)
+{
+	uint64_t begun;
+
+	(void)state;
+	make_usual_table();
+	begun = table.begun;
+	assert_int_equal(block("198.51.100.0/24", LEVEE_NEVER), 0);
+	assert_int_equal(table.passed, begun); /* begun when the lengths in force were published */
+	assert_int_equal(table.begun, begun + 1);
+	assert_int_equal(block("203.0.113.0/25", LEVEE_NEVER), 0);
+	assert_int_equal(table.passed, begun + 1);
 }
 
 /* ---- random policies --------------------------------------------------------------------- */
@@ -861,6 +886,7 @@ int main(void)
 		T(a_rule_that_is_made_anew_begins_with_no_drops),
 		T(an_index_is_given_out_again_only_behind_a_fence),
 		T(blocking_a_source_waits_for_nobody),
+		T(a_new_length_waits_for_readers_of_the_lengths_before_the_last),
 		T(random_policies_decide_as_a_list_of_rules_does),
 		T(a_crowded_table_decides_as_a_list_of_rules_does),
 		T(an_unblocked_table_has_no_bit_left_once_it_is_tidied),

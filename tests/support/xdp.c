@@ -76,7 +76,7 @@ static void empty(struct levee_xdp_fixture *f)
 	for (uint32_t epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
 		c->bits4[epoch] = c->geo.bits4;
 		c->bits6[epoch] = c->geo.bits6;
-		levee_mapset_clear(&of(f)->maps, epoch);
+		levee_mapset_clear(of(f), epoch);
 	}
 }
 
@@ -241,14 +241,14 @@ void levee_xdp_account(const struct levee_xdp_fixture *f, struct levee_account *
 void levee_xdp_take(const struct levee_xdp_fixture *f, const struct levee_sink *sink,
 		    struct levee_account *account)
 {
-	const struct mapset *maps = &of(f)->maps;
-	uint32_t epoch = (uint32_t)(maps->page->control.seq & 1);
+	const struct levee_xdp *x = of(f);
+	uint32_t epoch = (uint32_t)(x->maps.page->control.seq & 1);
 	int ret;
 
 	*account = (struct levee_account){ 0 };
-	ret = levee_mapset_walk(maps, epoch, f->dp->source6_length, sink, account);
+	ret = levee_mapset_walk(x, &x->maps, epoch, f->dp->source6_length, sink, account);
 	assert_int_equal(ret, 0);
-	levee_mapset_clear(maps, epoch);
+	levee_mapset_clear(x, epoch);
 }
 
 void levee_xdp_memory(struct levee_xdp_fixture *f, struct levee_policy_memory *memory)

@@ -72,7 +72,7 @@ class Unix(http.client.HTTPConnection):
 
 
 def fill(path, n):
-    os.nice(39)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     program = Program(path)
     while True:
         for i in range(n):
@@ -93,12 +93,12 @@ def unblock(path, n, sock, bins):
             while program.verdict(victim) != XDP_DROP:
                 pass
             before = api.ask("GET", "status")[1]["bin"]
-            # Somewhere in what comes after its end; the first bins are not full yet.
-            time.sleep(before["ends_in_s"] + (len(effect) % 8) * 0.04 + random.random() * 0.04)
+            # Every other time while the epoch is switched, else somewhere in what comes after it.
+            time.sleep(before["ends_in_s"] + random.random() * (0.36 if len(effect) % 2 else 0.015))
             begun = time.monotonic()
             api.request("DELETE", "/api/v1/blocks/203.0.113.9")
             while program.verdict(victim) != XDP_PASS:
-                pass
+                time.sleep(0.0001)  # who asks without a pause takes the CPU that the answer needs
             effect.append(round((time.monotonic() - begun) * 1000, 2))
             answer = api.getresponse()
             answer.read()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # From one build to the next with the program attached and a flood arriving: to the same build, to one
 # whose maps have another layout, and back. Not a packet of a blocked source gets through, and window and
-# blocks are kept. (That no count is lost over a restart of the same build is test_kill.sh's.)
+# blocks are kept, and what each block has dropped: exactly, as sent less passed. (That no count is lost over a restart of the same build is test_kill.sh's.)
 # shellcheck source=tests/system/lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root
@@ -88,7 +88,10 @@ through=$(passed)
 echo "# $through packets had passed before the blocks"
 
 # upgrade_to BUILD: stop, start, as a package does
-upgrade_to() { stop_levee TERM && levee=$1 && start_levee && taken_over && drops_again; }
+upgrade_to() {
+	local before
+	before=$(hits) && stop_levee TERM && levee=$1 && start_levee && taken_over && [ "$(hits)" -ge "$before" ] && drops_again
+}
 check 'the same build takes over, with window and blocks' upgrade_to "$first"
 check 'the next build, with another layout, takes over, with window and blocks' upgrade_to "$next/.build/release/levee"
 said_so() { grep -q 'maps pinned in .* are of another version' "$log"; }
@@ -106,6 +109,17 @@ blocks_go_on() { [ "$(grep -cE 'notice: lift 203' "$log")" -eq 0 ] && [ "$(sql '
 check 'no block was lifted on the way' blocks_go_on
 kill -TERM "$sender"
 wait "$sender"
+sent() { awk -F, '/,203\.0\.113\.[01],/ { n += $4 } END { print n }' "$dir/truth.csv"; }
+all_known() { [ "$(hits)" -eq $(($(sent) - through)) ]; }
+check 'every packet that was dropped, by whatever build, is in the counters of its block' wait_for 10 all_known
+echo "# $(sent) sent, $(hits) dropped by the counters"
+stop_levee
+
+# What the kernel's maps cannot say any more, the state file does.
+"$levee" detach --force --pin "$pin" >/dev/null
+dropped=$(($(sent) - through))
+check 'attached anew, the first build runs' start_levee
+check 'with the counters that it left' [ "$(hits)" -eq "$dropped" ]
 stop_levee
 
 # ---- the running bin -----------------------------------------------------------------------------
