@@ -104,6 +104,9 @@ int levee_run_open_fleet(struct levee_run *r)
 	levee_blocks_walk(r->controller.blocks, share_restored, r);
 	for (size_t i = 0; i < r->exemptions.n; i++)
 		share_exemption(r, &r->exemptions.entries[i]);
+	for (size_t i = 0; i < r->allowed.n; i++)
+		levee_run_share_allow(r, &r->allowed.entries[i], true,
+				      r->allowed.entries[i].created_unix_ns);
 	s = service(r);
 	r->fleet.registered = levee_board_register(r->board, &s) == 0;
 	levee_board_health(r->board, "fleet", true,
@@ -170,6 +173,16 @@ static bool is_local(struct levee_run *r, const struct levee_prefix *prefix)
 
 	return (have && have->marks & LEVEE_BLOCK_LOCAL) ||
 	       (lifted && lifted->marks & LEVEE_BLOCK_LOCAL);
+}
+
+/* As said on another instance; what was said here for this one alone stays so. */
+static void allow(struct levee_run *r, const struct levee_fleet_entry *order)
+{
+	const struct levee_operator_entry *there = levee_operator_get(&r->allowed, &order->prefix);
+
+	if (!there || !(there->marks & LEVEE_BLOCK_LOCAL))
+		levee_run_take_allow(r, &order->prefix, !order->lifted,
+				     order->created_ms * NS_PER_MS, order->note);
 }
 
 /* What an operator of this instance has allowed or exempted here stays so here. */
@@ -244,9 +257,11 @@ void levee_run_tend_fleet(struct levee_run *r)
 	r->fleet.quiet = true;
 	levee_dataplane_now(r->dp, &now);
 	while (levee_fleet_take(r->fleet.fleet, &order)) {
-		if (is_local(r, &order.prefix))
+		if (!order.allow && is_local(r, &order.prefix))
 			continue;
-		if (order.lifted)
+		if (order.allow)
+			allow(r, &order);
+		else if (order.lifted)
 			lift(r, &order, &now);
 		else
 			put(r, &order, &now);
@@ -323,6 +338,14 @@ void levee_run_share_block(struct levee_run *r, enum levee_block_change change,
 	levee_dataplane_now(r->dp, &now);
 	if (levee_block_stands(change))
 		levee_fleet_block(r->fleet.fleet, block, now.unix_ns / NS_PER_MS);
+}
+
+void levee_run_share_allow(struct levee_run *r, const struct levee_operator_entry *e, bool on_list,
+			   uint64_t said_unix_ns)
+{
+	if (r->fleet.fleet && !r->fleet.quiet && !(e->marks & LEVEE_BLOCK_LOCAL))
+		levee_fleet_allow(r->fleet.fleet, &e->prefix, on_list, said_unix_ns / NS_PER_MS,
+				  e->note);
 }
 
 void levee_run_share_lift(struct levee_run *r, const struct levee_prefix *prefix,

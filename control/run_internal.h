@@ -281,6 +281,9 @@ void levee_run_share_bin(struct levee_run *r, const struct levee_bin *bin, int64
 			 unsigned int parts);
 void levee_run_share_block(struct levee_run *r, enum levee_block_change change,
 			   const struct levee_block *block);
+/* On the allow list by hand, or off it. */
+void levee_run_share_allow(struct levee_run *r, const struct levee_operator_entry *entry,
+			   bool on_list, uint64_t said_unix_ns);
 void levee_run_share_lift(struct levee_run *r, const struct levee_prefix *prefix,
 			  uint64_t expires_unix_ns);
 uint64_t levee_run_share_every_ns(const struct levee_run *r);
@@ -339,6 +342,9 @@ void levee_run_end_exemptions(struct levee_run *r, const struct levee_prefix *pr
 void levee_run_take_lift(struct levee_run *r, const struct levee_prefix *prefix, uint64_t for_s,
 			 const char *note);
 void levee_run_do_exempt_end(struct levee_run *r, struct levee_request *request);
+/* The same, as said on another instance. */
+void levee_run_take_allow(struct levee_run *r, const struct levee_prefix *prefix, bool on_list,
+			  uint64_t said_unix_ns, const char *note);
 void levee_run_do_allow_add(struct levee_run *r, struct levee_request *request);
 void levee_run_do_allow_remove(struct levee_run *r, struct levee_request *request);
 

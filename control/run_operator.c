@@ -436,10 +436,62 @@ void levee_run_do_exempt_end(struct levee_run *r, struct levee_request *request)
 
 /* ---- the allow list ------------------------------------------------------------------------ */
 
-void levee_run_do_allow_add(struct levee_run *r, struct levee_request *request)
+static int put_allowed(struct levee_run *r, const struct levee_operator_entry *entry,
+		       const char *text)
+{
+	int ret = levee_operator_put(&r->allowed, entry);
+
+	if (!ret)
+		ret = levee_run_apply_allowlist(r);
+	if (ret) {
+		levee_operator_remove(&r->allowed, &entry->prefix);
+		return ret;
+	}
+	levee_run_store_entry(r, entry);
+	note_event(r, "allow", &entry->prefix, 0, text);
+	return 0;
+}
+
+/* \return 0; -ENOENT */
+static int drop_allowed(struct levee_run *r, const struct levee_prefix *prefix, const char *text)
+{
+	if (levee_operator_remove(&r->allowed, prefix))
+		return -ENOENT;
+	levee_run_forget_entry(r, LEVEE_OPERATOR_ALLOW, prefix);
+	levee_run_apply_allowlist(r);
+	note_event(r, "allow", prefix, 0, text);
+	return 0;
+}
+
+void levee_run_take_allow(struct levee_run *r, const struct levee_prefix *prefix, bool on_list,
+			  uint64_t said_unix_ns, const char *note)
 {
 	struct levee_operator_entry entry = { .kind = LEVEE_OPERATOR_ALLOW,
+					      .prefix = *prefix,
+					      .created_unix_ns = said_unix_ns,
+					      .expires_boot_ns = LEVEE_NEVER,
+					      .expires_unix_ns = LEVEE_NEVER };
+	char text[LEVEE_PREFIX_TEXT];
+	int ret = 0;
+
+	snprintf(entry.note, sizeof(entry.note), "%s", note);
+	if (!on_list)
+		drop_allowed(r, prefix, "an operator of the fleet took it off the allow list");
+	else if (!levee_operator_get(&r->allowed, prefix))
+		ret = put_allowed(r, &entry, "an operator of the fleet put it on the allow list");
+	if (ret)
+		levee_error("%s, which the fleet allows, cannot be allowed here: %s; raise "
+			    "[data_path] rules",
+			    levee_prefix_format(prefix, text), strerror(-ret));
+}
+
+void levee_run_do_allow_add(struct levee_run *r, struct levee_request *request)
+{
+	const struct levee_operator_entry *there = levee_operator_get(&r->allowed,
+								      &request->prefix);
+	struct levee_operator_entry entry = { .kind = LEVEE_OPERATOR_ALLOW,
 					      .prefix = request->prefix,
+					      .marks = request->local ? LEVEE_BLOCK_LOCAL : 0,
 					      .expires_boot_ns = LEVEE_NEVER,
 					      .expires_unix_ns = LEVEE_NEVER };
 	char prefix[LEVEE_PREFIX_TEXT];
@@ -450,45 +502,46 @@ void levee_run_do_allow_add(struct levee_run *r, struct levee_request *request)
 	if (is_too_wide(&request->prefix) && !request->force) {
 		levee_run_answer(request, -E2BIG,
 				 "%s is wider than /%d, and nothing in it would be protected from: "
-				 "not allowed; --force (in the API: force) says that it is meant",
+				 "not allowed; force says that it is meant",
 				 prefix, request->prefix.family == 4 ? WIDEST4 : WIDEST6);
 		return;
 	}
-	if (levee_operator_get(&r->allowed, &request->prefix)) {
+	/* What is so here alone may become so in the whole fleet. */
+	if (there && (request->local || !(there->marks & LEVEE_BLOCK_LOCAL))) {
 		levee_run_answer(request, 0, "%s is on the allow list already", prefix);
 		return;
 	}
 	levee_dataplane_now(r->dp, &now);
 	entry.created_unix_ns = now.unix_ns;
 	memcpy(entry.note, request->note, sizeof(entry.note));
-	ret = levee_operator_put(&r->allowed, &entry);
-	if (!ret)
-		ret = levee_run_apply_allowlist(r);
+	ret = put_allowed(r, &entry, "an operator put it on the allow list");
 	if (ret) {
-		levee_operator_remove(&r->allowed, &request->prefix);
 		levee_run_answer(request, ret, "%s cannot be allowed: %s", prefix,
 				 ret == -ENOSPC
 					 ? "the policy table is full; raise [data_path] rules"
 					 : strerror(-ret));
 		return;
 	}
-	levee_run_store_entry(r, &entry);
-	note_event(r, "allow", &request->prefix, 0, "an operator put it on the allow list");
+	levee_run_share_allow(r, &entry, true, now.unix_ns);
 	request->changed = 1;
 	levee_run_answer(request, 0, "%s is allowed until it is taken off the list", prefix);
 }
 
 void levee_run_do_allow_remove(struct levee_run *r, struct levee_request *request)
 {
+	const struct levee_operator_entry *there = levee_operator_get(&r->allowed,
+								      &request->prefix);
+	struct levee_operator_entry was = { 0 };
 	char prefix[LEVEE_PREFIX_TEXT], by[LEVEE_PREFIX_TEXT];
 	struct levee_board_allowed allowed;
+	struct levee_time now;
 
+	if (there)
+		was = *there;
 	levee_prefix_format(&request->prefix, prefix);
-	if (!levee_operator_remove(&r->allowed, &request->prefix)) {
-		levee_run_forget_entry(r, LEVEE_OPERATOR_ALLOW, &request->prefix);
-		levee_run_apply_allowlist(r);
-		note_event(r, "allow", &request->prefix, 0,
-			   "an operator took it off the allow list");
+	if (!drop_allowed(r, &request->prefix, "an operator took it off the allow list")) {
+		levee_dataplane_now(r->dp, &now);
+		levee_run_share_allow(r, &was, false, now.unix_ns);
 		request->changed = 1;
 		levee_run_answer(request, 0, "%s is off the allow list", prefix);
 		return;

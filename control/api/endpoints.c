@@ -556,7 +556,8 @@ void levee_post_allow(struct levee_api_call *call)
 {
 	struct levee_request request = { .type = LEVEE_REQUEST_ALLOW_ADD,
 					 .prefix = call->body[0].prefix,
-					 .force = call->body[2].number };
+					 .force = call->body[2].number,
+					 .local = call->body[3].number };
 
 	memcpy(request.note, call->body[1].text, sizeof(request.note));
 	levee_api_submit(call, &request);

@@ -40,7 +40,7 @@ static const struct levee_api_field unblock_all_query[] = {
 	{ .name = "all", .type = LEVEE_API_BOOL, .required = true }, FOR, NOTE, LOCAL, END
 };
 static const struct levee_api_field allow_body[] = {
-	{ .name = "prefix", .type = LEVEE_API_PREFIX, .required = true }, NOTE, FORCE, END
+	{ .name = "prefix", .type = LEVEE_API_PREFIX, .required = true }, NOTE, FORCE, LOCAL, END
 };
 static const struct levee_api_field events_query[] = {
 	{ .name = "after", .type = LEVEE_API_UINT, .max = ID_MAX },

@@ -362,12 +362,13 @@ int levee_cmd_allow_list(const struct levee_command *command, int argc, char **a
 	return LEVEE_EXIT_OK;
 }
 
-enum { ALLOW_REASON = LEVEE_CLIENT_N_OPTIONS, ALLOW_FORCE };
+enum { ALLOW_REASON = LEVEE_CLIENT_N_OPTIONS, ALLOW_FORCE, ALLOW_LOCAL };
 
 const struct levee_option levee_allow_options[] = {
 	LEVEE_CLIENT_OPTIONS,
 	[ALLOW_REASON] = { "reason", "TEXT", "why, for whoever looks: up to 95 bytes" },
 	[ALLOW_FORCE] = { "force", NULL, "also what is wider than /8 (IPv6: /24)" },
+	[ALLOW_LOCAL] = { "local", NULL, "on this instance alone, not in its fleet" },
 	{ 0 },
 };
 
@@ -377,7 +378,10 @@ static int set_allow(void *ctx, int option, const char *value)
 
 	if (option + LEVEE_CLIENT_N_OPTIONS == ALLOW_REASON)
 		return set_note(a, value);
-	a->force = true;
+	if (option + LEVEE_CLIENT_N_OPTIONS == ALLOW_LOCAL)
+		a->local = true;
+	else
+		a->force = true;
 	return 0;
 }
 

@@ -150,6 +150,7 @@ static void print_json(const struct levee_fleet_view *v, const struct levee_conf
 	levee_json_uint(&j, "token", v->token);
 	levee_json_uint(&j, "bins", v->n_records);
 	levee_json_uint(&j, "entries", v->blocks);
+	levee_json_uint(&j, "allowed", v->allowed);
 	levee_json_double(&j, "mean", v->mean);
 	levee_json_double(&j, "stddev", v->stddev);
 	levee_json_double(&j, "fast_threshold", v->threshold);

@@ -549,7 +549,9 @@ const struct levee_command levee_commands[] = {
 	  "(`levee allow add`), service.",
 	  levee_prefixes_options, levee_cmd_allow_list },
 	{ "allow add", "PREFIX", "never block an address or prefix",
-	  "Takes effect at once, wins over every block, and outlives restarts.",
+	  "Takes effect at once, wins over every block, and outlives restarts. In a fleet it holds "
+	  "for\n"
+	  "all instances, as `levee allow remove` does.",
 	  levee_allow_options, levee_cmd_allow_add },
 	{ "allow remove", "PREFIX", "take back what `levee allow add` said",
 	  "The lists of configuration and file are changed there.", levee_client_options,

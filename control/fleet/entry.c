@@ -37,22 +37,31 @@ const char *levee_fleet_entry_format(const struct levee_fleet_entry *e,
 	return text;
 }
 
+const char *levee_fleet_entry_key(const struct levee_fleet_entry *e,
+				  char text[static LEVEE_FLEET_KEY_TEXT])
+{
+	text[0] = '+';
+	levee_prefix_format(&e->prefix, text + e->allow);
+	return text;
+}
+
 static bool is_sane(const struct levee_fleet_entry *e, int reason, int measure)
 {
 	return e->order_ms <= MS_MAX && e->expires_ms <= MS_MAX && e->created_ms <= MS_MAX &&
-	       e->last_bin_s >= 0 && isfinite(e->max_zscore) && (e->manual || e->expires_ms) &&
-	       reason >= 0 && reason <= LEVEE_BLOCK_TRIP && measure >= 0 &&
-	       measure < LEVEE_MEASURES;
+	       (!e->allow || (e->manual && !e->expires_ms)) && e->last_bin_s >= 0 &&
+	       isfinite(e->max_zscore) && (e->manual || e->expires_ms) && reason >= 0 &&
+	       reason <= LEVEE_BLOCK_TRIP && measure >= 0 && measure < LEVEE_MEASURES;
 }
 
-int levee_fleet_entry_parse(struct levee_fleet_entry *e, const char *prefix, const char *text)
+int levee_fleet_entry_parse(struct levee_fleet_entry *e, const char *key, const char *text)
 {
 	int manual = -1, at = 0, weight = 0, reason = -1, measure = -1;
 	char state = 0;
 
-	*e = (struct levee_fleet_entry){ 0 };
+	*e = (struct levee_fleet_entry){ .allow = key[0] == '+' };
+	key += e->allow;
 	if (strlen(text) >= LEVEE_FLEET_ENTRY_TEXT ||
-	    levee_prefix_parse(&e->prefix, prefix, strlen(prefix), NULL))
+	    levee_prefix_parse(&e->prefix, key, strlen(key), NULL))
 		return -EINVAL;
 	if (sscanf(text,
 		   "%c %1d %" SCNu64 " %" SCNu64 " %1d %" SCNu64 " %" SCNd64 " %lf %" SCNu64

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the fleet knows of one prefix: blocked, or lifted by hand. Pure.
+ * What the fleet knows of one prefix: blocked, or lifted by hand; and, by itself, allowed by hand, or
+ * not any more. Pure.
  *
  * Every node can decide at any time, also while it is cut off; when it is back the entries of all
  * are merged. The order below makes that safe: of two entries one wins, whatever the order in
@@ -25,9 +26,11 @@
 
 #define LEVEE_FLEET_ENTRY_TEXT 384
 #define LEVEE_FLEET_NODE_TEXT  64
+#define LEVEE_FLEET_KEY_TEXT   (LEVEE_PREFIX_TEXT + 1)
 
 struct levee_fleet_entry {
 	struct levee_prefix prefix;
+	bool allow; /* on the allow list, by hand and without end; `lifted`: taken off */
 	bool lifted;
 	bool manual;
 	uint64_t order_ms;   /* manual: when it was said [unix ms]; else expires_ms */
@@ -54,8 +57,12 @@ struct levee_fleet_entry {
 const char *levee_fleet_entry_format(const struct levee_fleet_entry *entry,
 				     char text[static LEVEE_FLEET_ENTRY_TEXT]);
 
-/** \param prefix  as text. \return 0; -EINVAL: not to be trusted, left alone */
-int levee_fleet_entry_parse(struct levee_fleet_entry *entry, const char *prefix, const char *text);
+/** What names it in the engine: the prefix, with a + before it if it is about the allow list. */
+const char *levee_fleet_entry_key(const struct levee_fleet_entry *entry,
+				  char text[static LEVEE_FLEET_KEY_TEXT]);
+
+/** \param key  as levee_fleet_entry_key() has it. \return 0; -EINVAL: not to be trusted, left alone */
+int levee_fleet_entry_parse(struct levee_fleet_entry *entry, const char *key, const char *text);
 
 /** Does `a` take the place of `b` (NULL: there is none)? Not if they are equal. */
 bool levee_fleet_entry_wins(const struct levee_fleet_entry *a, const struct levee_fleet_entry *b,

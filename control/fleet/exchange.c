@@ -235,42 +235,42 @@ int levee_fleet_entries_add(struct levee_fleet_entries *list, const struct levee
 }
 
 /* Ended entries make no sense to anybody: make room. */
-static void compact_mirror(struct levee_fleet *f, uint64_t now_ms)
+static void compact_mirror(struct levee_fleet_mirror *m, uint64_t now_ms)
 {
-	struct levee_fleet_entries *m = &f->mirror;
+	struct levee_fleet_entry *entry = m->list.entry;
 	size_t kept = 0;
 
-	levee_prefixmap_clear(&f->mirror_at);
-	for (size_t i = 0; i < m->n; i++) {
-		if (levee_fleet_entry_over(&m->entry[i], now_ms))
+	levee_prefixmap_clear(&m->at);
+	for (size_t i = 0; i < m->list.n; i++) {
+		if (levee_fleet_entry_over(&entry[i], now_ms))
 			continue;
-		m->entry[kept] = m->entry[i];
-		if (!levee_prefixmap_set(&f->mirror_at, &m->entry[kept].prefix, (uint32_t)kept))
+		entry[kept] = entry[i];
+		if (!levee_prefixmap_set(&m->at, &entry[kept].prefix, (uint32_t)kept))
 			kept++;
 	}
-	m->n = kept;
+	m->list.n = kept;
 }
 
 int levee_fleet_merge(struct levee_fleet *f, const struct levee_fleet_entry *entry)
 {
+	struct levee_fleet_mirror *m = &f->mirror[entry->allow];
 	uint64_t now_ms = levee_fleet_unix_ms();
-	uint32_t *at = levee_prefixmap_get(&f->mirror_at, &entry->prefix);
+	uint32_t *at = levee_prefixmap_get(&m->at, &entry->prefix);
 	int ret;
 
 	if (levee_fleet_entry_over(entry, now_ms))
 		return 0;
 	if (at) {
-		if (!levee_fleet_entry_wins(entry, &f->mirror.entry[*at], now_ms))
+		if (!levee_fleet_entry_wins(entry, &m->list.entry[*at], now_ms))
 			return 0;
-		f->mirror.entry[*at] = *entry;
+		m->list.entry[*at] = *entry;
 		return 1;
 	}
-	if (f->mirror.n == f->mirror.room)
-		compact_mirror(f, now_ms);
-	ret = levee_fleet_entries_add(&f->mirror, entry);
+	if (m->list.n == m->list.room)
+		compact_mirror(m, now_ms);
+	ret = levee_fleet_entries_add(&m->list, entry);
 	if (!ret)
-		ret = levee_prefixmap_set(&f->mirror_at, &entry->prefix,
-					  (uint32_t)(f->mirror.n - 1));
+		ret = levee_prefixmap_set(&m->at, &entry->prefix, (uint32_t)(m->list.n - 1));
 	return ret ? ret : 1;
 }
 
@@ -291,6 +291,8 @@ void levee_fleet_note_offence(struct levee_fleet *f, const struct levee_fleet_en
 					   .blocks = e->repeats + 1,
 					   .end_unix_ns = e->expires_ms * NS_PER_MS };
 
+	if (e->allow)
+		return;
 	if (e->lifted && e->manual)
 		levee_offenders_forget(levee_blocks_offenders(f->blocks), &e->prefix);
 	if (e->lifted || e->manual || !f->options.blocks.repeat_memory_s)
@@ -337,7 +339,7 @@ static void take_entry(struct levee_fleet *f, const redisReply *prefix, const re
 static int publish_call(struct levee_fleet *f, const char *claim,
 			const struct levee_fleet_entry *entries, size_t n)
 {
-	char prefix[ENTRIES_A_CALL][LEVEE_PREFIX_TEXT], (*text)[LEVEE_FLEET_ENTRY_TEXT];
+	char key[ENTRIES_A_CALL][LEVEE_FLEET_KEY_TEXT], (*text)[LEVEE_FLEET_ENTRY_TEXT];
 	const char *argv[5 + 2 * ENTRIES_A_CALL] = { f->keys.lease, f->keys.blocks, f->keys.events,
 						     claim, LEVEE_FLEET_EVENTS };
 	long long taken = 0;
@@ -347,7 +349,7 @@ static int publish_call(struct levee_fleet *f, const char *claim,
 	if (!text)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		argv[5 + 2 * i] = levee_prefix_format(&entries[i].prefix, prefix[i]);
+		argv[5 + 2 * i] = levee_fleet_entry_key(&entries[i], key[i]);
 		argv[6 + 2 * i] = levee_fleet_entry_format(&entries[i], text[i]);
 	}
 	levee_engine_eval(f->engine, LEVEE_SCRIPT_PUBLISH, 3, 5 + 2 * (int)n, argv, NULL);
@@ -443,7 +445,7 @@ static int scan_blocks(struct levee_fleet *f)
 /* Entries that ended long ago, as they were found: one that has changed meanwhile stays. */
 static int prune_call(struct levee_fleet *f, const struct levee_fleet_entry *entries, size_t n)
 {
-	char prefix[ENTRIES_A_CALL][LEVEE_PREFIX_TEXT], (*text)[LEVEE_FLEET_ENTRY_TEXT];
+	char key[ENTRIES_A_CALL][LEVEE_FLEET_KEY_TEXT], (*text)[LEVEE_FLEET_ENTRY_TEXT];
 	const char *argv[1 + 2 * ENTRIES_A_CALL] = { f->keys.blocks };
 	long long gone;
 	int ret;
@@ -452,7 +454,7 @@ static int prune_call(struct levee_fleet *f, const struct levee_fleet_entry *ent
 	if (!text)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		argv[1 + 2 * i] = levee_prefix_format(&entries[i].prefix, prefix[i]);
+		argv[1 + 2 * i] = levee_fleet_entry_key(&entries[i], key[i]);
 		argv[2 + 2 * i] = levee_fleet_entry_format(&entries[i], text[i]);
 	}
 	levee_engine_eval(f->engine, LEVEE_SCRIPT_PRUNE, 1, 1 + 2 * (int)n, argv, NULL);
@@ -472,27 +474,33 @@ static int prune_ended(struct levee_fleet *f)
 	return ret;
 }
 
-int levee_fleet_exchange_all(struct levee_fleet *f)
+static int send_mirror(struct levee_fleet *f, const struct levee_fleet_mirror *m)
 {
 	struct levee_fleet_entry *entries;
 	uint64_t now_ms = levee_fleet_unix_ms();
+	ssize_t n = copy_entries(f, &m->list, &entries);
 	size_t kept = 0;
-	ssize_t n;
 	int ret;
 
-	f->ended.n = 0;
-	ret = scan_blocks(f);
-	if (!ret)
-		ret = prune_ended(f);
-	if (ret)
-		return ret;
-	n = copy_entries(f, &f->mirror, &entries);
 	for (ssize_t i = 0; i < n; i++)
 		if (!levee_fleet_entry_over(&entries[i], now_ms))
 			entries[kept++] = entries[i];
 	ret = n < 0 ? (int)n : levee_fleet_publish_entries(f, "", entries, kept);
 	free(entries);
 	return ret < 0 ? ret : 0;
+}
+
+int levee_fleet_exchange_all(struct levee_fleet *f)
+{
+	int ret;
+
+	f->ended.n = 0;
+	ret = scan_blocks(f);
+	if (!ret)
+		ret = prune_ended(f);
+	for (int allow = 0; allow < 2 && !ret; allow++)
+		ret = send_mirror(f, &f->mirror[allow]);
+	return ret;
 }
 
 /* ---- the stream -------------------------------------------------------------------------- */
@@ -611,10 +619,10 @@ void levee_fleet_blocks_take(struct levee_fleet *f, const struct levee_prefix *p
 	bool has;
 
 	pthread_mutex_lock(&f->lock);
-	at = levee_prefixmap_get(&f->mirror_at, prefix);
+	at = levee_prefixmap_get(&f->mirror[0].at, prefix);
 	has = at != NULL;
 	if (has)
-		entry = f->mirror.entry[*at];
+		entry = f->mirror[0].list.entry[*at];
 	pthread_mutex_unlock(&f->lock);
 	levee_blocks_expire(f->blocks, &now, NULL, NULL);
 	if (has)
@@ -625,7 +633,7 @@ int levee_fleet_blocks_take_all(struct levee_fleet *f)
 {
 	struct levee_time now = levee_fleet_now();
 	struct levee_fleet_entry *entries;
-	ssize_t n = copy_entries(f, &f->mirror, &entries);
+	ssize_t n = copy_entries(f, &f->mirror[0].list, &entries);
 
 	if (n < 0)
 		return (int)n;

@@ -27,6 +27,7 @@
 #define RETRY_MAX_MS   10000
 #define PASSWORD_MAX   512
 #define SHARES_WAIT_MS 20
+#define CLOCKS_MS      86400000 /* that clocks may differ */
 #define NOT_DECIDING   "not in contact yet"
 
 uint64_t levee_fleet_boot_ns(void)
@@ -553,8 +554,10 @@ static void free_fleet(struct levee_fleet *f)
 		levee_fleet_bin_clear(&f->job.bin);
 	levee_blocks_free(&f->blocks);
 	free(f->ended.entry);
-	free(f->mirror.entry);
-	levee_prefixmap_clear(&f->mirror_at);
+	for (int allow = 0; allow < 2; allow++) {
+		free(f->mirror[allow].list.entry);
+		levee_prefixmap_clear(&f->mirror[allow].at);
+	}
 	free(f->fresh.entry);
 	free(f->orders.entry);
 	free(f->nodes);
@@ -710,9 +713,27 @@ void levee_fleet_bin(struct levee_fleet *f, const struct levee_bin *bin, int64_t
 	wake(f->wake_fd);
 }
 
-static void decide(struct levee_fleet *f, const struct levee_fleet_entry *entry)
+/*
+ * A command comes after what this node knew when it was given, also if that is from a node whose
+ * clock is ahead.
+ */
+static uint64_t order_after(const struct levee_fleet *f, const struct levee_fleet_entry *entry)
+{
+	const struct levee_fleet_mirror *m = &f->mirror[entry->allow];
+	const uint32_t *at = levee_prefixmap_get(&m->at, &entry->prefix);
+	const struct levee_fleet_entry *there = at ? &m->list.entry[*at] : NULL;
+
+	if (!there || !there->manual || there->order_ms < entry->order_ms ||
+	    there->order_ms - entry->order_ms > CLOCKS_MS)
+		return entry->order_ms;
+	return there->order_ms + 1;
+}
+
+static void decide(struct levee_fleet *f, struct levee_fleet_entry *entry)
 {
 	pthread_mutex_lock(&f->lock);
+	if (entry->manual)
+		entry->order_ms = order_after(f, entry);
 	if (levee_fleet_merge(f, entry) > 0)
 		levee_fleet_entries_add(&f->fresh, entry);
 	pthread_mutex_unlock(&f->lock);
@@ -740,6 +761,22 @@ void levee_fleet_lift(struct levee_fleet *f, const struct levee_prefix *prefix, 
 					   .expires_ms = expires_ms };
 
 	snprintf(entry.node, sizeof(entry.node), "%s", f->node);
+	decide(f, &entry);
+}
+
+void levee_fleet_allow(struct levee_fleet *f, const struct levee_prefix *prefix, bool on_list,
+		       uint64_t said_ms, const char *note)
+{
+	struct levee_fleet_entry entry = { .prefix = *prefix,
+					   .allow = true,
+					   .lifted = !on_list,
+					   .manual = true,
+					   .kind = LEVEE_KIND_DROP,
+					   .order_ms = said_ms,
+					   .created_ms = said_ms };
+
+	snprintf(entry.node, sizeof(entry.node), "%s", f->node);
+	snprintf(entry.note, sizeof(entry.note), "%s", note);
 	decide(f, &entry);
 }
 

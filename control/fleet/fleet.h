@@ -100,6 +100,10 @@ void levee_fleet_block(struct levee_fleet *fleet, const struct levee_block *bloc
 void levee_fleet_lift(struct levee_fleet *fleet, const struct levee_prefix *prefix, uint64_t now_ms,
 		      uint64_t expires_ms);
 
+/** A prefix was put on the allow list here by hand, or taken off. \param said_ms  when [unix ms] */
+void levee_fleet_allow(struct levee_fleet *fleet, const struct levee_prefix *prefix, bool on_list,
+		       uint64_t said_ms, const char *note);
+
 /**
  * Packets of a source in the running bin so far, on this node: for the fast path. Called when the
  * data path says that a source passed another share of the threshold.

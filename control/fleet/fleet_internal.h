@@ -142,9 +142,11 @@ struct levee_fleet {
 	struct levee_blocks_params next_blocks;
 	struct levee_fleet_job queue[LEVEE_FLEET_QUEUE];
 	size_t queued;
-	struct levee_fleet_entries mirror; /* one a prefix: what holds, as far as we know */
-	struct levee_prefixmap mirror_at;  /* prefix -> place in it */
-	struct levee_fleet_entries fresh;  /* decided here, not yet sent */
+	struct levee_fleet_mirror {
+		struct levee_fleet_entries list; /* one a prefix: what holds, as far as we know */
+		struct levee_prefixmap at;	 /* prefix -> place in it */
+	} mirror[2];				 /* blocks and lifts; [1]: the allow list */
+	struct levee_fleet_entries fresh;	 /* decided here, not yet sent */
 	struct levee_fleet_entries orders;
 	struct levee_fleet_fast fast[LEVEE_FLEET_FAST]; /* one a source */
 	size_t n_fast;

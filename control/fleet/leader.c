@@ -697,9 +697,10 @@ static size_t leave_known(struct levee_fleet *f, struct levee_fleet_entry *entri
 
 	pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; i < n; i++) {
-		const uint32_t *at = levee_prefixmap_get(&f->mirror_at, &entries[i].prefix);
+		const struct levee_fleet_mirror *m = &f->mirror[entries[i].allow];
+		const uint32_t *at = levee_prefixmap_get(&m->at, &entries[i].prefix);
 
-		if (levee_fleet_entry_wins(&entries[i], at ? &f->mirror.entry[*at] : NULL, now_ms))
+		if (levee_fleet_entry_wins(&entries[i], at ? &m->list.entry[*at] : NULL, now_ms))
 			entries[kept++] = entries[i];
 	}
 	pthread_mutex_unlock(&f->lock);

@@ -191,8 +191,10 @@ static void count_entries(struct levee_fleet_view *v, const redisReply *list)
 	for (size_t i = 0; i + 1 < list->elements; i += 2)
 		if (!levee_fleet_entry_parse(&entry, text_of(list->element[i]),
 					     text_of(list->element[i + 1])) &&
-		    !levee_fleet_entry_over(&entry, now_ms))
-			v->blocks++;
+		    !levee_fleet_entry_over(&entry, now_ms)) {
+			v->blocks += !entry.allow;
+			v->allowed += entry.allow && !entry.lifted;
+		}
 }
 
 static int look_at_blocks(struct looking *l)

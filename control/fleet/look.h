@@ -25,6 +25,7 @@ struct levee_fleet_view {
 	size_t n_records;
 	double mean, stddev, threshold;
 	size_t findings, blocks;
+	size_t allowed; /* prefixes that an operator put on the allow list */
 	unsigned int servers;
 	char schema[16], bin[16], window[16];
 };

@@ -321,6 +321,22 @@ local_only() { # --local: on one node, nowhere else
 if "$levee" block --help | grep -q -- --local; then
 	check 'a block with --local holds on one node alone' local_only
 fi
+allowed_on() { # COUNT ADDRESS: so many nodes allow it
+	local n have=0
+	for n in "${nodes[@]}"; do
+		"$levee" list --pin "$pin-$n" rules | grep -qE "^allow $2/" && have=$((have + 1))
+	done
+	[ "$have" -eq "$1" ]
+}
+allow() { # ADD-OR-REMOVE NODE ADDRESS [OPTION]
+	in_server "$levee" allow "$1" "$3" "${@:4}" --socket "$dir/levee-$2.sock"
+}
+allowed_everywhere() {
+	allow add 0 198.51.100.77 && wait_for 20 allowed_on "$count" 198.51.100.77 &&
+		allow add 0 198.51.100.78 --local && allow remove 1 198.51.100.77 &&
+		wait_for 20 allowed_on 0 198.51.100.77 && allowed_on 1 198.51.100.78
+}
+check 'what is allowed, or not any more, on one node is so on all; with --local on one' allowed_everywhere
 for pid in "${senders[@]}"; do { kill "$pid" && wait "$pid"; } 2>/dev/null; done
 senders=()
 end_all() {

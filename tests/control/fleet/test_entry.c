@@ -64,7 +64,7 @@ static void entries_read_back(void **state)
 				       .node = "i-0123",
 				       .note = "ticket 42, by hand" },
 				 back;
-	char text[LEVEE_FLEET_ENTRY_TEXT], prefix[LEVEE_PREFIX_TEXT];
+	char text[LEVEE_FLEET_ENTRY_TEXT], prefix[LEVEE_PREFIX_TEXT], key[LEVEE_FLEET_KEY_TEXT];
 
 	(void)state;
 	levee_prefix_format(&e.prefix, prefix);
@@ -79,6 +79,20 @@ static void entries_read_back(void **state)
 		    back.spoofable);
 	assert_string_equal(back.node, "i-0123");
 	assert_string_equal(back.note, "ticket 42, by hand");
+	/* About the allow list: by another name, by hand and without end. */
+	assert_string_equal(levee_fleet_entry_key(&e, key), prefix);
+	e.allow = true;
+	assert_true(levee_fleet_entry_key(&e, key)[0] == '+' && !strcmp(key + 1, prefix));
+	assert_int_equal(levee_fleet_entry_parse(&back, key, levee_fleet_entry_format(&e, text)),
+			 0);
+	assert_true(back.allow && !levee_prefix_compare(&e.prefix, &back.prefix));
+	assert_int_equal(levee_fleet_entry_parse(&back, "++203.0.113.1", text), -EINVAL);
+	e.expires_ms = 1;
+	assert_int_equal(levee_fleet_entry_parse(&back, key, levee_fleet_entry_format(&e, text)),
+			 -EINVAL);
+	e.expires_ms = 0;
+	e.allow = false;
+	levee_fleet_entry_format(&e, text);
 	e.note[0] = '\0';
 	assert_int_equal(levee_fleet_entry_parse(&back, prefix, levee_fleet_entry_format(&e, text)),
 			 0);

@@ -731,6 +731,23 @@ static void a_block_of_one_is_told_to_all_and_so_is_its_lift(void **state)
 	assert_int_equal(told[2][1].orders, 1);
 }
 
+/* A node's clock is ahead, and another one is told the contrary of what it said: that is later. */
+static void the_later_command_wins_whatever_the_clocks_say(void **state)
+{
+	struct levee_block block = make_block(1, true, 600);
+	uint64_t now_ms = (uint64_t)time(NULL) * 1000;
+	struct levee_prefix p = v4(1);
+
+	(void)state;
+	memset(told, 0, sizeof(told));
+	start_nodes(2);
+	assert_true(wait_for(all_together, NULL));
+	levee_fleet_block(fleet[0], &block, now_ms + 30000);
+	assert_true(wait_for(all_told, &(struct wanted){ 1, 0, false }));
+	levee_fleet_lift(fleet[1], &p, now_ms, now_ms + 600000);
+	assert_true(wait_for(all_told, &(struct wanted){ 1, 1, true }));
+}
+
 static void who_joins_is_told_what_holds(void **state)
 {
 	struct levee_block block = make_block(9, false, 600);
@@ -1026,6 +1043,7 @@ int main(void)
 		FLEET_TEST(who_was_blocked_before_is_blocked_for_longer),
 		FLEET_TEST(what_is_long_over_is_taken_out),
 		FLEET_TEST(a_block_of_one_is_told_to_all_and_so_is_its_lift),
+		FLEET_TEST(the_later_command_wins_whatever_the_clocks_say),
 		FLEET_TEST(who_joins_is_told_what_holds),
 		FLEET_TEST(an_outage_loses_no_block_and_doubles_none),
 		FLEET_TEST(a_leader_that_goes_is_followed_and_its_window_taken_up),
