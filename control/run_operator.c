@@ -383,6 +383,9 @@ void levee_run_do_unblock(struct levee_run *r, struct levee_request *request)
 	else
 		levee_blocks_walk(r->controller.blocks, collect, &u);
 	levee_dataplane_now(r->dp, &now);
+	/* What is written about each takes its time: their packets pass before. */
+	for (size_t i = 0; i < u.n && u.n > 1; i++)
+		levee_policy_block(levee_dataplane_policy(r->dp), &u.prefixes[i], 0, now.boot_ns);
 	for (size_t i = 0; i < u.n; i++)
 		lift(r, &u.prefixes[i], request, &now);
 	levee_controller_save(&r->controller);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -441,6 +442,31 @@ static enum MHD_Result answer(struct exchange *ex, const char *method)
 	}
 }
 
+struct counting {
+	const char *name;
+	unsigned int n;
+};
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name,
+				    const char *value)
+{
+	struct counting *counting = cls;
+
+	(void)kind;
+	(void)value;
+	counting->n += strcasecmp(name, counting->name) == 0;
+	return MHD_YES;
+}
+
+/* Who stands between client and us may have believed the other one. */
+static bool is_given_twice(struct exchange *ex, const char *name)
+{
+	struct counting counting = { .name = name };
+
+	MHD_get_connection_values(ex->connection, MHD_HEADER_KIND, count_header, &counting);
+	return counting.n > 1;
+}
+
 /* What can be refused before the body has come. \return true: refused */
 static bool refuse_early(const struct listener *listener, struct exchange *ex, enum MHD_Result *ret)
 {
@@ -458,6 +484,12 @@ static bool refuse_early(const struct listener *listener, struct exchange *ex, e
 		*ret = send_failure(ex, 401,
 				    "a token is needed: Authorization: Bearer TOKEN, the one in "
 				    "[api] token_file");
+		return true;
+	}
+	if (is_given_twice(ex, "Content-Length") || is_given_twice(ex, "Host") ||
+	    is_given_twice(ex, "Authorization")) {
+		*ret = send_failure(ex, 400,
+				    "Host, Content-Length or Authorization is given twice");
 		return true;
 	}
 	if (length && strtoull(length, NULL, 10) > LEVEE_API_BODY_MAX) {

@@ -56,6 +56,7 @@ check 'nor does one of unknown length get in' chunked
 check 'unknown members: 400' is 400 "${auth[@]}" -H 'Content-Type: application/json' -d '{"prefix": "198.51.100.9", "x": 1}' "$url/api/v1/blocks"
 check 'another content type: 415' is 415 "${auth[@]}" -H 'Content-Type: text/plain' -d '{"prefix": "198.51.100.9"}' "$url/api/v1/blocks"
 check 'dots in the path: 400' is 400 "${auth[@]}" --path-as-is "$url/api/v1/../../etc/passwd"
+check 'two lengths, two tokens: 400' eval 'is 400 "${auth[@]}" -H "Content-Length: 2" -H "Content-Length: 3" -X POST "$url/api/v1/reload" && is 400 "${auth[@]}" -H "Authorization: Bearer x" "$url/api/v1/status"'
 check 'an encoded NUL: 400' is 400 "${auth[@]}" "$url/api/v1/status%00"
 check 'nothing was blocked by any of it' eval '"$levee" blocks | grep -q "nothing is blocked"'
 garbage() {
