@@ -86,6 +86,8 @@ metrics_are_good() {
 if command -v promtool >/dev/null; then
 	check 'promtool likes the metrics' metrics_are_good
 	check 'promtool likes the alert rules' promtool check rules tools/deploy/prometheus/levee.rules.yml
+	check 'each alert comes when it should, and none on a calm instance' \
+		promtool test rules tools/deploy/prometheus/levee.rules.test.yml
 else
 	tap=$((tap + 1))
 	echo "ok $tap - promtool likes metrics and rules # SKIP promtool is not installed (make deps)"

@@ -35,12 +35,22 @@ check 'a configuration that cannot be read is named' \
 	says 1 "$dir/none.conf.*No such file" "$levee" run --config "$dir/none.conf"
 check 'config check finds it, too' says 1 'other.conf:[0-9]+' "$levee" config check "$dir/other.conf"
 check 'an unknown command is a usage error' says 2 'no command rum' "$levee" rum
-check 'an unknown option is a usage error' says 2 'no option --confg' "$levee" run --confg x
+check 'an unknown option is a usage error' says 2 'no option --confg: did you mean --config' "$levee" run --confg x
+check 'a --set that sets nothing is a usage error' says 2 'set bin: not SECTION.KEY=VALUE' "$levee" run --set bin
 chmod 755 "$dir"
 check 'without root it says what is needed' \
 	says 1 'root' "${there[@]}" setpriv --reuid=65534 --regid=65534 --clear-groups "$levee" run \
 	--config "$config" --set state.file=
 check 'nothing is left of that' nothing_left
+# The API's socket, as the service makes it: for root and a group that this user is not in.
+python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$dir/api.sock"
+chown 0:daemon "$dir/api.sock" && chmod 0660 "$dir/api.sock"
+cp "$levee" "$dir/levee" && chmod 755 "$dir/levee"
+check 'a user outside of the group is told which group, and how to get into it' \
+	says 3 "no permission to use $dir/api.sock: .*root and the group daemon; .*usermod -aG daemon" \
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$dir/levee" status --socket "$dir/api.sock"
+check 'a socket that nobody listens on is said with what to look at' \
+	says 3 'no daemon listens on .*systemctl status levee' "$levee" status --socket "$dir/api.sock"
 check 'pins outside a BPF file system are refused with the mount command' \
 	run_with "s|^pin = .*|pin = $dir/pins/levee|" 'not on a BPF file system; mount one with .mount -t bpf'
 check 'a state file that cannot be made is an error that names it' \

@@ -97,6 +97,11 @@ run --pcap "$work/1.pcap" --truth "$work/truth.csv" --json "$demo"
 check 'the summary counts what the truth counts' [ "$(json packets)" = "$(truth_packets)" ]
 run --pcap "$work/2.pcap" "$demo"
 check 'the same seed makes the same file' cmp -s "$work/1.pcap" "$work/2.pcap"
+run --pcap - "$demo"
+check 'a pcap can be written to standard output, and the summary is elsewhere' \
+	eval 'cmp -s "$work/1.pcap" "$work/out" && [ "$code" -eq 0 ] && grep -q "packets/s\|packets, " "$work/err" && [ ! -e - ]'
+run --pcap "$work/2.pcap" --truth - "$demo"
+check 'the truth has a name' ended 1 '/dev/stdout is standard output'
 run --pcap "$work/2.pcap" --seed 7 "$demo"
 check 'another seed makes another file' eval '! cmp -s "$work/1.pcap" "$work/2.pcap"'
 run --pcap "$work/2.pcap" --duration 5 --json "$demo"

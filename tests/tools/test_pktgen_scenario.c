@@ -60,6 +60,8 @@ struct bad {
 };
 
 static const struct bad bad[] = {
+	{ "a key with a slip in it", GOOD "spofed = yes\n",
+	  "6: [a] spofed: there is no such key; did you mean spoofed?" },
 	{ "an unknown key", GOOD "colour = red\n", "6: [a] colour: there is no such key" },
 	{ "an unknown key of the scenario", "[scenario]\nrate = 5\n" GOOD,
 	  "2: [scenario] rate: there is no such key" },

@@ -4,7 +4,10 @@
 #include <stddef.h>
 
 const struct pktgen_option pktgen_options[PKTGEN_OPTIONS] = {
-	{ OPT_PCAP, "pcap", "FILE", "write a pcap file (nanoseconds, Ethernet)" },
+	{ OPT_PCAP, "pcap", "FILE",
+	  "write a pcap file (nanoseconds, Ethernet); \"-\": to standard output, and what is said "
+	  "to "
+	  "standard error" },
 	{ OPT_INTERFACE, "interface", "IF", "send in real time through a packet socket" },
 	{ OPT_LIVE, "live", "IF",
 	  "send as fast as the kernel makes frames (XDP live frames); IF is one end of a veth "

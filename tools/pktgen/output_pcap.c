@@ -2,9 +2,11 @@
 #include "tools/pktgen/output.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SNAP_LENGTH 65535
 
@@ -40,17 +42,59 @@ static int write_packets(struct pktgen_run *run, struct pktgen_gen *gen, pcap_du
 	return 0;
 }
 
+/*
+ * Standard output becomes the capture's alone: what else is printed goes to standard error.
+ * \return NULL: said
+ */
+static FILE *take_stdout(struct pktgen_run *run)
+{
+	FILE *file = NULL;
+	int fd;
+
+	if (isatty(STDOUT_FILENO)) {
+		pktgen_fail(run, -ENOTTY,
+			    "a capture does not go to a terminal: --pcap FILE, or --pcap - | levee "
+			    "replay -");
+		return NULL;
+	}
+	fflush(stdout);
+	fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (fd >= 0)
+		file = fdopen(fd, "w");
+	if (!file || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+		pktgen_fail(run, -errno, "cannot write to standard output: %s", strerror(errno));
+		if (file)
+			fclose(file);
+		else if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	return file;
+}
+
+static FILE *open_capture(struct pktgen_run *run, const char *path)
+{
+	FILE *file;
+
+	if (!strcmp(path, "-"))
+		return take_stdout(run);
+	file = fopen(path, "we");
+	if (!file)
+		pktgen_fail(run, -errno, "cannot write %s: %s", path, strerror(errno));
+	return file;
+}
+
 int pktgen_output_pcap(struct pktgen_run *run, const char *path)
 {
 	static char buffer[1 << 20];
 	struct pktgen_gen *gen = NULL;
 	pcap_dumper_t *dumper = NULL;
 	pcap_t *pcap = NULL;
-	FILE *file = fopen(path, "we");
+	FILE *file = open_capture(run, path);
 	int ret;
 
 	if (!file)
-		return pktgen_fail(run, -errno, "cannot write %s: %s", path, strerror(errno));
+		return -EIO;
 	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
 	ret = pktgen_gen_new(&gen, run->scenario);
 	if (ret < 0) {

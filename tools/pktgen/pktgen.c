@@ -485,7 +485,11 @@ static int run_scenario(const struct options *o, struct pktgen_scenario *s, FILE
 /* \return 0, and NULL for no path; -errno, said */
 static int open_csv(const char *path, FILE **out)
 {
-	*out = path ? fopen(path, "we") : NULL;
+	*out = NULL;
+	if (path && !strcmp(path, "-"))
+		return usage("no file is named -: /dev/stdout is standard output");
+	if (path)
+		*out = fopen(path, "we");
 	if (path && !*out)
 		return usage("cannot write %s: %s", path, strerror(errno));
 	return 0;

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/nearest.h"
+
 #define SECONDS_MAX 604800.0
 
 /* ---- values ----------------------------------------------------------------------------------- */
@@ -670,6 +672,24 @@ static char *read_line(char *text, int size, void *stream)
 	return text;
 }
 
+static void complain_of_key(struct reader *r, unsigned int line, bool of_population,
+			    const char *section, const char *name)
+{
+	const struct key *keys = of_population ? population_keys : scenario_keys;
+	size_t n = of_population ? POPULATION_KEYS : SCENARIO_KEYS;
+	const char *names[SCENARIO_KEYS + POPULATION_KEYS + 1] = { NULL }, *nearest;
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = keys[i].name;
+	nearest = levee_nearest(name, names);
+	if (nearest)
+		complain(r, line, "[%s] %s: there is no such key; did you mean %s?", section, name,
+			 nearest);
+	else
+		complain(r, line, "[%s] %s: there is no such key; `levee-pktgen --keys` lists them",
+			 section, name);
+}
+
 static void put_value(struct reader *r, unsigned int line, struct pktgen_population *p,
 		      const char *name, const char *value, bool override)
 {
@@ -678,8 +698,7 @@ static void put_value(struct reader *r, unsigned int line, struct pktgen_populat
 	const struct key *key = find_key(p != NULL, name, &index);
 
 	if (!key) {
-		complain(r, line, "[%s] %s: there is no such key; `levee-pktgen --keys` lists them",
-			 section, name);
+		complain_of_key(r, line, p != NULL, section, name);
 		return;
 	}
 	if (!override && (*set & 1U << index))
