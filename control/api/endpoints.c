@@ -358,13 +358,17 @@ void levee_finish_source(struct levee_api_call *call, struct levee_request *answ
 {
 	const struct levee_snapshot *s = call->snapshot;
 	const struct levee_source_view *view = &answered->source;
-	const struct levee_board_allowed *allowed = levee_snapshot_allowed(s, &view->source);
-	const struct levee_board_exemption *exempt = levee_snapshot_exempt(s, &view->source);
-	const struct levee_board_block *block = levee_snapshot_covering(s, &view->source);
+	/* One address of an IPv6 source may be blocked or allowed by hand, and is what was asked for. */
+	const struct levee_prefix *asked = answered->prefix.length > view->source.length
+						   ? &answered->prefix
+						   : &view->source;
+	const struct levee_board_allowed *allowed = levee_snapshot_allowed(s, asked);
+	const struct levee_board_exemption *exempt = levee_snapshot_exempt(s, asked);
+	const struct levee_board_block *block = levee_snapshot_covering(s, asked);
 	struct levee_json *j = &call->json;
 
 	levee_write_prefix(j, "source", &view->source);
-	levee_json_string(j, "verdict", levee_verdict_word(s, &view->source));
+	levee_json_string(j, "verdict", levee_verdict_word(s, asked));
 	if (allowed) {
 		levee_json_object(j, "allowed");
 		levee_write_prefix(j, "prefix", &allowed->prefix);
@@ -381,7 +385,7 @@ void levee_finish_source(struct levee_api_call *call, struct levee_request *answ
 		write_block(call, "block", block);
 	else
 		levee_write_null(j, "block");
-	write_enforced(call, &view->source, block);
+	write_enforced(call, asked, block);
 	levee_write_evaluation(j, "evaluation", s);
 	write_history(j, view);
 	write_last(j, view, s);

@@ -236,9 +236,10 @@ int levee_cmd_status(const struct levee_command *command, int argc, char **argv)
 
 /* ---- why ----------------------------------------------------------------------------------- */
 
-static void print_verdict(const json_t *s)
+/* \param source  what was asked for: one address of an IPv6 source may have a block of its own */
+static void print_verdict(const json_t *s, const char *source)
 {
-	const char *source = levee_text(s, "source"), *verdict = levee_text(s, "verdict");
+	const char *verdict = levee_text(s, "verdict");
 	const json_t *allowed = json_object_get(s, "allowed");
 	const json_t *exempt = json_object_get(s, "exemption");
 	const struct levee_colours *c = levee_colours();
@@ -261,6 +262,8 @@ static void print_verdict(const json_t *s)
 		       levee_text(exempt, "until"));
 	else
 		printf("%s %spasses%s.\n", source, c->green, c->off);
+	if (strcmp(source, levee_text(s, "source")))
+		printf("It is counted and judged as part of %s.\n", levee_text(s, "source"));
 }
 
 /* Which path decided. */
@@ -409,7 +412,7 @@ int levee_cmd_why(const struct levee_command *command, int argc, char **argv)
 	ret = levee_client_get(&client, path, &reply);
 	if (ret >= 0)
 		return ret;
-	print_verdict(reply.json);
+	print_verdict(reply.json, prefix);
 	print_block_words(reply.json);
 	print_numbers(reply.json);
 	print_enforcement(reply.json);

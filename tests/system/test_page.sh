@@ -64,7 +64,7 @@ flooder = yes
 INI
 senders=()
 at_end() {
-	[ ${#senders[@]} -eq 0 ] || kill "${senders[@]}" 2>/dev/null
+	[ ${#senders[@]} -eq 0 ] || { kill "${senders[@]}" && wait "${senders[@]}"; } 2>/dev/null
 	cleanup
 }
 trap at_end EXIT
@@ -73,9 +73,13 @@ in_client "$pktgen" --interface eth0 "$dir/traffic.ini" >/dev/null 2>&1 &
 senders+=($!)
 (wait_for 120 test -e "$shots/ready" && in_client "$pktgen" --interface eth0 "$dir/flood.ini" >/dev/null 2>&1) &
 senders+=($!)
+# The daemon that comes back.
+(wait_for 150 test -e "$shots/gone" &&
+	exec nsenter --net="/run/netns/$server" "$levee" run --config "$config" 2>>"$log") &
+senders+=($!)
 in_server timeout 600 node "$npm/page.mjs" http://127.0.0.1:8080/ "$token" "$shots" "$daemon"
 code=$?
-rm -f "$shots/ready"
+rm -f "$shots/ready" "$shots/gone"
 kill "$daemon" 2>/dev/null
 wait "$daemon" 2>/dev/null
 daemon=''

@@ -109,7 +109,7 @@ export const read = {
 	async everything() {
 		const [status, blocks, happened] = await Promise.all([
 			call("GET", "/status"),
-			optional(call("GET", "/blocks?order=drops&limit=1000")),
+			optional(call("GET", `/blocks?order=drops&limit=${read.blocks}`)),
 			optional(newEvents()),
 		]);
 
@@ -117,6 +117,7 @@ export const read = {
 			await readSlow();
 		return { status, blocks, events, history, ...slow };
 	},
+	blocks: 1000, /* of which the table shows the first; 10000 while somebody looks for one */
 	refused: false, /* no token, or a wrong one: asking again is of no use until it changes */
 	source: (prefix) => call("GET", `/sources/${encodeURIComponent(prefix)}`),
 };

@@ -9,6 +9,8 @@ import { h, setText } from "./dom.js";
 import { clock, compact, count, hourMinute } from "./format.js";
 
 const HEIGHT = 180;
+/* 1, 2, 5, 10, ...: steps between ticks. */
+const WHOLE = Array.from({ length: 12 }, (_, i) => [1, 2, 5].map((k) => k * 10 ** i)).flat();
 
 function color(name) {
 	return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -45,12 +47,11 @@ export class Chart {
 			h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `${title}, values` },
 				this.table));
 		this.element = h("figure", { class: "card chart" },
-			h("figcaption", {}, h("h3", {}, title), h("span", { class: "unit" }, unit)),
+			h("figcaption", {}, h("h3", {}, title), h("span", { class: "unit" }, unit), this.when),
 			h("div", { class: "legend" },
 				series.map((s, i) => h("span", { class: "key" },
 					h("span", { class: `swatch ${s.color.slice(2)}`, "aria-hidden": "true" }),
-					`${s.label} `, this.values[i])),
-				this.when),
+					`${s.label} `, this.values[i]))),
 			this.picture, this.details);
 		this.title = title;
 		new ResizeObserver(() => this.resize()).observe(this.picture);
@@ -61,6 +62,7 @@ export class Chart {
 		return {
 			width: Math.max(200, this.picture.clientWidth),
 			height: HEIGHT,
+			padding: [null, 32, null, null], /* half of the last time below it */
 			tzDate: (s) => uPlot.tzDate(new Date(s * 1e3), "Etc/UTC"),
 			legend: { show: false },
 			cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
@@ -70,7 +72,9 @@ export class Chart {
 			},
 			axes: [
 				axis({ space: 70, values: (u, ticks) => ticks.map(ticks[1] - ticks[0] < 60 ? clock : hourMinute) }),
-				axis({ size: 54, values: (u, ticks) => ticks.map((t) => (t === null ? "" : compact(t))) }),
+				/* Values are whole, but for averages, which are on a logarithmic scale. */
+				axis({ size: 54, incrs: this.log ? undefined : WHOLE,
+					values: (u, ticks) => ticks.map((t) => (t === null ? "" : t < 1 ? String(t) : compact(t))) }),
 			],
 			series: [{}, ...this.series.map((s) => ({
 				label: s.label,

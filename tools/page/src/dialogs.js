@@ -73,7 +73,7 @@ function field(label, control, hint) {
 const prefixField = (value) => field("Address or prefix",
 	h("input", { name: "prefix", required: true, maxlength: "64", autocomplete: "off", spellcheck: "false", value: value ?? "" }),
 	"198.51.100.7, 198.51.100.0/24 or 2001:db8:7::/64");
-const reasonField = () => field("Reason", h("input", { name: "reason", maxlength: "200", autocomplete: "off" }),
+const reasonField = () => field("Reason", h("input", { name: "reason", maxlength: "95", autocomplete: "off" }),
 	"For whoever looks at this next");
 const lengthField = (label, choices, chosen) => field(label, h("select", { name: "length" },
 	choices.map(([value, text]) => h("option", { value, selected: value === chosen }, text))));

@@ -73,6 +73,7 @@ const app = {
 			return;
 		byId("view").replaceChildren(app.view.element);
 		app.draw();
+		app.live();
 		scrollTo(0, 0);
 		byId("main").focus({ preventScroll: true });
 	},
@@ -95,6 +96,8 @@ const app = {
 		const alerts = [];
 
 		byId("live").classList.toggle("off", off);
+		if (off && app.model)
+			app.view.stale?.(app.model);
 		if (off && app.answered)
 			alerts.push(["bad", `The daemon has not answered for ${duration((Date.now() - app.answered) / 1000)}` +
 				`${app.error ? ` (${app.error.message})` : ""}. What is shown is of ${clock(app.model?.now_s)} UTC. ` +

@@ -299,7 +299,7 @@ export function sourceModel(s, m) {
 			["Running bin", Number.isFinite(s.running_packets) ? `${plural(s.running_packets, "packet")} so far` : ""],
 			["Last bin", Number.isFinite(last.packets) ? `${plural(last.packets, "packet")}, Z-score ${decimals(last.zscore ?? NaN)}` :
 				last.at_most === 0 && last.start ? "no packet counted" : Number.isFinite(last.at_most) && last.start ? `at most ${plural(last.at_most, "packet")}` : ""],
-			["Blocked", block && block.prefix !== s.source ? `as part of ${block.prefix}` : ""],
+			["Blocked", block && block.prefix !== s.source ? block.prefix : ""],
 			["Blocked since", block ? dateTime(block.since_s) : ""],
 			["Block ends", block ? block.ends_s ? `${dateTime(block.ends_s)}, in ${duration(block.ends_s - m.now_s)}` : "when it is taken back" : ""],
 			["Reason", block ? [block.reason, block.note].filter(Boolean).join(": ") : ""],

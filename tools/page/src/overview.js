@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What an operator sees first: is something wrong, what is dropped, why, and how to undo it. */
+import { read } from "./api.js";
 import { Chart } from "./charts.js";
 import { askAllow, askBlock, askDisallow, askEndExemption, askUnblock } from "./dialogs.js";
 import { h, reconcile, setHidden, setText } from "./dom.js";
 import { bytes, clock, compact, count, dateTime, decimals, duration, plural } from "./format.js";
 
 /* A long IPv6 prefix may be broken behind a colon, an address nowhere else. */
-const breakable = (prefix) => prefix.split(/(?<=:)/).flatMap((part) => [part, h("wbr")]);
+export const breakable = (prefix) => prefix.split(/(?<=:)/).flatMap((part) => [part, h("wbr")]);
 const sourceLink = (prefix) => h("a", { class: "source", href: `#/source/${encodeURIComponent(prefix)}` }, breakable(prefix));
 const button = (text, label, onclick, kind = "") =>
 	h("button", { class: `button ${kind}`, type: "button", "aria-label": label, onclick }, text);
@@ -28,16 +29,16 @@ const scroll = (name, ...children) => h("div", { class: "scroll", tabindex: "0",
  * cards, each row becomes a card.
  */
 export class Table {
-	constructor({ caption, columns, key, actions, none, sort, filter, cards = false, fresh = false }) {
-		Object.assign(this, { columns, key, actions, fresh, items: [], sortBy: sort ?? null, filterText: "", filter });
+	constructor({ caption, columns, key, actions, none, sort, filter, limit = 200, cards = false, fresh = false }) {
+		Object.assign(this, { columns, key, actions, none, fresh, limit, items: [], sortBy: sort ?? null, filterText: "", filter });
 		this.body = h("tbody");
 		this.heads = columns.map((c) => h("th", { scope: "col", class: kind(c) },
 			c.sort ? h("button", { type: "button", class: "sort", onclick: () => this.sort(c) }, c.name) : c.name));
-		this.none = h("p", { class: "none" }, none);
+		this.empty = h("p", { class: "none" });
 		this.table = h("table", { class: cards ? "cards" : null, "aria-label": caption },
 			h("thead", {}, h("tr", {}, this.heads,
 				actions ? h("th", { scope: "col", class: "number" }, "Actions") : null)), this.body);
-		this.element = h("div", {}, this.table, this.none);
+		this.element = h("div", {}, this.table, this.empty);
 		this.mark();
 	}
 
@@ -95,15 +96,16 @@ export class Table {
 				return this.sortBy.down ? -order : order;
 			});
 		setHidden(this.table, items.length === 0);
-		setHidden(this.none, items.length > 0);
+		setHidden(this.empty, items.length > 0);
+		setText(this.empty, this.filterText && this.items.length ? "None of them has these words." : this.none);
 		this.drawn ||= items.length === 0 || this.body.childElementCount > 0;
-		reconcile(this.body, items.slice(0, this.limit ?? 200), this.key, (item) => this.makeRow(item));
-		return items.length;
+		reconcile(this.body, items.slice(0, this.limit), this.key, (item) => this.makeRow(item));
+		this.shown = items.length;
 	}
 
 	update(items) {
 		this.items = items;
-		return this.draw();
+		this.draw();
 	}
 }
 
@@ -160,7 +162,7 @@ export class Overview {
 			statistics: new Chart({ title: "Packet statistics", unit: "packets per source and bin, logarithmic", log: true, series: [
 				{ label: "average", color: "--passed" },
 				{ label: "standard deviation", color: "--deviation", dash: [2, 3] },
-				{ label: "threshold now", color: "--threshold", dash: [7, 4] },
+				{ label: "threshold", color: "--threshold", dash: [7, 4] },
 				{ label: "largest anomaly", color: "--dropped", points: true },
 			] }),
 			sources: new Chart({ title: "Sources", unit: "sources per bin", series: [
@@ -196,7 +198,7 @@ export class Overview {
 		});
 		this.blockCount = h("span", { class: "badge info" });
 		const search = h("input", { type: "search", id: "block-filter", placeholder: "Filter", "aria-label": "Filter blocked sources",
-			oninput: () => { this.blocks.filterText = search.value.trim().toLowerCase(); this.blocks.draw(); } });
+			oninput: () => { this.filterBlocks(search.value.trim().toLowerCase()); } });
 
 		/* abnormal */
 		this.findings = new Table({
@@ -217,6 +219,7 @@ export class Overview {
 		this.top = new Table({
 			caption: "Largest sources of the last bin",
 			key: (s) => s.source,
+			limit: 10,
 			none: "No bin has been closed yet.",
 			columns: [
 				{ name: "Source", cell: (s) => sourceLink(s.source) },
@@ -226,7 +229,6 @@ export class Overview {
 			],
 			actions: (s) => [button("Block …", `Block ${s.source}`, () => askBlock(s.source, done))],
 		});
-		this.top.limit = 10;
 
 		/* the grid of blocked sources per hour */
 		this.hours = new Table({
@@ -288,7 +290,7 @@ export class Overview {
 				this.blocks.element),
 			this.aclCard,
 			this.fleetCard,
-			h("div", { class: "two" }, Object.values(this.charts).map((c) => c.element)),
+			h("div", { class: "two charts" }, Object.values(this.charts).map((c) => c.element)),
 			h("div", { class: "two" },
 				card("Anomalous sources", this.findings.element),
 				card("Largest sources of the last bin", this.top.element)),
@@ -297,6 +299,14 @@ export class Overview {
 			h("div", { class: "two" },
 				card("Events", scroll("Events", this.events), this.noEvents),
 				card("Allow list", scroll("Allow list", this.allowed.element))));
+	}
+
+	/* A verdict of an hour ago is none: what it was is said, and when. */
+	stale(m) {
+		this.element.classList.add("stale");
+		this.verdict.className = "card verdict off";
+		setText(this.headline, "Not connected: this is not what happens now");
+		setText(this.because, `At ${clock(m.now_s)} UTC: ${this.said.head}. Everything below is of that time.`);
 	}
 
 	updateVerdict(m) {
@@ -321,12 +331,14 @@ export class Overview {
 			because = "See the verdicts below.";
 		} else if (m.blocks.length > 0) {
 			head = "Calm: what is blocked sends nothing now";
-			because = `${plural(m.blocks.length, "block")} in force${drills ? `, ${drills} of them a drill` : ""}; each ends by itself.`;
+			because = `${plural(m.blocksTotal, "block")} in force${drills ? `, ${drills} of them a drill` : ""}; those that were detected end by themselves.`;
 		} else {
 			head = "Calm: nothing is blocked";
 			because = m.evaluation.n ? `No source is above ${count(Math.max(m.min_packets, m.evaluation.threshold))} packets in a bin of ${duration(m.bin_s)}.`
 				: "No bin has been closed yet; detection begins with the first.";
 		}
+		this.said = { head };
+		this.element.classList.remove("stale");
 		this.verdict.className = `card verdict ${kind === "good" ? "" : kind}`;
 		setText(this.headline, head);
 		setText(this.because, because);
@@ -340,8 +352,29 @@ export class Overview {
 		t.dropped.set(`${compact(m.rates.dropped)}/s`, `${compact(m.total.dropped)} packets ${m.audit ? "would be dropped" : "since the start"}`);
 		t.sources.set(count(m.last.sources), m.last.end_s ? `bin to ${clock(m.last.end_s)}` : "no bin closed yet");
 		t.abnormal.set(count(m.flagged), m.spared ? `${plural(m.spared, "more", "more")} left alone` : "sources in the window");
-		t.blocked.set(count(m.blocksTotal), `${atAcl} at the ACL, ${m.blocksTotal - atAcl} only here`);
+		t.blocked.set(count(m.blocksTotal), m.acl ? `${count(atAcl)} at the ACL, ${count(m.blocksTotal - atAcl)} only here` : "on this instance");
 		t.threshold.set(count(m.evaluation.threshold), `average ${decimals(m.evaluation.mean, 1)}, deviation ${decimals(m.evaluation.stddev, 1)}`);
+	}
+
+	/* Whoever looks for a block looks among all that the API gives. */
+	filterBlocks(text) {
+		this.blocks.filterText = text;
+		this.blocks.draw();
+		this.updateCount();
+		read.blocks = text ? 10000 : 1000;
+		if (text && this.total > this.blocks.items.length)
+			this.app.refresh();
+	}
+
+	/* How many there are, or have the words, and how many of these are shown. */
+	updateCount() {
+		const { shown, limit, items, filterText } = this.blocks;
+		const of = this.total > items.length ? ` of the first ${count(items.length)}` : "";
+		const parts = [filterText ? `${count(shown)}${of}` : count(this.total)];
+
+		if (shown > limit)
+			parts.push(`the first ${limit} shown`);
+		setText(this.blockCount, parts.join(", "));
 	}
 
 	updateFleet(m) {
@@ -413,9 +446,9 @@ export class Overview {
 	update(m) {
 		this.updateVerdict(m);
 		this.updateTiles(m);
-		const shown = this.blocks.update(m.blocks);
-
-		setText(this.blockCount, shown > 200 ? `${count(shown)}, the first 200 shown` : count(shown));
+		this.blocks.update(m.blocks);
+		this.total = m.blocksTotal;
+		this.updateCount();
 		this.updateAcl(m);
 		this.updateFleet(m);
 		this.updateCharts(m);

@@ -6,7 +6,7 @@ import { askAllow, askBlock, askDisallow, askEndExemption, askUnblock } from "./
 import { h, reconcile, setHidden, setText } from "./dom.js";
 import { sourceModel } from "./model.js";
 import { count, dateTime, decimals } from "./format.js";
-import { Table, eventItem } from "./overview.js";
+import { Table, breakable, eventItem } from "./overview.js";
 
 export class SourcePage {
 	constructor(app, prefix) {
@@ -49,15 +49,18 @@ export class SourcePage {
 		const card = (title, ...children) => h("section", { class: "card" }, h("div", { class: "heading" }, h("h2", {}, title)), children);
 
 		this.fault = h("p", { class: "notice warn", hidden: true });
+		/* what there is to say once the daemon has answered */
+		this.known = h("div", { class: "stack", hidden: true },
+			h("div", { class: "two" }, card("Why", this.why), h("div", { class: "stack" }, this.chart.element, this.chartNote)),
+			h("div", { class: "two" }, card("Its bins above the packet minimum", h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Its bins" }, this.bins.element)), card("History", this.events, this.noEvents)));
 		this.element = h("div", { class: "stack" },
 			h("p", {}, h("a", { href: "#/" }, "← All sources")),
 			h("section", { class: "card" },
-				h("div", { class: "heading" }, h("h1", { class: "mono" }, prefix), this.status, h("span", { class: "grow" }),
+				h("div", { class: "heading" }, h("h1", { class: "mono" }, breakable(prefix)), this.status, h("span", { class: "grow" }),
 					h("div", { class: "actions" }, Object.values(this.buttons))),
 				this.facts),
 			this.fault,
-			h("div", { class: "two" }, card("Why", this.why), h("div", { class: "stack" }, this.chart.element, this.chartNote)),
-			h("div", { class: "two" }, card("Its bins above the packet minimum", h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Its bins" }, this.bins.element)), card("History", this.events, this.noEvents)));
+			this.known);
 	}
 
 	async update(m) {
@@ -78,6 +81,7 @@ export class SourcePage {
 	}
 
 	show(s, m) {
+		setHidden(this.known, false);
 		this.subject = s.subject;
 		this.allowedPrefix = s.allowedPrefix;
 		this.exemptPrefix = s.exemptPrefix;
