@@ -122,6 +122,13 @@ static void put_everything(struct levee_controller *c)
 		put_record(c, levee_window_bin(c->window, i));
 	levee_blocks_walk(c->blocks, put_again, c);
 	levee_offenders_walk(levee_blocks_offenders(c->blocks), put_offender_again, c);
+	if (c->put_again)
+		c->put_again(c->ctx);
+}
+
+void levee_controller_not_kept(struct levee_controller *c)
+{
+	c->save_all = true;
 }
 
 void levee_controller_breathe(struct levee_controller *c)

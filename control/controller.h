@@ -82,6 +82,9 @@ struct levee_controller {
 	/** Told of the packets of a source in the running bin, whenever the data path asks whether
 	 * they are too many. May be NULL. */
 	void (*on_share)(void *ctx, const struct levee_prefix *source, uint64_t packets);
+	/** After a failure of the store: put again what others keep in it, too; within the transaction
+	 * that makes up for it. May be NULL. */
+	void (*put_again)(void *ctx);
 	/** A drill's finding, which joins those of the evaluation. \return false: none. May be NULL. */
 	bool (*drill)(void *ctx, const struct levee_evaluation *evaluation,
 		      struct levee_finding *finding);
@@ -248,6 +251,9 @@ void levee_controller_expire(struct levee_controller *c, const struct levee_time
 
 /** What blocks have dropped goes to the store with the next save. Done once a minute anyway. */
 void levee_controller_keep_hits(struct levee_controller *c, uint64_t now_boot_ns);
+
+/** Something that others keep in the store could not be: see put_again. */
+void levee_controller_not_kept(struct levee_controller *c);
 
 /** For who walks over the sources in on_close(), once a source: see `breathe`. */
 void levee_controller_breathe(struct levee_controller *c);

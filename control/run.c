@@ -317,6 +317,7 @@ static int open_controller(struct levee_run *r)
 	r->controller.on_share = levee_run_on_share;
 	r->controller.drill = levee_run_drill_judge;
 	r->controller.breathe = levee_run_breathe;
+	r->controller.put_again = levee_run_put_operator_again;
 	r->controller.ctx = r;
 	return ret;
 }

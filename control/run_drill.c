@@ -129,6 +129,21 @@ static bool refuse_drill(struct levee_run *r, struct levee_request *request)
 	return true;
 }
 
+void levee_run_mark_drill(struct levee_run *r)
+{
+	const struct levee_run_drill *d = &r->drill;
+	struct levee_operator_entry mark = { .kind = LEVEE_OPERATOR_NOTE,
+					     .prefix = d->drill.source,
+					     .expires_boot_ns = LEVEE_NEVER,
+					     .expires_unix_ns = LEVEE_NEVER,
+					     .marks = LEVEE_BLOCK_DRILL |
+						      (d->drill.push ? LEVEE_BLOCK_PUSH : 0),
+					     .note = "drill" };
+
+	if (d->is_running)
+		levee_run_store_entry(r, &mark);
+}
+
 void levee_run_do_drill(struct levee_run *r, struct levee_request *request)
 {
 	static const struct levee_prefix usual = { .family = 4, .length = 32, .hi = 0xc6336407 };
@@ -161,6 +176,8 @@ void levee_run_do_drill(struct levee_run *r, struct levee_request *request)
 	d->n_steps = 0;
 	d->result[0] = '\0';
 	pthread_mutex_unlock(&d->lock);
+	levee_run_mark_drill(r);
+	levee_controller_save(&r->controller); /* the mark is in the file before any block is */
 	put_step(r, "begun: %llu packets/s in detection, for %llu s; no packet is sent",
 		 (unsigned long long)d->drill.rate, (unsigned long long)for_s);
 	request->changed = 1;
@@ -196,17 +213,16 @@ static void end_drill(struct levee_run *r, const char *why)
 	struct levee_time now;
 
 	levee_dataplane_now(r->dp, &now);
-	if (d->is_blocked) {
+	if (d->is_blocked)
 		levee_controller_unblock(&r->controller, &d->drill.source, &now);
-		levee_run_forget_entry(r, LEVEE_OPERATOR_NOTE, &d->drill.source);
-		levee_controller_save(&r->controller);
-	}
 	put_step(r, "ended: %s%s", why, d->is_blocked ? "; its block is lifted" : "");
 	if (d->is_blocked)
 		set_result(r, "BLOCKED %.3f s after it began",
 			   (double)(d->blocked_boot_ns - d->begun_boot_ns) / 1e9);
 	else
 		say_unblocked(r);
+	levee_run_forget_entry(r, LEVEE_OPERATOR_NOTE, &d->drill.source);
+	levee_controller_save(&r->controller);
 	r->view.changed = true;
 }
 
@@ -251,8 +267,6 @@ static void note_blocked(struct levee_run *r, const struct levee_time *now)
 {
 	struct levee_run_drill *d = &r->drill;
 	const struct levee_block *block = levee_blocks_get(r->controller.blocks, &d->drill.source);
-	struct levee_operator_entry mark = { .kind = LEVEE_OPERATOR_NOTE,
-					     .prefix = d->drill.source };
 	struct levee_policy_info info;
 
 	if (!block || d->is_blocked)
@@ -264,13 +278,6 @@ static void note_blocked(struct levee_run *r, const struct levee_time *now)
 	if (d->drill.end_ns > bin_now_ns(r))
 		d->drill.end_ns = bin_now_ns(r);
 	pthread_mutex_unlock(&d->lock);
-	/* So that a daemon that takes over knows whose block it is. */
-	mark.created_unix_ns = block->created_unix_ns;
-	mark.expires_boot_ns = block->expires_boot_ns;
-	mark.expires_unix_ns = block->expires_unix_ns;
-	mark.marks = block->marks;
-	snprintf(mark.note, sizeof(mark.note), "drill");
-	levee_run_store_entry(r, &mark);
 	if (levee_policy_get(levee_dataplane_policy(r->dp), &block->prefix, &info) || info.shadowed)
 		put_step(r, "blocked, but NOT in the data path: see the log");
 	else

@@ -332,6 +332,9 @@ void levee_run_store_entry(struct levee_run *r, const struct levee_operator_entr
 void levee_run_forget_entry(struct levee_run *r, enum levee_operator_kind kind,
 			    const struct levee_prefix *prefix);
 
+/** Hook of the controller: keep all of them, once the store can be written again. */
+void levee_run_put_operator_again(void *ctx);
+
 void levee_run_do_block(struct levee_run *r, struct levee_request *request);
 void levee_run_do_unblock(struct levee_run *r, struct levee_request *request);
 /** Take back exemptions within a prefix that was blocked by hand: the latest word counts. */
@@ -355,6 +358,9 @@ void levee_run_open_drill(struct levee_run *r);
 void levee_run_close_drill(struct levee_run *r);
 void levee_run_do_drill(struct levee_run *r, struct levee_request *request);
 void levee_run_do_drill_end(struct levee_run *r, struct levee_request *request);
+/** Keep whose block it is, before there is one: a daemon that takes over is to lift it. */
+void levee_run_mark_drill(struct levee_run *r);
+
 /** At the end of each turn. */
 void levee_run_drill_tick(struct levee_run *r, const struct levee_time *now);
 /** Hook of the controller. */

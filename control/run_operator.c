@@ -15,10 +15,11 @@
 
 /* ---- keeping it over restarts -------------------------------------------------------------- */
 
-static void say_not_kept(int ret)
+static void note_not_kept(struct levee_run *r, int ret)
 {
-	levee_warning("what an operator said is in force, but cannot be stored: %s; it ends with "
-		      "this process",
+	levee_controller_not_kept(&r->controller);
+	levee_warning("what an operator said is in force, but cannot be stored: %s; it is tried "
+		      "again with each bin, and ends with this process until then",
 		      strerror(-ret));
 }
 
@@ -27,7 +28,7 @@ void levee_run_store_entry(struct levee_run *r, const struct levee_operator_entr
 	int ret = r->store ? levee_store_put_operator(r->store, entry, r->boot_id) : 0;
 
 	if (ret)
-		say_not_kept(ret);
+		note_not_kept(r, ret);
 }
 
 void levee_run_forget_entry(struct levee_run *r, enum levee_operator_kind kind,
@@ -36,7 +37,7 @@ void levee_run_forget_entry(struct levee_run *r, enum levee_operator_kind kind,
 	int ret = r->store ? levee_store_drop_operator(r->store, kind, prefix) : 0;
 
 	if (ret)
-		say_not_kept(ret);
+		note_not_kept(r, ret);
 }
 
 /* Blocks that are gone leave their notes behind: a note without its block says nothing. */
@@ -45,6 +46,9 @@ static void take_note(struct levee_run *r, const struct levee_operator_entry *en
 	const struct levee_block *block = levee_blocks_get(r->controller.blocks, &entry->prefix);
 	struct levee_block noted;
 
+	/* A drill that was killed before its block: the next one of this source may be real. */
+	if (!block && entry->marks & LEVEE_BLOCK_DRILL)
+		levee_run_forget_entry(r, LEVEE_OPERATOR_NOTE, &entry->prefix);
 	if (!block)
 		return;
 	noted = *block;
@@ -208,16 +212,22 @@ static void make_block(const struct levee_run *r, const struct levee_request *re
 		memcpy(block->note, request->note, sizeof(block->note));
 }
 
+static void make_note(const struct levee_block *block, struct levee_operator_entry *entry)
+{
+	*entry = (struct levee_operator_entry){ .kind = LEVEE_OPERATOR_NOTE,
+						.prefix = block->prefix,
+						.created_unix_ns = block->created_unix_ns,
+						.expires_boot_ns = block->expires_boot_ns,
+						.expires_unix_ns = block->expires_unix_ns,
+						.marks = block->marks };
+	memcpy(entry->note, block->note, sizeof(entry->note));
+}
+
 static void store_note(struct levee_run *r, const struct levee_block *block)
 {
-	struct levee_operator_entry entry = { .kind = LEVEE_OPERATOR_NOTE,
-					      .prefix = block->prefix,
-					      .created_unix_ns = block->created_unix_ns,
-					      .expires_boot_ns = block->expires_boot_ns,
-					      .expires_unix_ns = block->expires_unix_ns,
-					      .marks = block->marks };
+	struct levee_operator_entry entry;
 
-	memcpy(entry.note, block->note, sizeof(entry.note));
+	make_note(block, &entry);
 	if (entry.note[0] || entry.marks)
 		levee_run_store_entry(r, &entry);
 }
@@ -236,6 +246,30 @@ void levee_run_end_exemptions(struct levee_run *r, const struct levee_prefix *pr
 		levee_operator_remove(&r->exemptions, &gone);
 		levee_run_forget_entry(r, LEVEE_OPERATOR_EXEMPT, &gone);
 	}
+}
+
+static void put_note_again(void *ctx, const struct levee_block *block)
+{
+	struct levee_run *r = ctx;
+	struct levee_operator_entry entry;
+
+	make_note(block, &entry);
+	if (entry.note[0] || entry.marks)
+		levee_store_put_operator(r->store, &entry, r->boot_id);
+}
+
+void levee_run_put_operator_again(void *ctx)
+{
+	struct levee_run *r = ctx;
+
+	if (levee_store_clear_operator(r->store))
+		return;
+	for (size_t i = 0; i < r->exemptions.n; i++)
+		levee_store_put_operator(r->store, &r->exemptions.entries[i], r->boot_id);
+	for (size_t i = 0; i < r->allowed.n; i++)
+		levee_store_put_operator(r->store, &r->allowed.entries[i], r->boot_id);
+	levee_blocks_walk(r->controller.blocks, put_note_again, r);
+	levee_run_mark_drill(r);
 }
 
 void levee_run_do_block(struct levee_run *r, struct levee_request *request)

@@ -61,11 +61,14 @@ static sqlite3_stmt *prepare(sqlite3 *db, const char *sql)
 	return st;
 }
 
-static int finish(sqlite3 *db, sqlite3_stmt *st)
+/* In a transaction a failure is one of all of it. */
+static int finish(struct levee_store *store, sqlite3_stmt *st)
 {
-	int ret = st && sqlite3_step(st) == SQLITE_DONE ? 0 : error_of(db);
+	int ret = st && sqlite3_step(st) == SQLITE_DONE ? 0 : error_of(levee_store_database(store));
 
 	sqlite3_finalize(st);
+	if (ret)
+		levee_store_failed(store, ret);
 	return ret;
 }
 
@@ -85,7 +88,7 @@ int levee_store_put_operator(struct levee_store *store, const struct levee_opera
 	sqlite3_bind_text(st, 6, boot_id, -1, SQLITE_TRANSIENT);
 	sqlite3_bind_int64(st, 7, entry->marks);
 	sqlite3_bind_text(st, 8, entry->note, -1, SQLITE_TRANSIENT);
-	return finish(db, st);
+	return finish(store, st);
 }
 
 int levee_store_drop_operator(struct levee_store *store, enum levee_operator_kind kind,
@@ -97,7 +100,12 @@ int levee_store_drop_operator(struct levee_store *store, enum levee_operator_kin
 
 	sqlite3_bind_int(st, 1, (int)kind);
 	sqlite3_bind_text(st, 2, levee_prefix_format(prefix, text), -1, SQLITE_TRANSIENT);
-	return finish(db, st);
+	return finish(store, st);
+}
+
+int levee_store_clear_operator(struct levee_store *store)
+{
+	return finish(store, prepare(levee_store_database(store), "DELETE FROM operator"));
 }
 
 static const char *column_text(sqlite3_stmt *st, int at)

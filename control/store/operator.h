@@ -18,6 +18,9 @@ int levee_store_put_operator(struct levee_store *store, const struct levee_opera
 int levee_store_drop_operator(struct levee_store *store, enum levee_operator_kind kind,
 			      const struct levee_prefix *prefix);
 
+/** Remove every entry: the caller puts them all again. \return 0; -errno */
+int levee_store_clear_operator(struct levee_store *store);
+
 /** Pass every entry that has not ended to fn. \return 0; what fn returned; -errno */
 int levee_store_load_operator(struct levee_store *store, const char *boot_id,
 			      const struct levee_time *now,

@@ -132,6 +132,15 @@ check 'a member of the group is let in' setpriv --reuid=65534 --regid=65534 --gr
 	"$levee" status --socket "$LEVEE_SOCKET"
 check 'history has it all' eval '"$levee" history 203.0.113.66 --limit 1000 >"$dir/h" && grep -q " blocked " "$dir/h" && grep -q " released " "$dir/h"'
 check 'a drill is found, marked and ends' eval '"$levee" unblock --all && "$levee" drill --source 198.51.100.77 --duration 4s --rate 50000 >"$dir/drill" && grep -q "^BLOCKED" "$dir/drill" && ! is_blocked 198.51.100.77 && "$levee" history 198.51.100.77 | grep -q drill'
+killed_drill() {
+	"$levee" drill --source 198.51.100.78 --duration 60s --rate 50000 >"$dir/drill" 2>&1 &
+	local drill=$!
+	wait_for 20 is_blocked 198.51.100.78 && ! stop_levee KILL && start_levee && ! is_blocked 198.51.100.78
+	local code=$?
+	wait "$drill"
+	return $code
+}
+check 'one whose daemon is killed leaves no block behind' killed_drill
 check 'top prints a table without a terminal' eval '"$levee" top | head -n 1 | grep -q "^SOURCE .*VERDICT"'
 stop_levee
 check 'without a daemon the exit code is 3' eval '"$levee" status; [ $? -eq 3 ]'
