@@ -51,6 +51,9 @@ static const struct {
 	{ "TRYAGAIN", -ESTALE, "the cluster moves a slot" },
 	{ "MOVED", -ESTALE, "the cluster has moved a slot" },
 	{ "ASK", -ESTALE, "the cluster moves a slot" },
+	{ "LEVEETWICE", -EEXIST,
+	  "another instance has this name and lives: give each a [fleet] node of its own (who was "
+	  "just restarted joins in 3 s)" },
 	{ "NOSCRIPT", -ESTALE, "the engine was restarted" },
 	{ "WRONGTYPE", -EEXIST,
 	  "a key of that name is somebody else's: choose another [fleet] prefix" },

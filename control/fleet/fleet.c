@@ -342,7 +342,8 @@ static int beat(struct levee_fleet *f, redisReply **dirty)
 	char text[160], claim[96], ttl[16];
 	const char *argv[] = { f->keys.nodes, f->keys.lease, f->keys.token, f->keys.dirty,
 			       f->keys.eval,  f->keys.meta,  f->node,	    text,
-			       claim,	      ttl,	     "1",	    f->seed_text };
+			       claim,	      ttl,	     "1",	    f->seed_text,
+			       f->life };
 	uint64_t sent_ns = levee_fleet_boot_ns();
 	redisReply *reply;
 	int ret;
@@ -353,7 +354,7 @@ static int beat(struct levee_fleet *f, redisReply **dirty)
 	levee_lease_claim(&f->lease, claim, sizeof(claim));
 	pthread_mutex_unlock(&f->lock);
 	snprintf(ttl, sizeof(ttl), "%u", LEVEE_LEASE_TTL_MS);
-	levee_engine_eval(f->engine, LEVEE_SCRIPT_BEAT, 6, 12, argv, NULL);
+	levee_engine_eval(f->engine, LEVEE_SCRIPT_BEAT, 6, 13, argv, NULL);
 	ret = levee_engine_receive(f->engine, LEVEE_FLEET_ANSWER, &reply);
 	if (ret)
 		return ret;
@@ -610,6 +611,8 @@ int levee_fleet_new(struct levee_fleet **out, const struct levee_fleet_options *
 	f->shown.since_unix_ms = levee_fleet_unix_ms();
 	snprintf(f->shown.why, sizeof(f->shown.why), NOT_DECIDING);
 	name_node(f);
+	snprintf(f->life, sizeof(f->life), "%016" PRIx64 "%08" PRIx32, f->shown.since_unix_ms,
+		 (uint32_t)levee_fleet_boot_ns() ^ (uint32_t)getpid() << 20);
 	levee_fleet_keys_init(&f->keys, options->prefix, options->name);
 	levee_lease_init(&f->lease, f->node);
 	ret = levee_fleet_url_parse(&f->url, options->url, &why);

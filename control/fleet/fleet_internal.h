@@ -129,6 +129,7 @@ struct levee_fleet {
 	struct levee_fleet_url url;
 	struct levee_fleet_keys keys;
 	char node[LEVEE_FLEET_NODE_TEXT];
+	char life[32]; /* of this process: when it began, and some chance; hexadecimal */
 
 	pthread_t thread;
 	bool started;

@@ -86,7 +86,8 @@ static void take_node(struct levee_fleet_view *v, const char *name, const char *
 					   .done = node.done_s,
 					   .together = node.together };
 	snprintf(seen->name, sizeof(seen->name), "%s", node.name);
-	snprintf(seen->version, sizeof(seen->version), "%s", version ? version : "");
+	snprintf(seen->version, sizeof(seen->version), "%.*s",
+		 version ? (int)strcspn(version, " ") : 0, version ? version : "");
 	v->n_nodes++;
 }
 

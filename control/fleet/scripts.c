@@ -30,12 +30,13 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 		"return {live, done, have[1], have[2] or '', have[3] or ''}\n",
 
 	/*
-	 * KEYS nodes lease token dirty eval meta; ARGV node text claim ttl_ms stand seed
+	 * KEYS nodes lease token dirty eval meta; ARGV node text claim ttl_ms stand seed life
 	 * -> engine's ms, holder, ours, dirty bins, the last evaluation: bin, threshold of the fast
 	 * path, n, mean, deviation, findings, nodes, of these late, missing; how many nodes there are
 	 * A token is never below the engine's time in us, so it grows even if the engine lost it.
 	 * An engine that lost everything elects nobody before a lease that was lost with it must
-	 * have run out; who still talks to it, and knows another seed, has to join again.
+	 * have run out; who still talks to it, and knows another seed, has to join again. Of two
+	 * that have one name the one that began to live first keeps it; `life` ends the text.
 	 */
 	[LEVEE_SCRIPT_BEAT] =
 		"local since = redis.call('HGET', KEYS[6], 'since')\n"
@@ -45,7 +46,12 @@ const char *const levee_scripts[LEVEE_SCRIPTS] = {
 		"local t = redis.call('TIME')\n"
 		"local us = t[1] * 1000000 + t[2]\n"
 		"local ms = string.format('%.0f', math.floor(us / 1000))\n"
-		"redis.call('HSET', KEYS[1], ARGV[1], ms .. ' ' .. ARGV[2])\n"
+		"local before = redis.call('HGET', KEYS[1], ARGV[1])\n"
+		"local seen, life = string.match(before or '', '^(%d+) .* (%x+)$')\n"
+		"if seen and life < ARGV[7] and ms - seen < 3000 then\n"
+		"  return redis.error_reply('LEVEETWICE ' .. ARGV[1])\n"
+		"end\n"
+		"redis.call('HSET', KEYS[1], ARGV[1], ms .. ' ' .. ARGV[2] .. ' ' .. ARGV[7])\n"
 		"local holder = redis.call('GET', KEYS[2])\n"
 		"local ours = 0\n"
 		"if ARGV[5] == '1' then\n"

@@ -353,9 +353,10 @@ static redisReply *send_beat(const char *node, const char *claim)
 {
 	const char *argv[] = { "b:{a}:nodes", "b:{a}:lease", "b:{a}:token", "b:{a}:dirty",
 			       "b:{a}:eval",  "b:{a}:meta",  node,	    "0 0 0 1",
-			       claim,	      "5000",	     "1",	    "seed" };
+			       claim,	      "5000",	     "1",	    "seed",
+			       "01" };
 
-	return script(LEVEE_SCRIPT_BEAT, 6, 12, argv, NULL);
+	return script(LEVEE_SCRIPT_BEAT, 6, 13, argv, NULL);
 }
 
 static void a_token_grows_even_if_the_engine_forgets_it(void **state)

@@ -970,6 +970,23 @@ static void a_fleet_is_reset_when_nobody_lives_in_it(void **state)
 	assert_true(wait_for(all_together, NULL));
 }
 
+/* Two instances with one name: who came later is alone, and told why. */
+static void a_name_is_of_one_instance(void **state)
+{
+	struct levee_fleet_options o = options(0);
+	struct levee_fleet *other;
+
+	(void)state;
+	start_nodes(1);
+	assert_true(wait_for(all_together, NULL));
+	assert_int_equal(levee_fleet_new(&other, &o), 0);
+	assert_int_equal(levee_fleet_start(other), 0);
+	assert_true(wait_for(said_why, "another instance has this name"));
+	assert_false(levee_fleet_together(other));
+	assert_true(levee_fleet_together(fleet[0]));
+	levee_fleet_stop(&other);
+}
+
 static void other_bins_are_refused(void **state)
 {
 	const char *set[] = { "HSET",	"levee:{test}:meta",
@@ -1052,6 +1069,7 @@ int main(void)
 		FLEET_TEST(a_fleet_that_was_deleted_is_made_again),
 		FLEET_TEST(another_schema_is_refused_and_nothing_is_written),
 		FLEET_TEST(a_fleet_is_reset_when_nobody_lives_in_it),
+		FLEET_TEST(a_name_is_of_one_instance),
 		FLEET_TEST(other_bins_are_refused),
 		FLEET_TEST(keys_of_somebody_else_are_left_alone),
 		FLEET_TEST(a_full_engine_leaves_the_node_alone_until_there_is_room),
