@@ -119,6 +119,9 @@ check 'and over a death' eval 'start_levee && pass_bins 1 && ! is_blocked 203.0.
 check 'an exemption that is taken back is over' eval '"$levee" exempt remove 203.0.113.66 && wait_for 10 is_blocked 203.0.113.66'
 check 'unblock --all lifts all' eval '"$levee" unblock --all && ! is_blocked 203.0.113.66 && ! is_blocked 192.0.2.128'
 check 'a block by hand wins over the exemption' eval '"$levee" block 203.0.113.66 && is_blocked 203.0.113.66'
+check 'one address of an IPv6 source is said to be blocked, and what it is counted as' eval '"$levee" block 2001:db8:7::7 &&
+	"$levee" why 2001:db8:7::7 >"$dir/why" && grep -q "^2001:db8:7::7 is blocked" "$dir/why" && grep -q "part of 2001:db8:7::/64" "$dir/why" &&
+	"$levee" why 2001:db8:7::8 | grep -q "^2001:db8:7::8 passes" && "$levee" unblock 2001:db8:7::7'
 check 'the allow list wins over a block by hand' eval '! "$levee" block 127.0.0.1'
 kill "$sender"
 wait "$sender" 2>/dev/null
@@ -131,6 +134,7 @@ check 'a user outside the group is told which group' refused_as_nobody
 check 'a member of the group is let in' setpriv --reuid=65534 --regid=65534 --groups "$(getent group daemon | cut -d: -f3)" \
 	"$levee" status --socket "$LEVEE_SOCKET"
 check 'history has it all' eval '"$levee" history 203.0.113.66 --limit 1000 >"$dir/h" && grep -q " blocked " "$dir/h" && grep -q " released " "$dir/h"'
+check 'with what an operator said' eval '"$levee" history 192.0.2.128/25 | grep -q " by hand: said by hand"'
 check 'a drill is found, marked and ends' eval '"$levee" unblock --all && "$levee" drill --source 198.51.100.77 --duration 4s --rate 50000 >"$dir/drill" && grep -q "^BLOCKED" "$dir/drill" && ! is_blocked 198.51.100.77 && "$levee" history 198.51.100.77 | grep -q drill'
 killed_drill() {
 	"$levee" drill --source 198.51.100.78 --duration 60s --rate 50000 >"$dir/drill" 2>&1 &
