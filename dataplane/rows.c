@@ -40,6 +40,21 @@ void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sou
 	random_key(&geo->key);
 }
 
+/* Where the rows of an epoch count, as the control block has it. */
+static void aim(const struct levee_rows *t, uint32_t epoch)
+{
+	const struct levee_control *c = t->control;
+
+	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
+		uint32_t nr = epoch * t->geo.cpus + cpu;
+
+		t->rows[nr].aim4 = (struct levee_aim){ .base = nr << t->geo.bits4,
+						       .shift = 32 - c->bits4[epoch] };
+		t->rows[nr].aim6 = (struct levee_aim){ .base = nr << t->geo.bits6,
+						       .shift = 32 - c->bits6[epoch] };
+	}
+}
+
 void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uint64_t now_boot_ns)
 {
 	struct levee_control *c = rows->control;
@@ -51,11 +66,13 @@ void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uin
 		c->bits4[epoch] = c->geo.bits4;
 		c->bits6[epoch] = c->geo.bits6;
 	}
+	aim(rows, 0);
+	aim(rows, 1);
 	c->opened_ns[1] = now_boot_ns;
 	c->mask6_hi = levee_mask6_hi(source6_length);
 	c->mask6_lo = levee_mask6_lo(source6_length);
 	c->mask6_len = source6_length;
-	c->share = LEVEE_SHARE_OFF;
+	c->share_mask = LEVEE_SHARE_OFF - 1;
 	c->burst = LEVEE_BURST;
 }
 
@@ -81,7 +98,7 @@ static void add_row(struct levee_account *sum, const struct levee_row *row,
 		    const struct levee_geometry *geo)
 {
 	uint64_t put = levee_read_once(row->put4) + levee_read_once(row->put6);
-	struct levee_account a = { .received = levee_read_once(row->received) + put,
+	struct levee_account a = { .received = levee_read_once(row->uncounted) + put,
 				   .received_bytes = levee_read_once(row->received_bytes),
 				   .would_drop = levee_read_once(row->would_drop),
 				   .dropped_bytes = levee_read_once(row->dropped_bytes),
@@ -93,6 +110,7 @@ static void add_row(struct levee_account *sum, const struct levee_row *row,
 		    (row->log6 < geo->log6 ? row->log6 : geo->log6);
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
 		a.outcome[i] = levee_read_once(row->outcome[i]);
+	a.received += a.outcome[LEVEE_COUNTED];
 	a.outcome[LEVEE_COUNTED] += put;
 	for (int i = 0; i < LEVEE_UNPARSED_MAX; i++)
 		a.reasons[i] = levee_read_once(row->reasons[i]);
@@ -314,7 +332,7 @@ void levee_rows_set_share(const struct levee_rows *t, uint64_t share)
 	if (!share)
 		step = LEVEE_SHARE_OFF;
 	levee_write_once(t->control->burst, (__u32)burst);
-	levee_write_once(t->control->share, (__u32)step);
+	levee_write_once(t->control->share_mask, (__u32)step - 1);
 }
 
 /* ---- between epochs ---------------------------------------------------------------------- */
@@ -345,6 +363,7 @@ void levee_rows_size_next(const struct levee_rows *t, uint32_t running)
 	}
 	c->bits4[!running] = bits_for(names4, t->geo.bits4);
 	c->bits6[!running] = bits_for(names6, t->geo.bits6);
+	aim(t, !running);
 }
 
 static void clear(const struct levee_rows *t, void *buckets, size_t size, size_t n)
@@ -373,6 +392,7 @@ void levee_rows_clear(const struct levee_rows *t, uint32_t epoch)
 		__atomic_thread_fence(__ATOMIC_RELEASE);
 		memset(&t->rows[nr], 0, sizeof(struct levee_row));
 	}
+	aim(t, epoch);
 }
 
 void levee_rows_describe(const struct levee_rows *t, uint64_t seq, struct levee_drained *drained)

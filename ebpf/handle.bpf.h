@@ -319,7 +319,10 @@ static __noinline void evict6(struct levee_row *row, __u32 row_nr, struct levee_
 
 static __always_inline __u64 add_tally(__u64 tally, __u64 more)
 {
-	return flows ? levee_tally_add(tally, more) : tally + more;
+	if (!flows)
+		return tally + more;
+	asm("" : "+r"(tally)); /* or both ways are made one, for a mask of all ones */
+	return levee_tally_add(tally, more);
 }
 
 /* A further share of packets in one slot: say so, and empty the slot before it overflows. */
@@ -331,7 +334,7 @@ __noinline int levee_pass_share4(struct levee_row *row, __u32 row_nr, struct lev
 	if (!row || !b)
 		return 0;
 	slot &= LEVEE_SLOTS - 1;
-	if (levee.control.share != LEVEE_SHARE_OFF) {
+	if (levee.control.share_mask != LEVEE_SHARE_OFF - 1) {
 		e = begin_event(row, LEVEE_EVENT_TRIP);
 		if (e) {
 			e->hi = b->addr[slot];
@@ -356,7 +359,7 @@ __noinline int levee_pass_share6(struct levee_row *row, __u32 row_nr, struct lev
 	if (!row || !b)
 		return 0;
 	slot &= LEVEE_SLOTS - 1;
-	if (levee.control.share != LEVEE_SHARE_OFF) {
+	if (levee.control.share_mask != LEVEE_SHARE_OFF - 1) {
 		e = begin_event(row, LEVEE_EVENT_TRIP);
 		if (e) {
 			e->hi = b->hi[slot];
@@ -375,7 +378,7 @@ __noinline int levee_pass_share6(struct levee_row *row, __u32 row_nr, struct lev
 }
 
 static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b, __u32 slot,
-				 __u64 tally, __u32 share)
+				 __u64 tally)
 {
 	__u32 packets;
 
@@ -383,12 +386,12 @@ static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b,
 	packets = b->packets[slot] + 1;
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
-	if (levee_unlikely(!(packets & (share - 1))))
+	if (levee_unlikely(!(packets & levee.control.share_mask)))
 		levee_pass_share4(w->row, w->row_nr, b, slot);
 }
 
 static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot,
-				 __u64 tally, __u32 share)
+				 __u64 tally)
 {
 	__u64 packets;
 
@@ -396,7 +399,7 @@ static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b,
 	packets = b->packets[slot] + 1;
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
-	if (levee_unlikely(!(packets & (share - 1))))
+	if (levee_unlikely(!(packets & levee.control.share_mask)))
 		levee_pass_share6(w->row, w->row_nr, b, slot);
 }
 
@@ -452,7 +455,7 @@ __noinline __u32 levee_make_room6(struct levee_row *row, __u32 row_nr, struct le
  * log2 of the buckets of a table that stays in a core's own cache: 256 KB of IPv4 sources, 512 KB
  * of IPv6 ones. There a packet is counted at once: what waits for nothing need not be put down.
  */
-#define CACHED_BITS 12
+#define CACHED_SHIFT (32 - 12)
 
 /*
  * Asks for the line of a bucket. The value is not used, so nothing waits for it, and the lines of
@@ -463,29 +466,17 @@ static __always_inline void fetch(const void *line)
 	(void)*(const volatile __u32 *)line;
 }
 
-/* What one burst has in common. */
-struct levee_table {
-	__u32 base; /* first bucket of the row */
-	__u32 bits;
-	__u32 share;
-};
+/* The fewer instructions there are between two loads, the more of them a core has under way. */
+#define UNROLLED _Pragma("clang loop unroll_count(16)")
 
-static __always_inline struct levee_table table4_of(const struct levee_where *w)
+/* The bucket of a hash in the row that aim is of. */
+static __always_inline __u32 aim_at(struct levee_aim aim, __u64 hash)
 {
-	return (struct levee_table){ .base = w->row_nr << geo.bits4,
-				     .bits = levee.control.bits4[w->epoch],
-				     .share = levee.control.share };
+	return aim.base + (__u32)((hash >> 32) >> aim.shift);
 }
 
-static __always_inline struct levee_table table6_of(const struct levee_where *w)
-{
-	return (struct levee_table){ .base = w->row_nr << geo.bits6,
-				     .bits = levee.control.bits6[w->epoch],
-				     .share = levee.control.share };
-}
-
-static __always_inline void count4(struct levee_where *w, const struct levee_table *t,
-				   const __u32 *first, __u32 addr, __u64 tally)
+static __always_inline void count4(struct levee_where *w, const __u32 *first, __u32 addr,
+				   __u64 tally)
 {
 	struct levee_bucket4 *b, *c;
 	__u32 slot, nr;
@@ -493,19 +484,16 @@ static __always_inline void count4(struct levee_where *w, const struct levee_tab
 	b = bpf_map_lookup_elem(&sources4, first);
 	if (!b)
 		return;
-	slot = levee_find4(b, addr);
-	if (levee_likely(slot < LEVEE_SLOTS)) {
-		hit4(w, b, slot, tally, t->share);
+	if (levee_likely(levee_has4(b, addr, &slot))) {
+		hit4(w, b, slot, tally);
 		return;
 	}
-	nr = t->base +
-	     levee_bucket_of(levee_hash_again(hash_key(), levee_hash4(hash_key(), addr)), t->bits);
+	nr = aim_at(w->row->aim4, levee_hash_again(hash_key(), levee_hash4(hash_key(), addr)));
 	c = bpf_map_lookup_elem(&sources4, &nr);
 	if (!c)
 		return;
-	slot = levee_find4(c, addr);
-	if (slot < LEVEE_SLOTS) {
-		hit4(w, c, slot, tally, t->share);
+	if (levee_has4(c, addr, &slot)) {
+		hit4(w, c, slot, tally);
 		return;
 	}
 	slot = levee_make_room4(w->row, w->row_nr, b, c);
@@ -515,12 +503,12 @@ static __always_inline void count4(struct levee_where *w, const struct levee_tab
 	b->addr[slot] = addr;
 	b->packets[slot] = 1;
 	b->tally[slot] = tally;
-	if (levee_unlikely(t->share == 1))
+	if (levee_unlikely(!levee.control.share_mask))
 		levee_pass_share4(w->row, w->row_nr, b, slot);
 }
 
-static __always_inline void count6(struct levee_where *w, const struct levee_table *t,
-				   const __u32 *first, __u64 hi, __u64 lo, __u64 tally)
+static __always_inline void count6(struct levee_where *w, const __u32 *first, __u64 hi, __u64 lo,
+				   __u64 tally)
 {
 	struct levee_bucket6 *b, *c;
 	__u32 slot, nr;
@@ -528,20 +516,16 @@ static __always_inline void count6(struct levee_where *w, const struct levee_tab
 	b = bpf_map_lookup_elem(&sources6, first);
 	if (!b)
 		return;
-	slot = levee_find6(b, hi, lo);
-	if (levee_likely(slot < LEVEE_SLOTS)) {
-		hit6(w, b, slot, tally, t->share);
+	if (levee_likely(levee_has6(b, hi, lo, &slot))) {
+		hit6(w, b, slot, tally);
 		return;
 	}
-	nr = t->base +
-	     levee_bucket_of(levee_hash_again(hash_key(), levee_hash6(hash_key(), hi, lo)),
-			     t->bits);
+	nr = aim_at(w->row->aim6, levee_hash_again(hash_key(), levee_hash6(hash_key(), hi, lo)));
 	c = bpf_map_lookup_elem(&sources6, &nr);
 	if (!c)
 		return;
-	slot = levee_find6(c, hi, lo);
-	if (slot < LEVEE_SLOTS) {
-		hit6(w, c, slot, tally, t->share);
+	if (levee_has6(c, hi, lo, &slot)) {
+		hit6(w, c, slot, tally);
 		return;
 	}
 	slot = levee_make_room6(w->row, w->row_nr, b, c);
@@ -552,24 +536,32 @@ static __always_inline void count6(struct levee_where *w, const struct levee_tab
 	b->lo[slot] = lo;
 	b->packets[slot] = 1;
 	b->tally[slot] = tally;
-	if (levee_unlikely(t->share == 1))
+	if (levee_unlikely(!levee.control.share_mask))
 		levee_pass_share6(w->row, w->row_nr, b, slot);
 }
 
-/* In the account. A packet that waits is there by put4 or put6. */
+/* In the account: any outcome but LEVEE_COUNTED. */
 static __always_inline void account(struct levee_row *row, enum levee_outcome outcome, __u64 bytes)
 {
-	row->received++;
+	row->uncounted++;
 	row->received_bytes += bytes;
 	row->outcome[outcome]++;
 }
 
-static __always_inline int find_row(struct levee_where *w)
+/* The row of an epoch on this CPU. */
+static __always_inline int find_row_of(struct levee_where *w, __u32 epoch)
 {
+	w->epoch = epoch;
 	w->cpu = bpf_get_smp_processor_id();
 	w->row_nr = w->epoch * geo.cpus + w->cpu;
 	w->row = bpf_map_lookup_elem(&rows, &w->row_nr);
 	return w->row ? 0 : -1;
+}
+
+/* The row of the open epoch. */
+static __always_inline int find_row(struct levee_where *w)
+{
+	return find_row_of(w, (__u32)levee_read_once(levee.control.seq) & 1);
 }
 
 /*
@@ -579,17 +571,16 @@ static __always_inline int find_row(struct levee_where *w)
  */
 __noinline int levee_count_waiting4(__u32 epoch)
 {
-	struct levee_where w = { .epoch = epoch & 1 };
-	struct levee_table t;
+	struct levee_where w;
 	__u64 from, n;
 	struct levee_waiting4 *p;
 	struct levee_bucket4 *b;
 
-	if (find_row(&w))
+	if (find_row_of(&w, epoch & 1))
 		return 0;
-	t = table4_of(&w);
 	from = w.row->done4;
 	n = levee_read_once(w.row->put4) - from;
+	UNROLLED
 	for (__u32 i = 0; i < LEVEE_BURST && n == LEVEE_BURST; i++) {
 		b = bpf_map_lookup_elem(&sources4, &w.row->waiting4[i].bucket);
 		if (b)
@@ -598,7 +589,7 @@ __noinline int levee_count_waiting4(__u32 epoch)
 	n = levee_read_once(w.row->put4) - from;
 	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
 		p = &w.row->waiting4[(from + i) & (LEVEE_BURST - 1)];
-		count4(&w, &t, &p->bucket, p->addr, p->tally);
+		count4(&w, &p->bucket, p->addr, p->tally);
 	}
 	w.row->done4 = from + n;
 	return 0;
@@ -606,17 +597,16 @@ __noinline int levee_count_waiting4(__u32 epoch)
 
 __noinline int levee_count_waiting6(__u32 epoch)
 {
-	struct levee_where w = { .epoch = epoch & 1 };
-	struct levee_table t;
+	struct levee_where w;
 	__u64 from, n;
 	struct levee_waiting6 *p;
 	struct levee_bucket6 *b;
 
-	if (find_row(&w))
+	if (find_row_of(&w, epoch & 1))
 		return 0;
-	t = table6_of(&w);
 	from = w.row->done6;
 	n = levee_read_once(w.row->put6) - from;
+	UNROLLED
 	for (__u32 i = 0; i < LEVEE_BURST && n == LEVEE_BURST; i++) {
 		b = bpf_map_lookup_elem(&sources6, &w.row->waiting6[i].bucket);
 		if (b) {
@@ -627,7 +617,7 @@ __noinline int levee_count_waiting6(__u32 epoch)
 	n = levee_read_once(w.row->put6) - from;
 	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
 		p = &w.row->waiting6[(from + i) & (LEVEE_BURST - 1)];
-		count6(&w, &t, &p->bucket, p->hi, p->lo, p->tally);
+		count6(&w, &p->bucket, p->hi, p->lo, p->tally);
 	}
 	w.row->done6 = from + n;
 	return 0;
@@ -636,17 +626,17 @@ __noinline int levee_count_waiting6(__u32 epoch)
 static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __u64 tally,
 					   __u64 bytes)
 {
-	struct levee_table t = table4_of(w);
-	__u32 nr = t.base + levee_bucket_of(levee_hash4(hash_key(), addr), t.bits);
+	struct levee_aim aim = w->row->aim4;
+	__u32 nr = aim_at(aim, levee_hash4(hash_key(), addr));
 	struct levee_waiting4 *p;
 	__u64 put;
 
-	if (t.bits <= CACHED_BITS) {
-		account(w->row, LEVEE_COUNTED, bytes);
-		count4(w, &t, &nr, addr, tally);
+	w->row->received_bytes += bytes;
+	if (aim.shift >= CACHED_SHIFT) {
+		w->row->outcome[LEVEE_COUNTED]++;
+		count4(w, &nr, addr, tally);
 		return;
 	}
-	w->row->received_bytes += bytes;
 	put = w->row->put4;
 	p = &w->row->waiting4[put & (LEVEE_BURST - 1)];
 	p->tally = tally;
@@ -660,20 +650,20 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u64 lo, __u64 tally,
 					   __u64 bytes)
 {
-	struct levee_table t = table6_of(w);
+	struct levee_aim aim = w->row->aim6;
 	struct levee_waiting6 *p;
 	__u64 put;
 	__u32 nr;
 
 	hi &= levee.control.mask6_hi;
 	lo &= levee.control.mask6_lo;
-	nr = t.base + levee_bucket_of(levee_hash6(hash_key(), hi, lo), t.bits);
-	if (t.bits <= CACHED_BITS) {
-		account(w->row, LEVEE_COUNTED, bytes);
-		count6(w, &t, &nr, hi, lo, tally);
+	nr = aim_at(aim, levee_hash6(hash_key(), hi, lo));
+	w->row->received_bytes += bytes;
+	if (aim.shift >= CACHED_SHIFT) {
+		w->row->outcome[LEVEE_COUNTED]++;
+		count6(w, &nr, hi, lo, tally);
 		return;
 	}
-	w->row->received_bytes += bytes;
 	put = w->row->put6;
 	p = &w->row->waiting6[put & (LEVEE_BURST - 1)];
 	p->hi = hi;
@@ -701,83 +691,118 @@ static __always_inline __u32 ask_policy(const struct levee_where *w, const struc
 	return LEVEE_VERDICT_NONE;
 }
 
+/* The packet's bytes once more. Volatile, so that they are not kept where few ask for them. */
+static __always_inline void read_flow(struct xdp_md *ctx, struct levee_packet *pkt)
+{
+	const void *data = (const void *)(long)levee_read_once(ctx->data);
+	const void *data_end = (const void *)(long)levee_read_once(ctx->data_end);
+
+	levee_packet_flow(pkt, data, data_end);
+}
+
 /*
  * A packet with a source. Called once for each family, as a constant: where the ways of both meet
  * the compiler would keep what it knows on the stack.
  */
-static __always_inline int handle_ip(struct levee_where *w, struct levee_packet *pkt,
-				     const void *data, const void *data_end, __u64 bytes)
+static __always_inline int handle_ip(struct xdp_md *ctx, struct levee_packet *pkt, __u64 bytes)
 {
-	__u32 verdict = ask_policy(w, pkt, bytes);
 	__u64 tally = bytes;
+	struct levee_where w;
+	__u32 verdict;
 	int ret;
 
+	if (find_row(&w))
+		return XDP_PASS;
+	verdict = ask_policy(&w, pkt, bytes);
 	if (levee_unlikely(verdict == LEVEE_VERDICT_ALLOW)) {
-		account(w->row, LEVEE_ALLOWED, bytes);
+		account(w.row, LEVEE_ALLOWED, bytes);
 		return XDP_PASS;
 	}
 	if (levee_unlikely(verdict == LEVEE_VERDICT_BLOCK)) {
 		if (!levee.control.audit) {
-			account(w->row, LEVEE_DROPPED, bytes);
-			w->row->dropped_bytes += bytes;
+			account(w.row, LEVEE_DROPPED, bytes);
+			w.row->dropped_bytes += bytes;
 			return XDP_DROP;
 		}
-		w->row->would_drop++;
+		w.row->would_drop++;
 	}
 
 	/* Twice, because of a header nobody asks for its port the compiler reads much less. */
 	if (levee_unlikely(levee.scope.enabled)) {
-		levee_packet_flow(pkt, data, data_end);
+		read_flow(ctx, pkt);
 		ret = levee_scope_has(&levee.scope, pkt);
 		if (!ret) {
-			account(w->row, LEVEE_OUT_OF_SCOPE, bytes);
+			account(w.row, LEVEE_OUT_OF_SCOPE, bytes);
 			return XDP_PASS;
 		}
 		if (ret == 2)
-			w->row->port_unknown++;
+			w.row->port_unknown++;
 		if (flows)
 			tally |= levee_flow_tally(pkt);
 	} else if (flows) {
-		levee_packet_flow(pkt, data, data_end);
+		read_flow(ctx, pkt);
 		tally |= levee_flow_tally(pkt);
 	}
 
 	if (pkt->family == 4)
-		count_or_wait4(w, (__u32)pkt->hi, tally, bytes);
+		count_or_wait4(&w, (__u32)pkt->hi, tally, bytes);
 	else
-		count_or_wait6(w, pkt->hi, pkt->lo, tally, bytes);
+		count_or_wait6(&w, pkt->hi, pkt->lo, tally, bytes);
 	return XDP_PASS;
 }
 
-/* Everything that is done with a packet. `bytes` is its length on the wire. */
-static __always_inline int handle(const void *data, const void *data_end, __u64 bytes)
+static __always_inline int handle_source(struct xdp_md *ctx, struct levee_packet *pkt, __u64 bytes)
+{
+	if (levee_likely(pkt->family == 4)) {
+		pkt->family = 4;
+		return handle_ip(ctx, pkt, bytes);
+	}
+	pkt->family = 6;
+	return handle_ip(ctx, pkt, bytes);
+}
+
+/* A packet without a source; `why` is one of enum levee_unparsed, without its sign. */
+__noinline int levee_pass_unparsed(__u32 why, __u64 bytes)
+{
+	struct levee_where w;
+
+	if (find_row(&w) || why >= LEVEE_UNPARSED_MAX)
+		return XDP_PASS;
+	w.row->reasons[why]++;
+	account(w.row, why == -LEVEE_NOT_IP ? LEVEE_OUT_OF_SCOPE : LEVEE_UNPARSED, bytes);
+	return XDP_PASS;
+}
+
+/*
+ * A frame with VLAN tags: the same at other offsets. Behind a call, so that the compiler knows
+ * the offset where there is none, and makes no common code for all of them.
+ */
+__noinline int levee_handle_tagged(struct xdp_md *ctx, __u64 bytes)
 {
 	struct levee_packet pkt;
-	struct levee_where w;
-	int ret;
+	int ret = levee_packet_tagged(&pkt, (const void *)(long)ctx->data,
+				      (const void *)(long)ctx->data_end);
 
-	w.epoch = (__u32)levee_read_once(levee.control.seq) & 1;
-	if (find_row(&w))
-		return XDP_PASS;
+	return ret ? levee_pass_unparsed((__u32)-ret, bytes) : handle_source(ctx, &pkt, bytes);
+}
 
-	ret = levee_packet_source(&pkt, data, data_end);
-	if (levee_unlikely(ret < 0)) {
-		w.row->reasons[ret > -LEVEE_UNPARSED_MAX ? -ret : 0]++;
-		account(w.row, ret == LEVEE_NOT_IP ? LEVEE_OUT_OF_SCOPE : LEVEE_UNPARSED, bytes);
-		return XDP_PASS;
-	}
-	if (levee_likely(pkt.family == 4)) {
-		pkt.family = 4;
-		return handle_ip(&w, &pkt, data, data_end, bytes);
-	}
-	pkt.family = 6;
-	return handle_ip(&w, &pkt, data, data_end, bytes);
+/* Everything that is done with a packet. `bytes` is its length on the wire. */
+static __always_inline int handle(struct xdp_md *ctx, const void *data, const void *data_end,
+				  __u64 bytes)
+{
+	struct levee_packet pkt;
+	int ret = levee_packet_untagged(&pkt, data, data_end);
+
+	if (levee_unlikely(ret == LEVEE_TAGGED))
+		return levee_handle_tagged(ctx, bytes);
+	return levee_unlikely(ret) ? levee_pass_unparsed((__u32)-ret, bytes)
+				   : handle_source(ctx, &pkt, bytes);
 }
 
 /* Length on the wire, by a helper call if the frame may have fragments. Any kernel can do this. */
-static __always_inline __u64 length_of(struct xdp_md *ctx)
+static __always_inline __u64 length_of(struct xdp_md *ctx, const void *data, const void *data_end)
 {
-	return frags ? bpf_xdp_get_buff_len(ctx) : (__u64)(ctx->data_end - ctx->data);
+	return frags ? bpf_xdp_get_buff_len(ctx) : (__u64)(data_end - data);
 }
 
 /* What is used of the kernel's own context; its offset is relocated at load. */
@@ -793,13 +818,13 @@ extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym __weak;
  * The same from Linux 6.2 on: the call is made for frames with fragments only. A call and its
  * return cost 6 ns, a third of all else, where the kernel guards returns.
  */
-static __always_inline __u64 length_seen(struct xdp_md *ctx)
+static __always_inline __u64 length_seen(struct xdp_md *ctx, const void *data, const void *data_end)
 {
 	struct xdp_buff *buff = bpf_cast_to_kern_ctx(ctx); /* no call: the verifier drops it */
 
 	if (levee_unlikely(buff->flags & LEVEE_XDP_HAS_FRAGS))
 		return bpf_xdp_get_buff_len(ctx);
-	return (__u64)(ctx->data_end - ctx->data);
+	return (__u64)(data_end - data);
 }
 
 #endif

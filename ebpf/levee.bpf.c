@@ -11,13 +11,17 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 SEC("xdp.frags")
 int levee_xdp(struct xdp_md *ctx)
 {
-	return handle((const void *)(long)ctx->data, (const void *)(long)ctx->data_end,
-		      length_seen(ctx));
+	const void *data = (const void *)(long)ctx->data;
+	const void *data_end = (const void *)(long)ctx->data_end;
+
+	return handle(ctx, data, data_end, length_seen(ctx, data, data_end));
 }
 
 SEC("xdp.frags")
 int levee_xdp_any(struct xdp_md *ctx)
 {
-	return handle((const void *)(long)ctx->data, (const void *)(long)ctx->data_end,
-		      length_of(ctx));
+	const void *data = (const void *)(long)ctx->data;
+	const void *data_end = (const void *)(long)ctx->data_end;
+
+	return handle(ctx, data, data_end, length_of(ctx, data, data_end));
 }

@@ -70,7 +70,7 @@ static void begin(struct burst *b, const struct levee_inspector *in)
 	b->evicted6 = t->evicted6 + (size_t)nr * t->geo.log6;
 	b->bits4 = c->bits4[epoch];
 	b->bits6 = c->bits6[epoch];
-	b->share = levee_read_once(c->share);
+	b->share = levee_read_once(c->share_mask) + 1;
 	b->four = b->six = b->touched = b->dropped = b->late = 0;
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
 		b->outcome[i] = 0;
@@ -523,7 +523,7 @@ uint64_t levee_inspect(const struct levee_inspector *in, const struct levee_view
 	if (scoped || in->flows)
 		look_deeper(&b, view, scoped);
 	count(&b, view, scoped || in->flows);
-	b.row->received += n;
+	b.row->uncounted += n - b.outcome[LEVEE_COUNTED];
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
 		b.row->outcome[i] += b.outcome[i];
 	return b.dropped;

@@ -34,7 +34,7 @@ struct levee_inspector {
 	/** An eviction log of this epoch is half full. Called on the lcore; must not block. */
 	void (*pressure)(void *ctx, uint64_t seq);
 	/**
-	 * A source has a further share of packets in this epoch: levee_control.share. As above.
+	 * A source has a further share of packets in this epoch: levee_control.share_mask. As above.
 	 * \return false: there was no room to note it, which the row's lost_events counts
 	 */
 	bool (*trip)(void *ctx, uint64_t seq, const struct levee_prefix *source);

@@ -133,36 +133,49 @@ levee_inline __u32 levee_is_zero64(__u64 x)
 }
 
 /**
- * Slot that holds addr, or LEVEE_SLOTS. A free slot whose stale address is addr is a hit, too:
+ * Is addr in the bucket, and in which slot? A free slot whose stale address is addr is a hit, too:
  * counting there is inserting there.
  */
-levee_inline __u32 levee_find4(const struct levee_bucket4 *b, __u32 addr)
+levee_inline __u32 levee_has4(const struct levee_bucket4 *b, __u32 addr, __u32 *slot)
 {
 	__u32 e0 = levee_is_zero((__u64)(b->addr[0] ^ addr));
 	__u32 e1 = levee_is_zero((__u64)(b->addr[1] ^ addr));
 	__u32 e2 = levee_is_zero((__u64)(b->addr[2] ^ addr));
 	__u32 e3 = levee_is_zero((__u64)(b->addr[3] ^ addr));
 
-	if (!(e0 | e1 | e2 | e3))
-		return LEVEE_SLOTS;
 	/*
 	 * Several match only if addr is 0 and slots are free. Slots fill from 0 upwards and this
 	 * then gives 3, so 0.0.0.0 is found again where it was put.
 	 */
-	return (e1 | e3) | ((e2 | e3) << 1);
+	*slot = (e1 | e3) | ((e2 | e3) << 1);
+	return e0 | e1 | e2 | e3;
 }
 
 /* The same for IPv6, and in the same way: a loop over random slots guesses wrong every time. */
-levee_inline __u32 levee_find6(const struct levee_bucket6 *b, __u64 hi, __u64 lo)
+levee_inline __u32 levee_has6(const struct levee_bucket6 *b, __u64 hi, __u64 lo, __u32 *slot)
 {
 	__u32 e0 = levee_is_zero64((b->hi[0] ^ hi) | (b->lo[0] ^ lo));
 	__u32 e1 = levee_is_zero64((b->hi[1] ^ hi) | (b->lo[1] ^ lo));
 	__u32 e2 = levee_is_zero64((b->hi[2] ^ hi) | (b->lo[2] ^ lo));
 	__u32 e3 = levee_is_zero64((b->hi[3] ^ hi) | (b->lo[3] ^ lo));
 
-	if (!(e0 | e1 | e2 | e3))
-		return LEVEE_SLOTS;
-	return (e1 | e3) | ((e2 | e3) << 1);
+	*slot = (e1 | e3) | ((e2 | e3) << 1);
+	return e0 | e1 | e2 | e3;
+}
+
+/** Slot that holds the source, or LEVEE_SLOTS. */
+levee_inline __u32 levee_find4(const struct levee_bucket4 *b, __u32 addr)
+{
+	__u32 slot;
+
+	return levee_has4(b, addr, &slot) ? slot : LEVEE_SLOTS;
+}
+
+levee_inline __u32 levee_find6(const struct levee_bucket6 *b, __u64 hi, __u64 lo)
+{
+	__u32 slot;
+
+	return levee_has6(b, hi, lo, &slot) ? slot : LEVEE_SLOTS;
 }
 
 /* Slot with the fewest packets, the lowest of equals: a free one if there is one. */

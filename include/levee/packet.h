@@ -130,14 +130,11 @@ levee_inline int levee_packet_ip(struct levee_packet *pkt, const __u8 *data, con
 	return levee_is_vlan(ethertype) ? LEVEE_BAD_VLAN : LEVEE_NOT_IP;
 }
 
-/**
- * Find the source of an Ethernet frame.
- * \param pkt   filled on success; undefined otherwise
- * \param data  first byte of the destination MAC address
- * \param end   one past the last readable byte; a capture may hold less than the frame did
- * \return 0; a value of enum levee_unparsed (< 0) where there is no source to be had
- */
-levee_inline int levee_packet_source(struct levee_packet *pkt, const void *data, const void *end)
+/* levee_packet_untagged(): there is a VLAN tag, ask levee_packet_tagged(). */
+#define LEVEE_TAGGED 1
+
+/** levee_packet_source() for frames without a VLAN tag, which are nearly all; else LEVEE_TAGGED. */
+levee_inline int levee_packet_untagged(struct levee_packet *pkt, const void *data, const void *end)
 {
 	const __u8 *d = data, *e = end;
 	__u16 ethertype;
@@ -149,8 +146,14 @@ levee_inline int levee_packet_source(struct levee_packet *pkt, const void *data,
 		return levee_packet_ip(pkt, d, e, LEVEE_ETHERTYPE_IPV4, LEVEE_ETH_LEN);
 	if (levee_likely(ethertype == LEVEE_ETHERTYPE_IPV6))
 		return levee_packet_ip(pkt, d, e, LEVEE_ETHERTYPE_IPV6, LEVEE_ETH_LEN);
-	if (!levee_is_vlan(ethertype))
-		return LEVEE_NOT_IP;
+	return levee_is_vlan(ethertype) ? LEVEE_TAGGED : LEVEE_NOT_IP;
+}
+
+/** levee_packet_source() for frames with a VLAN tag. */
+levee_inline int levee_packet_tagged(struct levee_packet *pkt, const void *data, const void *end)
+{
+	const __u8 *d = data, *e = end;
+	__u16 ethertype;
 
 	if (d + LEVEE_ETH_LEN + LEVEE_VLAN_LEN > e)
 		return LEVEE_BAD_VLAN;
@@ -162,6 +165,20 @@ levee_inline int levee_packet_source(struct levee_packet *pkt, const void *data,
 		return LEVEE_BAD_VLAN;
 	ethertype = levee_be16(levee_load16(d + 20));
 	return levee_packet_ip(pkt, d, e, ethertype, LEVEE_ETH_LEN + 2 * LEVEE_VLAN_LEN);
+}
+
+/**
+ * Find the source of an Ethernet frame.
+ * \param pkt   filled on success; undefined otherwise
+ * \param data  first byte of the destination MAC address
+ * \param end   one past the last readable byte; a capture may hold less than the frame did
+ * \return 0; a value of enum levee_unparsed (< 0) where there is no source to be had
+ */
+levee_inline int levee_packet_source(struct levee_packet *pkt, const void *data, const void *end)
+{
+	int ret = levee_packet_untagged(pkt, data, end);
+
+	return levee_unlikely(ret == LEVEE_TAGGED) ? levee_packet_tagged(pkt, data, end) : ret;
 }
 
 /* Ports and TCP flags of the header at `l4`, as far as they are there. */

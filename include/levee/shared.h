@@ -22,7 +22,7 @@
 #include <levee/policy.h>
 
 /* Raised whenever a struct of a pinned map, or what is written into it, changes. */
-#define LEVEE_LAYOUT 3
+#define LEVEE_LAYOUT 4
 
 #define LEVEE_EPOCHS 2
 
@@ -60,8 +60,8 @@ struct levee_control {
 	__u64 mask6_lo;
 	__u32 bits4[LEVEE_EPOCHS]; /* log2 of the buckets in use in a row of the epoch: as many */
 	__u32 bits6[LEVEE_EPOCHS]; /* as its sources need, so that few sources stay in cache */
-	__u32 share; /* packets of a source on one CPU that are an event; a power of two */
-	__u32 burst; /* counted packets that may wait; a power of two, 1 to LEVEE_BURST */
+	__u32 share_mask; /* packets of a source on one CPU that are an event, a power of two, less 1 */
+	__u32 burst;	  /* counted packets that may wait; a power of two, 1 to LEVEE_BURST */
 	__u64 _line;
 
 	struct levee_geometry geo;
@@ -115,45 +115,53 @@ struct levee_waiting6 {
 	__u32 _pad;
 };
 
+/* Where a row counts sources of one family. */
+struct levee_aim {
+	__u32 base;  /* first bucket of the row, as an index into the table of all rows */
+	__u32 shift; /* 32 less log2 of the buckets in use */
+};
+
 /*
- * One CPU's account of one epoch. Cleared when it is drained. A counted packet that was put down
- * to wait is in put4 or put6 alone, one store for all: received and outcome[LEVEE_COUNTED] are
- * the others, and with them received = the sum of outcome[]. Whoever drains a row adds the
- * packets that wait, from done to put, to what the table holds.
+ * One CPU's account of one epoch. Cleared when it is drained, aimed before it is opened.
+ *
+ * A counted packet is in outcome[LEVEE_COUNTED] or, if it was put down to wait, in put4 or put6:
+ * one store for all. Every other is in `uncounted`, and in its outcome besides. Whoever drains a
+ * row adds the packets that wait, from done to put, to what the table holds.
  */
 struct levee_row {
-	__u64 received;
+	struct levee_aim aim4;
+	struct levee_aim aim6;
+	__u64 put4; /* packets put down; packet n is in waiting4[n % LEVEE_BURST] */
+	__u64 put6;
+	__u64 received_bytes;
 	__u64 outcome[LEVEE_OUTCOMES];
-	__u64 would_drop; /* in audit mode; such packets have another outcome besides */
+	__u64 uncounted;
 	__u64 dropped_bytes;
+	__u64 would_drop; /* in audit mode; such packets have another outcome besides */
 
+	__u64 now_ns;	/* CLOCK_BOOTTIME as of now_tick */
+	__u64 now_tick; /* kernel tick at which now_ns was read */
+	__u64 done4;	/* of put4, those in the table; the rest, less than a burst, waits */
+	__u64 done6;
+	__u64 names4; /* slots taken in the table */
+	__u64 names6;
 	__u64 log4; /* entries asked for; what is above geometry.log4 was folded */
 	__u64 log6;
-	__u64 received_bytes;
 	struct levee_fold fold; /* both families */
 
 	__u64 reasons[LEVEE_UNPARSED_MAX]; /* by -(enum levee_unparsed); [0] unused */
 	__u64 port_unknown; /* in scope by protocol alone: fragments, truncated headers */
-
-	__u64 now_ns;	/* CLOCK_BOOTTIME as of now_tick */
-	__u64 now_tick; /* kernel tick at which now_ns was read */
-	__u64 names4;	/* slots taken in the table */
-	__u64 names6;
-	__u64 lost_events; /* the ring buffer was full */
-
-	__u64 put4;  /* packets put down; packet n is in waiting4[n % LEVEE_BURST] */
-	__u64 done4; /* of which are in the table; the rest, less than a burst, waits */
-	__u64 put6;
-	__u64 done6;
+	__u64 lost_events;  /* the ring buffer was full */
+	__u64 _line[6];
 
 	struct levee_waiting4 waiting4[LEVEE_BURST];
 	struct levee_waiting6 waiting6[LEVEE_BURST];
 };
 
-_Static_assert(sizeof(struct levee_row) == 4 * LEVEE_CACHE_LINE + 48 * LEVEE_BURST,
+_Static_assert(sizeof(struct levee_row) == 5 * LEVEE_CACHE_LINE + 48 * LEVEE_BURST,
 	       "layout of a pinned map");
-_Static_assert(__builtin_offsetof(struct levee_row, log4) == 64, "layout of a pinned map");
-_Static_assert(__builtin_offsetof(struct levee_row, reasons) == 128, "layout of a pinned map");
+_Static_assert(__builtin_offsetof(struct levee_row, outcome) == 40, "layout of a pinned map");
+_Static_assert(__builtin_offsetof(struct levee_row, waiting4) == 320, "layout of a pinned map");
 _Static_assert(__builtin_offsetof(struct levee_control, geo) == 64, "layout of a pinned map");
 
 enum levee_event_type {
@@ -174,7 +182,7 @@ struct levee_event {
 
 _Static_assert(sizeof(struct levee_event) == 48, "layout of a ring buffer record");
 
-/* levee_control.share of a data path that raises no such events: a slot never holds as many. */
+/* The share of a data path that raises no such events: a slot never holds as many. */
 #define LEVEE_SHARE_OFF LEVEE_SLOT_FULL
 
 /** The part of a packet's tally that its TCP header tells; pkt after levee_packet_flow(). */

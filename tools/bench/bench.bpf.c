@@ -8,9 +8,12 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* `frags` is one of enum bench_length, which decides between the daemon's programs, too. */
 static __always_inline int handle_packet(struct xdp_md *ctx)
 {
-	__u64 bytes = frags == BENCH_LENGTH_SEEN ? length_seen(ctx) : length_of(ctx);
+	const void *data = (const void *)(long)ctx->data;
+	const void *data_end = (const void *)(long)ctx->data_end;
 
-	return handle((const void *)(long)ctx->data, (const void *)(long)ctx->data_end, bytes);
+	if (frags == BENCH_LENGTH_SEEN)
+		return handle(ctx, data, data_end, length_seen(ctx, data, data_end));
+	return handle(ctx, data, data_end, length_of(ctx, data, data_end));
 }
 
 SEC("xdp.frags")

@@ -521,7 +521,7 @@ static void each_share_of_a_source_is_an_event(void **state)
 	struct world *w = *state;
 
 	open_small(w);
-	w->t.rows.control->share = 8;
+	w->t.rows.control->share_mask = 7;
 	for (int i = 0; i < 25; i++) {
 		put_source(w, 4, 0xc6336407, 0);
 		put_source(w, 6, 0x20010db800000001ULL, (uint64_t)i);
@@ -616,7 +616,8 @@ static void each_lcore_has_its_own_rows_and_the_drain_adds_them_up(void **state)
 		for (uint32_t i = 0; i <= cpu; i++)
 			put_source(w, 4, 0xc6336407, 0);
 		go(w);
-		assert_int_equal(w->t.rows.rows[w->t.rows.geo.cpus + cpu].received, cpu + 1);
+		assert_int_equal(w->t.rows.rows[w->t.rows.geo.cpus + cpu].outcome[LEVEE_COUNTED],
+				 cpu + 1);
 	}
 	take(w);
 	assert_int_equal(w->got.n, 1);
