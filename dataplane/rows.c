@@ -99,7 +99,7 @@ static void add_row(struct levee_account *sum, const struct levee_row *row,
 {
 	uint64_t put = levee_read_once(row->put4) + levee_read_once(row->put6);
 	struct levee_account a = { .received = levee_read_once(row->uncounted) + put,
-				   .received_bytes = levee_read_once(row->received_bytes),
+				   .received_bytes = levee_read_once(row->passed_bytes),
 				   .would_drop = levee_read_once(row->would_drop),
 				   .dropped_bytes = levee_read_once(row->dropped_bytes),
 				   .port_unknown = levee_read_once(row->port_unknown),
@@ -111,6 +111,7 @@ static void add_row(struct levee_account *sum, const struct levee_row *row,
 	for (int i = 0; i < LEVEE_OUTCOMES; i++)
 		a.outcome[i] = levee_read_once(row->outcome[i]);
 	a.received += a.outcome[LEVEE_COUNTED];
+	a.received_bytes += a.dropped_bytes;
 	a.outcome[LEVEE_COUNTED] += put;
 	for (int i = 0; i < LEVEE_UNPARSED_MAX; i++)
 		a.reasons[i] = levee_read_once(row->reasons[i]);

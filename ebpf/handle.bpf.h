@@ -540,12 +540,20 @@ static __always_inline void count6(struct levee_where *w, const __u32 *first, __
 		levee_pass_share6(w->row, w->row_nr, b, slot);
 }
 
-/* In the account: any outcome but LEVEE_COUNTED. */
+/* In the account, a packet that passes without being counted. */
 static __always_inline void account(struct levee_row *row, enum levee_outcome outcome, __u64 bytes)
 {
 	row->uncounted++;
-	row->received_bytes += bytes;
+	row->passed_bytes += bytes;
 	row->outcome[outcome]++;
+}
+
+static __always_inline int drop(struct levee_row *row, __u64 bytes)
+{
+	row->uncounted++;
+	row->dropped_bytes += bytes;
+	row->outcome[LEVEE_DROPPED]++;
+	return XDP_DROP;
 }
 
 /* The row of an epoch on this CPU. */
@@ -631,7 +639,7 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 	struct levee_waiting4 *p;
 	__u64 put;
 
-	w->row->received_bytes += bytes;
+	w->row->passed_bytes += bytes;
 	if (aim.shift >= CACHED_SHIFT) {
 		w->row->outcome[LEVEE_COUNTED]++;
 		count4(w, &nr, addr, tally);
@@ -658,7 +666,7 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 	hi &= levee.control.mask6_hi;
 	lo &= levee.control.mask6_lo;
 	nr = aim_at(aim, levee_hash6(hash_key(), hi, lo));
-	w->row->received_bytes += bytes;
+	w->row->passed_bytes += bytes;
 	if (aim.shift >= CACHED_SHIFT) {
 		w->row->outcome[LEVEE_COUNTED]++;
 		count6(w, &nr, hi, lo, tally);
@@ -719,11 +727,8 @@ static __always_inline int handle_ip(struct xdp_md *ctx, struct levee_packet *pk
 		return XDP_PASS;
 	}
 	if (levee_unlikely(verdict == LEVEE_VERDICT_BLOCK)) {
-		if (!levee.control.audit) {
-			account(w.row, LEVEE_DROPPED, bytes);
-			w.row->dropped_bytes += bytes;
-			return XDP_DROP;
-		}
+		if (!levee.control.audit)
+			return drop(w.row, bytes);
 		w.row->would_drop++;
 	}
 

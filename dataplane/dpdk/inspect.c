@@ -155,7 +155,7 @@ static void look(struct burst *b, const struct levee_view *view, unsigned int n)
 	}
 	b->four = four;
 	b->touched |= touched;
-	b->row->received_bytes += bytes;
+	b->row->passed_bytes += bytes;
 }
 
 /* ---- pass 2: may it pass ------------------------------------------------------------------ */
@@ -206,6 +206,7 @@ static bool is_decided(struct burst *b, uint64_t i, uint32_t bytes, uint64_t now
 			return false;
 		}
 		b->outcome[LEVEE_DROPPED]++;
+		b->row->passed_bytes -= bytes;
 		b->row->dropped_bytes += bytes;
 		b->dropped |= BIT(i);
 		return true;

@@ -133,7 +133,7 @@ struct levee_row {
 	struct levee_aim aim6;
 	__u64 put4; /* packets put down; packet n is in waiting4[n % LEVEE_BURST] */
 	__u64 put6;
-	__u64 received_bytes;
+	__u64 passed_bytes;
 	__u64 outcome[LEVEE_OUTCOMES];
 	__u64 uncounted;
 	__u64 dropped_bytes;

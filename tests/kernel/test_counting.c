@@ -744,7 +744,7 @@ static void an_epoch_that_was_released_leaves_nothing_behind(void **state)
 		for (size_t i = 0; i < sizes[a]; i++)
 			assert_int_equal(areas[a][i], 0);
 	for (uint32_t nr = 0; nr < 2 * maps()->geo.cpus; nr++)
-		assert_int_equal(maps()->rows[nr].received_bytes + maps()->rows[nr].log4 +
+		assert_int_equal(maps()->rows[nr].passed_bytes + maps()->rows[nr].log4 +
 					 maps()->rows[nr].names4 + maps()->rows[nr].fold.n,
 				 0);
 }
