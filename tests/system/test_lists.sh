@@ -58,7 +58,7 @@ done < <(sed -nE 's/^    sudo ((cat|bpftool) [^#]*\/sys\/fs\/bpf\/levee[^#]*).*/
 check 'README has such commands' [ "$n" -ge 7 ]
 check 'a list that is not there is an error' eval '! "$levee" list --pin "$pin" sources 2>/dev/null'
 check 'nothing pinned is an error that says so' eval '! "$levee" list --pin "$pin-none" rules 2>"$dir/said" && grep -q "nothing is pinned there" "$dir/said"'
-check 'bpftool names the fields' eval 'bpftool map dump pinned "$pin/maps/rows" | grep -q received'
+check 'bpftool names the fields' eval 'bpftool map dump pinned "$pin/maps/rows" | grep -q passed_bytes'
 check 'bpftool net shows that something is attached' eval 'in_server bpftool net show dev eth0 | grep -q "^eth0("'
 stop_levee
 finish
