@@ -171,12 +171,19 @@ int levee_run_start_path(struct levee_run *r)
 	return path_of(r)->start(r->dp);
 }
 
+static int settle(void *ctx)
+{
+	struct levee_run *r = ctx;
+
+	return path_of(r)->settle(r->dp);
+}
+
 int levee_run_settle_path(struct levee_run *r)
 {
 	r->dp->breathe = levee_run_breathe;
 	r->dp->await = levee_run_await;
 	r->dp->ctx = r;
-	return path_of(r)->settle ? path_of(r)->settle(r->dp) : 0;
+	return path_of(r)->settle ? levee_privilege_run_bpf(settle, r) : 0;
 }
 
 void levee_run_check_path(struct levee_run *r)

@@ -78,6 +78,7 @@ int levee_privilege_lower(void)
 struct errand {
 	int (*start)(void *ctx);
 	void *ctx;
+	int keep; /* of bpf_only */
 	int ret;
 };
 
@@ -85,15 +86,15 @@ static void *run_errand(void *arg)
 {
 	struct errand *e = arg;
 
-	e->ret = set_thread(NULL, 0, NULL, 0);
+	e->ret = set_thread(bpf_only, e->keep, bpf_only, e->keep);
 	if (!e->ret)
 		e->ret = e->start(e->ctx);
 	return NULL;
 }
 
-int levee_privilege_run(int (*start)(void *ctx), void *ctx)
+static int run_with(int keep, int (*start)(void *ctx), void *ctx)
 {
-	struct errand errand = { .start = start, .ctx = ctx };
+	struct errand errand = { .start = start, .ctx = ctx, .keep = keep };
 	pthread_t thread;
 	int ret;
 
@@ -104,4 +105,14 @@ int levee_privilege_run(int (*start)(void *ctx), void *ctx)
 		return ret;
 	pthread_join(thread, NULL);
 	return errand.ret;
+}
+
+int levee_privilege_run(int (*start)(void *ctx), void *ctx)
+{
+	return run_with(0, start, ctx);
+}
+
+int levee_privilege_run_bpf(int (*start)(void *ctx), void *ctx)
+{
+	return run_with(1, start, ctx);
 }

@@ -31,4 +31,7 @@ int levee_privilege_lower(void);
  */
 int levee_privilege_run(int (*start)(void *ctx), void *ctx);
 
+/** The same, but what is started has CAP_BPF, and cannot get more. */
+int levee_privilege_run_bpf(int (*start)(void *ctx), void *ctx);
+
 #endif

@@ -105,15 +105,18 @@ least() { # bits of capabilities(7): NET_ADMIN 12, PERFMON 38, BPF 39
 		[ "$(capability CapAmb)" = 0000000000000000 ] &&
 		[ "$(capability NoNewPrivs)" = 1 ]
 }
-# All threads but the first: they talk to the outside.
+# All threads but the first, for they talk to the outside; but one, which only waits for the kernel.
 others_have_none() {
-	local task n=0
+	local task n=0 fences=0
 	for task in /proc/"$daemon"/task/*; do
 		[ "${task##*/}" != "$daemon" ] || continue
 		n=$((n + 1))
-		grep -E '^Cap(Prm|Eff|Inh|Amb):' "$task/status" | grep -v ':[[:space:]]*0*$' && return 1
+		grep -E '^Cap(Prm|Eff|Inh|Amb):' "$task/status" | grep -qv ':[[:space:]]*0*$' || continue
+		fences=$((fences + 1))
+		grep -E '^Cap(Prm|Eff):' "$task/status" | grep -v ':[[:space:]]*0000008000000000$' && return 1
+		grep -E '^Cap(Inh|Amb):' "$task/status" | grep -v ':[[:space:]]*0*$' && return 1
 	done
-	[ $n -gt 0 ]
+	[ $n -gt 1 ] && [ $fences -eq 1 ]
 }
 serves() { curl -s --unix-socket "${state%/*}/levee.sock" http://levee/api/v1/health | grep -q alive; }
 alive() { wait_for 10 is_told '^WATCHDOG=1$'; }
@@ -187,7 +190,7 @@ check 'READY=1 comes when it is attached' in_order
 check 'every pin is its own, and nobody else may open one' pins_owned
 check 'once attached it keeps CAP_BPF in effect, can take up the two others, and no more' least
 check 'it serves the API' wait_for 10 serves
-check 'its other threads have no capability at all' others_have_none
+check 'its other threads have no capability at all, but the one that waits for the kernel, which has CAP_BPF' others_have_none
 check 'it gives signs of life' alive
 check 'the manager is told of each bin' status_line
 check 'a reload is told from beginning to end' reload
