@@ -465,7 +465,8 @@ static const char usage[] =
 	"usage: fleetload --url redis://HOST:PORT [--nodes N] [--sources N] [--common PERCENT]\n"
 	"                 [--bins N] [--name NAME] [--password-file FILE] [--ca-file FILE]\n"
 	"                 [--no-cost]\n"
-	"N nodes with bins of random sources; exit code 0 if each fleet-wide bin was complete and "
+	"N nodes, a fleet of their own unless NAME is given, with bins of random sources; exit "
+	"code 0 if each fleet-wide bin was complete and "
 	"exact.\nWith --no-cost the server is not asked for commands, bytes and CPU, which needs "
 	"rights.\n";
 
@@ -546,7 +547,6 @@ int main(int argc, char **argv)
 	static struct load l = { .options = { .ca_file = "",
 					      .password_file = "",
 					      .prefix = "levee",
-					      .name = "load",
 					      .node = "",
 					      .grace_s = 60,
 					      .bin_s = 60,
@@ -560,8 +560,13 @@ int main(int argc, char **argv)
 				 .random = 20261125 };
 	struct levee_fleet *one;
 	char why[LEVEE_LINK_WHY];
+	char name[32];
 	int ret;
 
+	/* A fleet of its own: what a run before left behind belongs to other bins. */
+	snprintf(name, sizeof(name), "load-%lx-%x", (unsigned long)time(NULL),
+		 (unsigned int)getpid());
+	l.options.name = name;
 	signal(SIGPIPE, SIG_IGN);
 	parse(&l, argc, argv);
 	/* For its address and password alone: it is never started. */
