@@ -121,7 +121,7 @@ all_agree() {
 }
 check 'a cluster of three starts' cluster
 check 'bins over a cluster are complete and exact' \
-	"$load" --url "redis://127.0.0.1:$p2" --nodes 3 --sources 3000 --bins 2
+	"$load" --name load --url "redis://127.0.0.1:$p2" --nodes 3 --sources 3000 --bins 2
 spread() { # each of the three has a good part of the keys
 	local port
 	for port in "$p1" "$p2" "$p3"; do
@@ -217,7 +217,7 @@ tls() {
 check 'a server with TLS and one user starts' tls
 url=rediss://levee@localhost:$pt
 check 'bins over TLS are complete and exact, with these rights' \
-	"$load" --url "$url" --ca-file "$dir/ca.pem" --password-file "$dir/password" --no-cost --bins 2
+	"$load" --name load --url "$url" --ca-file "$dir/ca.pem" --password-file "$dir/password" --no-cost --bins 2
 config "url = $url" 'name = load' "ca_file = $dir/ca.pem" "password_file = $dir/password"
 check 'and fleet status' "$levee" fleet status --config "$dir/levee.conf"
 config "url = $url" "ca_file = $dir/other.pem" "password_file = $dir/password"
