@@ -20,8 +20,7 @@ const struct levee_option levee_events_options[] = {
 	[EVENTS_FOLLOW] = { "follow", NULL, "go on with what comes, until interrupted" },
 	[EVENTS_KIND] = { "kind", "WORD",
 			  "only block, harden, lift, exempt, allow, bin, reload, drill, health, "
-			  "nacl "
-			  "or fleet" },
+			  "nacl or fleet" },
 	[EVENTS_LIMIT] = { "limit", "N",
 			   "with --follow: end after so many; else the last so many "
 			   "(default: 100)" },

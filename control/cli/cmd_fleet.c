@@ -202,9 +202,8 @@ static int reset(const struct levee_config *config, const struct levee_fleet_opt
 		return LEVEE_EXIT_ERROR;
 	}
 	printf("fleet %s: what was agreed on (schema %s, bins of %s s, window %s s) is forgotten, "
-	       "and "
-	       "the bins of it; %zu blocks and lifts stay. The next instance that connects agrees "
-	       "anew.\n",
+	       "and the bins of it; %zu blocks and lifts stay. The next instance that connects "
+	       "agrees anew.\n",
 	       config->fleet.name, was.schema, was.bin, was.window, was.blocks);
 	return LEVEE_EXIT_OK;
 }

@@ -44,26 +44,6 @@ static void pack(void *ctx, const struct levee_policy_info *info)
 		levee_put_le64(p->at, fields[i]);
 }
 
-static int error_of(int code)
-{
-	switch (code & 0xff) {
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_READONLY:
-		return -EROFS;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	default:
-		return -EIO;
-	}
-}
-
 static int write_list(sqlite3 *db, const char *boot_id, const uint8_t *list, size_t size)
 {
 	sqlite3_stmt *st = NULL;
@@ -77,7 +57,7 @@ static int write_list(sqlite3 *db, const char *boot_id, const uint8_t *list, siz
 		code = sqlite3_step(st);
 	}
 	sqlite3_finalize(st);
-	return code == SQLITE_DONE ? 0 : error_of(code);
+	return code == SQLITE_DONE ? 0 : levee_store_errno(code, 0);
 }
 
 int levee_store_put_hits(struct levee_store *store, const struct levee_policy *policy,
@@ -148,7 +128,7 @@ int levee_store_load_hits(struct levee_store *store, struct levee_policy *policy
 					       !strcmp(boot, boot_id))
 				   : -EUCLEAN;
 	} else if (code != SQLITE_DONE) {
-		ret = error_of(code);
+		ret = levee_store_errno(code, 0);
 	}
 	sqlite3_finalize(st);
 	return ret;

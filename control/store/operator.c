@@ -28,22 +28,7 @@ static const char get[] = "SELECT kind, prefix, created_unix_ns, expires_boot_ns
 /* \return -errno of what SQLite said last */
 static int error_of(sqlite3 *db)
 {
-	switch (sqlite3_errcode(db)) {
-	case SQLITE_FULL:
-		return -ENOSPC;
-	case SQLITE_READONLY:
-		return -EROFS;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return -EBUSY;
-	case SQLITE_NOMEM:
-		return -ENOMEM;
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		return -EUCLEAN;
-	default:
-		return -EIO;
-	}
+	return levee_store_errno(sqlite3_errcode(db), 0);
 }
 
 int levee_store_open_operator(struct levee_store *store)

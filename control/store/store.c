@@ -239,8 +239,7 @@ static int io_error(int error)
 	}
 }
 
-/* \param code  SQLite's, which may be an extended one; \param error  errno beneath it, or 0 */
-static int errno_of(int code, int error)
+int levee_store_errno(int code, int error)
 {
 	switch (code & 0xff) {
 	case SQLITE_FULL:
@@ -281,7 +280,7 @@ static int last_error(const struct levee_store *store)
 		return -ENOMEM;
 	if (sqlite3_system_errno(store->db) != 0)
 		error = sqlite3_system_errno(store->db);
-	return errno_of(sqlite3_extended_errcode(store->db), error);
+	return levee_store_errno(sqlite3_extended_errcode(store->db), error);
 }
 
 /* Report what SQLite said last. \return its errno, negative */

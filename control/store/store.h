@@ -42,6 +42,9 @@ void levee_store_close(struct levee_store **store);
 /** A write of such a table has failed: as one of the store's own, if a transaction was begun. */
 void levee_store_failed(struct levee_store *store, int ret);
 
+/** \param code  SQLite's, which may be an extended one; \param error  errno beneath it, or 0. \return -errno */
+int levee_store_errno(int code, int error);
+
 /** SQLite's handle, for tables of other files in control/store/. For the store's own thread. */
 struct sqlite3 *levee_store_database(const struct levee_store *store);
 

@@ -465,10 +465,9 @@ static const char usage[] =
 	"usage: fleetload --url redis://HOST:PORT [--nodes N] [--sources N] [--common PERCENT]\n"
 	"                 [--bins N] [--name NAME] [--password-file FILE] [--ca-file FILE]\n"
 	"                 [--no-cost]\n"
-	"N nodes, a fleet of their own unless NAME is given, with bins of random sources; exit "
-	"code 0 if each fleet-wide bin was complete and "
-	"exact.\nWith --no-cost the server is not asked for commands, bytes and CPU, which needs "
-	"rights.\n";
+	"N nodes, a fleet of their own unless NAME is given, with bins of random sources;\n"
+	"exit code 0 if each fleet-wide bin was complete and exact. With --no-cost the\n"
+	"server is not asked for commands, bytes and CPU, which needs rights.\n";
 
 static unsigned int number(const char *text, unsigned int max)
 {
