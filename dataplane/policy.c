@@ -35,13 +35,13 @@ struct levee_policy {
 	uint32_t lengths6[129];
 	bool stale_bits; /* bitmaps have bits that no rule needs */
 
-	/* Begun when the last rule was removed, and when lengths were published: what comes much
-	 * later finds them passed, and waits for nobody. */
 	struct levee_prefixmap heirs; /* -> index into inherited */
 	struct levee_hits *inherited;
 	uint32_t n_inherited;
 	uint32_t room_inherited;
 
+	/* Begun when the last rule was removed, and when lengths were published: what comes much
+	 * later finds them passed, and waits for nobody. */
 	uint64_t going_fence;
 	uint64_t lengths_fence;
 };
@@ -512,8 +512,8 @@ int levee_policy_new(struct levee_policy **out, const struct levee_policy_memory
 	/* Lengths of sources are always in use, so that the first block need not wait for a fence. */
 	policy->lengths4[32]++;
 	policy->lengths6[memory->source6_length]++;
-	policy->lengths_fence =
-		start_fence(policy); /* the process before may have just published */
+	/* The process before may have just published. */
+	policy->lengths_fence = start_fence(policy);
 	publish_lengths(policy);
 	apply_shadows(policy); /* a process killed while it changed the allow list left that */
 	policy->stale_bits = true;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "dataplane/rows.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -55,6 +56,15 @@ static void aim(const struct levee_rows *t, uint32_t epoch)
 	}
 }
 
+void levee_rows_use_all(const struct levee_rows *t)
+{
+	for (uint32_t epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
+		t->control->bits4[epoch] = t->geo.bits4;
+		t->control->bits6[epoch] = t->geo.bits6;
+		aim(t, epoch);
+	}
+}
+
 void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uint64_t now_boot_ns)
 {
 	struct levee_control *c = rows->control;
@@ -62,12 +72,7 @@ void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uin
 	c->geo = rows->geo;
 	/* Epoch 1 is open from the start; 0 stands for "never drained". */
 	c->seq = 1;
-	for (int epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
-		c->bits4[epoch] = c->geo.bits4;
-		c->bits6[epoch] = c->geo.bits6;
-	}
-	aim(rows, 0);
-	aim(rows, 1);
+	levee_rows_use_all(rows);
 	c->opened_ns[1] = now_boot_ns;
 	c->mask6_hi = levee_mask6_hi(source6_length);
 	c->mask6_lo = levee_mask6_lo(source6_length);
@@ -376,6 +381,9 @@ static void clear(const struct levee_rows *t, void *buckets, size_t size, size_t
 	}
 }
 
+/* A row stays aimed. */
+#define KEPT offsetof(struct levee_row, put4)
+
 void levee_rows_clear(const struct levee_rows *t, uint32_t epoch)
 {
 	const struct levee_control *c = t->control;
@@ -391,9 +399,8 @@ void levee_rows_clear(const struct levee_rows *t, uint32_t epoch)
 		}
 		/* Last, so that a process killed before finds the row and clears all again. */
 		__atomic_thread_fence(__ATOMIC_RELEASE);
-		memset(&t->rows[nr], 0, sizeof(struct levee_row));
+		memset((char *)&t->rows[nr] + KEPT, 0, sizeof(struct levee_row) - KEPT);
 	}
-	aim(t, epoch);
 }
 
 void levee_rows_describe(const struct levee_rows *t, uint64_t seq, struct levee_drained *drained)

@@ -40,6 +40,9 @@ void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sou
 /** Set up the control block of new, empty tables: epoch 1 is open, nothing was ever drained. */
 void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uint64_t now_boot_ns);
 
+/** Both epochs in all the buckets that there are, as before anything is known of the sources. */
+void levee_rows_use_all(const struct levee_rows *rows);
+
 /**
  * Hand out one epoch, which nobody writes any more, and add up its account. With no sink only
  * the account, which may be of the open epoch, too.

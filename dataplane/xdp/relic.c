@@ -95,20 +95,13 @@ void levee_relic_free(struct levee_relic **relic)
 	free(r);
 }
 
+/* The policy looks at the prefix itself: one that cannot be is nobody's. */
 static bool is_block(const struct levee_rule *rule, struct levee_prefix *prefix)
 {
-	struct levee_prefix canon;
-
 	*prefix = (struct levee_prefix){
 		.hi = rule->hi, .lo = rule->lo, .family = rule->family, .length = rule->length
 	};
-	if ((rule->family != 4 && rule->family != 6) ||
-	    rule->length > (rule->family == 4 ? 32 : 128) ||
-	    (rule->verdict != LEVEE_VERDICT_BLOCK && rule->verdict != LEVEE_VERDICT_LIMIT))
-		return false;
-	canon = *prefix;
-	levee_prefix_canon(&canon);
-	return !levee_prefix_compare(&canon, prefix);
+	return rule->verdict == LEVEE_VERDICT_BLOCK || rule->verdict == LEVEE_VERDICT_LIMIT;
 }
 
 static struct levee_hits sum_of(const struct levee_relic *r, uint32_t rule)

@@ -122,7 +122,7 @@ struct levee_aim {
 };
 
 /*
- * One CPU's account of one epoch. Cleared when it is drained, aimed before it is opened.
+ * One CPU's account of one epoch. Aimed before it is opened; all else is cleared when it is drained.
  *
  * A counted packet is in outcome[LEVEE_COUNTED] or, if it was put down to wait, in put4 or put6:
  * one store for all. Every other is in `uncounted`, and in its outcome besides. Whoever drains a

@@ -63,7 +63,7 @@ static void stay_here(void)
 static void empty(struct levee_xdp_fixture *f)
 {
 	static const struct levee_scope everything;
-	struct levee_control *c = &of(f)->maps.page->control;
+	struct levee_rows rows = levee_mapset_rows(&of(f)->maps);
 
 	f->dp->ops->release(f->dp);
 	if (!f->dp->policy) /* a test failed in between */
@@ -73,11 +73,9 @@ static void empty(struct levee_xdp_fixture *f)
 	f->dp->ops->set_audit(f->dp, false);
 	f->dp->ops->set_trip(f->dp, 0);
 	levee_xdp_fixture_set_source6(f, f->sizes.source6_length);
-	for (uint32_t epoch = 0; epoch < LEVEE_EPOCHS; epoch++) {
-		c->bits4[epoch] = c->geo.bits4;
-		c->bits6[epoch] = c->geo.bits6;
+	levee_rows_use_all(&rows);
+	for (uint32_t epoch = 0; epoch < LEVEE_EPOCHS; epoch++)
 		levee_mapset_clear(of(f), epoch);
-	}
 }
 
 void levee_xdp_fixture_set_source6(struct levee_xdp_fixture *f, uint8_t length)
