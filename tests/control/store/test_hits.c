@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "control/store/hits.h"
+#include "tests/support/statefile.h"
 
 #define RULES	  64U
 #define RULE_BITS 6U
@@ -28,8 +29,7 @@ struct table {
 };
 
 struct fixture {
-	char dir[64], path[96];
-	struct levee_store *store;
+	struct levee_statefile file;
 	struct table before, after;
 };
 
@@ -74,10 +74,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	strcpy(f->dir, "/tmp/levee-hits-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->path, sizeof(f->path), "%s/state.db", f->dir);
-	assert_int_equal(levee_store_open(&f->store, f->path, NULL, NULL), 0);
+	levee_statefile_open(&f->file);
 	open_table(&f->before);
 	open_table(&f->after);
 	*state = f;
@@ -86,16 +83,9 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	static const char *const endings[] = { "", "-wal", "-shm" };
 	struct fixture *f = *state;
-	char path[128];
 
-	levee_store_close(&f->store);
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s%s", f->path, endings[i]);
-		unlink(path);
-	}
-	rmdir(f->dir);
+	levee_statefile_close(&f->file);
 	close_table(&f->before);
 	close_table(&f->after);
 	free(f);
@@ -141,8 +131,8 @@ static void counters_go_on_in_another_table(void **state)
 	block(&f->before, "2001:db8::/64");
 	drop(&f->before, 0xc6336407, 5, 2000);
 	drop(&f->before, 0xcb007109, 7, 3000);
-	assert_int_equal(levee_store_put_hits(f->store, f->before.policy, "boot"), 0);
-	assert_int_equal(levee_store_load_hits(f->store, f->after.policy, "boot"), 0);
+	assert_int_equal(levee_store_put_hits(f->file.store, f->before.policy, "boot"), 0);
+	assert_int_equal(levee_store_load_hits(f->file.store, f->after.policy, "boot"), 0);
 	block(&f->after, "203.0.113.0/24");
 	block(&f->after, "198.51.100.7");
 	block(&f->after, "198.51.100.8");
@@ -163,9 +153,9 @@ static void what_the_data_path_knows_itself_stays(void **state)
 
 	block(&f->before, "198.51.100.7");
 	drop(&f->before, 0xc6336407, 5, 2000);
-	assert_int_equal(levee_store_put_hits(f->store, f->before.policy, "boot"), 0);
+	assert_int_equal(levee_store_put_hits(f->file.store, f->before.policy, "boot"), 0);
 	drop(&f->before, 0xc6336407, 1, 2500);
-	assert_int_equal(levee_store_load_hits(f->store, f->before.policy, "boot"), 0);
+	assert_int_equal(levee_store_load_hits(f->file.store, f->before.policy, "boot"), 0);
 	block(&f->before, "198.51.100.7");
 	assert_int_equal(info_of(&f->before, "198.51.100.7").packets, 6);
 }
@@ -177,13 +167,13 @@ static void a_later_block_begins_anew(void **state)
 
 	block(&f->before, "198.51.100.7");
 	drop(&f->before, 0xc6336407, 5, 2000);
-	assert_int_equal(levee_store_put_hits(f->store, f->before.policy, "boot"), 0);
-	assert_int_equal(levee_store_load_hits(f->store, f->after.policy, "boot"), 0);
+	assert_int_equal(levee_store_put_hits(f->file.store, f->before.policy, "boot"), 0);
+	assert_int_equal(levee_store_load_hits(f->file.store, f->after.policy, "boot"), 0);
 	block(&f->after, "198.51.100.7");
 	assert_int_equal(levee_policy_unblock(f->after.policy, &p), 0);
 	block(&f->after, "198.51.100.7");
 	assert_int_equal(info_of(&f->after, "198.51.100.7").packets, 0);
-	assert_int_equal(levee_store_load_hits(f->store, f->after.policy, "boot"), 0);
+	assert_int_equal(levee_store_load_hits(f->file.store, f->after.policy, "boot"), 0);
 	levee_policy_inherit_end(f->after.policy);
 	assert_int_equal(levee_policy_unblock(f->after.policy, &p), 0);
 	block(&f->after, "198.51.100.7");
@@ -196,8 +186,8 @@ static void times_of_another_boot_are_left_out(void **state)
 
 	block(&f->before, "198.51.100.7");
 	drop(&f->before, 0xc6336407, 5, 2000);
-	assert_int_equal(levee_store_put_hits(f->store, f->before.policy, "boot"), 0);
-	assert_int_equal(levee_store_load_hits(f->store, f->after.policy, "another"), 0);
+	assert_int_equal(levee_store_put_hits(f->file.store, f->before.policy, "boot"), 0);
+	assert_int_equal(levee_store_load_hits(f->file.store, f->after.policy, "another"), 0);
 	block(&f->after, "198.51.100.7");
 	assert_int_equal(info_of(&f->after, "198.51.100.7").packets, 5);
 	assert_int_equal(info_of(&f->after, "198.51.100.7").first_ns, 0);
@@ -217,11 +207,11 @@ static void damage_is_seen(void **state)
 	block(&f->before, "198.51.100.7");
 	drop(&f->before, 0xc6336407, 5, 2000);
 	for (size_t i = 0; i < sizeof(damages) / sizeof(damages[0]); i++) {
-		assert_int_equal(levee_store_put_hits(f->store, f->before.policy, "boot"), 0);
-		assert_int_equal(
-			sqlite3_exec(levee_store_database(f->store), damages[i], NULL, NULL, NULL),
-			SQLITE_OK);
-		assert_int_equal(levee_store_load_hits(f->store, f->after.policy, "boot"),
+		assert_int_equal(levee_store_put_hits(f->file.store, f->before.policy, "boot"), 0);
+		assert_int_equal(sqlite3_exec(levee_store_database(f->file.store), damages[i], NULL,
+					      NULL, NULL),
+				 SQLITE_OK);
+		assert_int_equal(levee_store_load_hits(f->file.store, f->after.policy, "boot"),
 				 -EUCLEAN);
 	}
 	block(&f->after, "198.51.100.7");
@@ -232,9 +222,9 @@ static void an_empty_file_has_none(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_int_equal(levee_store_load_hits(f->store, f->after.policy, "boot"), 0);
-	assert_int_equal(levee_store_put_hits(f->store, f->before.policy, "boot"), 0);
-	assert_int_equal(levee_store_load_hits(f->store, f->after.policy, "boot"), 0);
+	assert_int_equal(levee_store_load_hits(f->file.store, f->after.policy, "boot"), 0);
+	assert_int_equal(levee_store_put_hits(f->file.store, f->before.policy, "boot"), 0);
+	assert_int_equal(levee_store_load_hits(f->file.store, f->after.policy, "boot"), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

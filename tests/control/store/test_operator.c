@@ -15,12 +15,12 @@
 #include "control/store/history.h"
 #include "control/store/operator.h"
 #include "tests/support/board.h"
+#include "tests/support/statefile.h"
 
 #define S LEVEE_NS_PER_S
 
 struct fixture {
-	char dir[64], path[96];
-	struct levee_store *store;
+	struct levee_statefile file;
 	struct levee_operator_entry loaded[8];
 	size_t n;
 	char history[512];
@@ -30,27 +30,17 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	strcpy(f->dir, "/tmp/levee-operator-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->path, sizeof(f->path), "%s/state.db", f->dir);
-	assert_int_equal(levee_store_open(&f->store, f->path, NULL, NULL), 0);
-	assert_int_equal(levee_store_open_operator(f->store), 0);
+	levee_statefile_open(&f->file);
+	assert_int_equal(levee_store_open_operator(f->file.store), 0);
 	*state = f;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	static const char *const endings[] = { "", "-wal", "-shm" };
 	struct fixture *f = *state;
-	char path[128];
 
-	levee_store_close(&f->store);
-	for (size_t i = 0; i < 3; i++) {
-		snprintf(path, sizeof(path), "%s%s", f->path, endings[i]);
-		unlink(path);
-	}
-	rmdir(f->dir);
+	levee_statefile_close(&f->file);
 	free(f);
 	return 0;
 }
@@ -69,7 +59,7 @@ static void load(struct fixture *f, const char *boot_id, uint64_t boot_s, uint64
 	struct levee_time now = { boot_s * S, unix_s * S };
 
 	f->n = 0;
-	assert_int_equal(levee_store_load_operator(f->store, boot_id, &now, take, f), 0);
+	assert_int_equal(levee_store_load_operator(f->file.store, boot_id, &now, take, f), 0);
 }
 
 /* Made at 1000 s of boot and 5000 s of unix time, for 600 s. */
@@ -83,7 +73,7 @@ static void put(struct fixture *f, enum levee_operator_kind kind, const char *pr
 					      .marks = 1 };
 
 	snprintf(entry.note, sizeof(entry.note), "a 'note' of \"%s\"", prefix);
-	assert_int_equal(levee_store_put_operator(f->store, &entry, "this-boot"), 0);
+	assert_int_equal(levee_store_put_operator(f->file.store, &entry, "this-boot"), 0);
 }
 
 static void entries_come_back_as_they_were(void **state)
@@ -109,7 +99,7 @@ static void what_has_ended_or_was_dropped_does_not_come_back(void **state)
 
 	put(f, LEVEE_OPERATOR_EXEMPT, "10.0.0.1");
 	put(f, LEVEE_OPERATOR_EXEMPT, "10.0.0.2");
-	assert_int_equal(levee_store_drop_operator(f->store, LEVEE_OPERATOR_EXEMPT, &p), 0);
+	assert_int_equal(levee_store_drop_operator(f->file.store, LEVEE_OPERATOR_EXEMPT, &p), 0);
 	load(f, "this-boot", 1599, 5599);
 	assert_int_equal(f->n, 1);
 	load(f, "this-boot", 1600, 5600);
@@ -143,7 +133,7 @@ static void write_row(void *ctx, const struct levee_history_row *row)
 static const char *history(struct fixture *f, const struct levee_history_filter *filter)
 {
 	f->history[0] = '\0';
-	assert_int_equal(levee_history_read(f->path, filter, write_row, f), 0);
+	assert_int_equal(levee_history_read(f->file.path, filter, write_row, f), 0);
 	return f->history;
 }
 
@@ -153,9 +143,9 @@ static void history_is_read_beside_the_daemon_newest_first(void **state)
 	struct levee_history_filter all = { .until_s = UINT32_MAX, .limit = 10 }, filter = all;
 	struct levee_prefix within = test_prefix("10.0.0.0/8");
 
-	assert_int_equal(levee_store_event(f->store, 100 * S, "blocked", "10.0.0.1", ""), 0);
-	assert_int_equal(levee_store_event(f->store, 200 * S, "blocked", "11.0.0.1", ""), 0);
-	assert_int_equal(levee_store_event(f->store, 300 * S, "expired", "10.0.0.1", ""), 0);
+	assert_int_equal(levee_store_event(f->file.store, 100 * S, "blocked", "10.0.0.1", ""), 0);
+	assert_int_equal(levee_store_event(f->file.store, 200 * S, "blocked", "11.0.0.1", ""), 0);
+	assert_int_equal(levee_store_event(f->file.store, 300 * S, "expired", "10.0.0.1", ""), 0);
 	assert_string_equal(history(f, &all),
 			    "300 expired 10.0.0.1; 200 blocked 11.0.0.1; 100 blocked 10.0.0.1; ");
 	filter.limit = 1;
@@ -171,11 +161,11 @@ static void history_is_read_beside_the_daemon_newest_first(void **state)
 	filter.since_s = UINT64_MAX;
 	assert_string_equal(history(f, &filter), "");
 	/* A transaction that is open in the daemon holds nobody up. */
-	assert_int_equal(levee_store_begin(f->store), 0);
-	assert_int_equal(levee_store_event(f->store, 400 * S, "blocked", "12.0.0.1", ""), 0);
+	assert_int_equal(levee_store_begin(f->file.store), 0);
+	assert_int_equal(levee_store_event(f->file.store, 400 * S, "blocked", "12.0.0.1", ""), 0);
 	assert_non_null(strstr(history(f, &all), "300 expired"));
 	assert_null(strstr(f->history, "400"));
-	assert_int_equal(levee_store_commit(f->store), 0);
+	assert_int_equal(levee_store_commit(f->file.store), 0);
 	assert_non_null(strstr(history(f, &all), "400"));
 }
 
