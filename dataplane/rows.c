@@ -27,12 +27,29 @@ static void random_key(struct levee_hash_key *key)
 	key->mul_3 |= 1;
 }
 
+/* log2 of the buckets of a row that are one value. */
+static uint32_t part_bits(uint32_t bits, size_t bucket, uint64_t most)
+{
+	while (bits && bucket << bits > most)
+		bits--;
+	return bits;
+}
+
+void levee_geometry_part(struct levee_geometry *geo, uint64_t most)
+{
+	geo->part4 = part_bits(geo->bits4, sizeof(struct levee_bucket4), most);
+	geo->part6 = part_bits(geo->bits6, sizeof(struct levee_bucket6), most);
+	geo->mask4 = ((1U << geo->part4) - 1) * (uint32_t)sizeof(struct levee_bucket4);
+	geo->mask6 = ((1U << geo->part6) - 1) * (uint32_t)sizeof(struct levee_bucket6);
+}
+
 void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sources,
 			 uint64_t sources6, uint64_t rules)
 {
 	*geo = (struct levee_geometry){ .layout = LEVEE_LAYOUT, .cpus = cpus };
 	geo->bits4 = log2_up((sources + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
 	geo->bits6 = log2_up((sources6 + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
+	levee_geometry_part(geo, UINT64_MAX);
 	geo->log4 = (1U << geo->bits4) * LEVEE_SLOTS / 2;
 	geo->log6 = (1U << geo->bits6) * LEVEE_SLOTS / 2;
 	geo->rules = (uint32_t)rules + 1;
@@ -49,10 +66,8 @@ static void aim(const struct levee_rows *t, uint32_t epoch)
 	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
 		uint32_t nr = epoch * t->geo.cpus + cpu;
 
-		t->rows[nr].aim4 = (struct levee_aim){ .base = nr << t->geo.bits4,
-						       .shift = 32 - c->bits4[epoch] };
-		t->rows[nr].aim6 = (struct levee_aim){ .base = nr << t->geo.bits6,
-						       .shift = 32 - c->bits6[epoch] };
+		t->rows[nr].shift4 = levee_shift4(c->bits4[epoch]);
+		t->rows[nr].shift6 = levee_shift6(c->bits6[epoch]);
 	}
 }
 

@@ -37,6 +37,12 @@ struct levee_rows {
 void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sources,
 			 uint64_t sources6, uint64_t rules);
 
+/**
+ * Have no value of a map larger than `most` bytes, as the kernel at hand demands: a row's table is
+ * then several of them. As made by levee_geometry_init() a row is always one.
+ */
+void levee_geometry_part(struct levee_geometry *geo, uint64_t most);
+
 /** Set up the control block of new, empty tables: epoch 1 is open, nothing was ever drained. */
 void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uint64_t now_boot_ns);
 

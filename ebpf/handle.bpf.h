@@ -455,11 +455,11 @@ __noinline __u32 levee_make_room6(struct levee_row *row, __u32 row_nr, struct le
  * log2 of the buckets of a table that stays in a core's own cache: 256 KB of IPv4 sources, 512 KB
  * of IPv6 ones. There a packet is counted at once: what waits for nothing need not be put down.
  */
-#define CACHED_SHIFT (32 - 12)
+#define CACHED_BITS 12
 
 /*
- * Asks for the line of a bucket. The value is not used, so nothing waits for it, and the lines of
- * a whole burst are on their way together.
+ * Asks for a line. The value is not used, so nothing waits for it, and the lines of a whole burst
+ * are on their way together.
  */
 static __always_inline void fetch(const void *line)
 {
@@ -469,27 +469,66 @@ static __always_inline void fetch(const void *line)
 /* The fewer instructions there are between two loads, the more of them a core has under way. */
 #define UNROLLED _Pragma("clang loop unroll_count(16)")
 
-/* The bucket of a hash in the row that aim is of. */
-static __always_inline __u32 aim_at(struct levee_aim aim, __u64 hash)
+/* The lines of a whole burst. */
+static __always_inline void fetch_burst4(const struct levee_table *t, struct levee_row *row)
 {
-	return aim.base + (__u32)((hash >> 32) >> aim.shift);
+	void *part = t->part;
+	__u32 mask = t->mask;
+	struct levee_bucket4 *b;
+
+	if (part) {
+		UNROLLED
+		for (__u32 i = 0; i < LEVEE_BURST; i++)
+			fetch(part + (levee_read_once(row->waiting4[i].at) & mask));
+		return;
+	}
+	for (__u32 i = 0; i < LEVEE_BURST; i++) {
+		b = bucket4(t, row->waiting4[i].at);
+		if (b)
+			fetch(b);
+	}
 }
 
-static __always_inline void count4(struct levee_where *w, const __u32 *first, __u32 addr,
-				   __u64 tally)
+static __always_inline void fetch_burst6(const struct levee_table *t, struct levee_row *row)
+{
+	void *part = t->part;
+	__u32 mask = t->mask;
+	struct levee_bucket6 *b;
+
+	if (part) {
+		UNROLLED
+		for (__u32 i = 0; i < LEVEE_BURST; i++) {
+			b = part + (levee_read_once(row->waiting6[i].at) & mask);
+			fetch(b->hi);
+			fetch(b->packets);
+		}
+		return;
+	}
+	for (__u32 i = 0; i < LEVEE_BURST; i++) {
+		b = bucket6(t, row->waiting6[i].at);
+		if (b) {
+			fetch(b->hi);
+			fetch(b->packets);
+		}
+	}
+}
+
+static __always_inline void count4(struct levee_where *w, const struct levee_table *t, __u32 at,
+				   __u32 addr, __u64 tally)
 {
 	struct levee_bucket4 *b, *c;
-	__u32 slot, nr;
+	__u64 hash;
+	__u32 slot;
 
-	b = bpf_map_lookup_elem(&sources4, first);
+	b = bucket4(t, at);
 	if (!b)
 		return;
 	if (levee_likely(levee_has4(b, addr, &slot))) {
 		hit4(w, b, slot, tally);
 		return;
 	}
-	nr = aim_at(w->row->aim4, levee_hash_again(hash_key(), levee_hash4(hash_key(), addr)));
-	c = bpf_map_lookup_elem(&sources4, &nr);
+	hash = levee_hash_again(hash_key(), levee_hash4(hash_key(), addr));
+	c = bucket4(t, (__u32)(hash >> (w->row->shift4 & 63)));
 	if (!c)
 		return;
 	if (levee_has4(c, addr, &slot)) {
@@ -507,21 +546,22 @@ static __always_inline void count4(struct levee_where *w, const __u32 *first, __
 		levee_pass_share4(w->row, w->row_nr, b, slot);
 }
 
-static __always_inline void count6(struct levee_where *w, const __u32 *first, __u64 hi, __u64 lo,
-				   __u64 tally)
+static __always_inline void count6(struct levee_where *w, const struct levee_table *t, __u32 at,
+				   __u64 hi, __u64 lo, __u64 tally)
 {
 	struct levee_bucket6 *b, *c;
-	__u32 slot, nr;
+	__u64 hash;
+	__u32 slot;
 
-	b = bpf_map_lookup_elem(&sources6, first);
+	b = bucket6(t, at);
 	if (!b)
 		return;
 	if (levee_likely(levee_has6(b, hi, lo, &slot))) {
 		hit6(w, b, slot, tally);
 		return;
 	}
-	nr = aim_at(w->row->aim6, levee_hash_again(hash_key(), levee_hash6(hash_key(), hi, lo)));
-	c = bpf_map_lookup_elem(&sources6, &nr);
+	hash = levee_hash_again(hash_key(), levee_hash6(hash_key(), hi, lo));
+	c = bucket6(t, (__u32)(hash >> (w->row->shift6 & 63)));
 	if (!c)
 		return;
 	if (levee_has6(c, hi, lo, &slot)) {
@@ -582,22 +622,18 @@ __noinline int levee_count_waiting4(__u32 epoch)
 	struct levee_where w;
 	__u64 from, n;
 	struct levee_waiting4 *p;
-	struct levee_bucket4 *b;
+	struct levee_table t;
 
-	if (find_row_of(&w, epoch & 1))
+	if (find_row_of(&w, epoch & 1) || find_table4(&t, w.row_nr))
 		return 0;
 	from = w.row->done4;
 	n = levee_read_once(w.row->put4) - from;
-	UNROLLED
-	for (__u32 i = 0; i < LEVEE_BURST && n == LEVEE_BURST; i++) {
-		b = bpf_map_lookup_elem(&sources4, &w.row->waiting4[i].bucket);
-		if (b)
-			fetch(b);
-	}
+	if (n == LEVEE_BURST)
+		fetch_burst4(&t, w.row);
 	n = levee_read_once(w.row->put4) - from;
 	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
 		p = &w.row->waiting4[(from + i) & (LEVEE_BURST - 1)];
-		count4(&w, &p->bucket, p->addr, p->tally);
+		count4(&w, &t, p->at, p->addr, p->tally);
 	}
 	w.row->done4 = from + n;
 	return 0;
@@ -608,24 +644,18 @@ __noinline int levee_count_waiting6(__u32 epoch)
 	struct levee_where w;
 	__u64 from, n;
 	struct levee_waiting6 *p;
-	struct levee_bucket6 *b;
+	struct levee_table t;
 
-	if (find_row_of(&w, epoch & 1))
+	if (find_row_of(&w, epoch & 1) || find_table6(&t, w.row_nr))
 		return 0;
 	from = w.row->done6;
 	n = levee_read_once(w.row->put6) - from;
-	UNROLLED
-	for (__u32 i = 0; i < LEVEE_BURST && n == LEVEE_BURST; i++) {
-		b = bpf_map_lookup_elem(&sources6, &w.row->waiting6[i].bucket);
-		if (b) {
-			fetch(b->hi);
-			fetch(b->packets);
-		}
-	}
+	if (n == LEVEE_BURST)
+		fetch_burst6(&t, w.row);
 	n = levee_read_once(w.row->put6) - from;
 	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
 		p = &w.row->waiting6[(from + i) & (LEVEE_BURST - 1)];
-		count6(&w, &p->bucket, p->hi, p->lo, p->tally);
+		count6(&w, &t, p->at, p->hi, p->lo, p->tally);
 	}
 	w.row->done6 = from + n;
 	return 0;
@@ -634,22 +664,24 @@ __noinline int levee_count_waiting6(__u32 epoch)
 static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __u64 tally,
 					   __u64 bytes)
 {
-	struct levee_aim aim = w->row->aim4;
-	__u32 nr = aim_at(aim, levee_hash4(hash_key(), addr));
+	__u32 shift = w->row->shift4;
+	__u32 at = (__u32)(levee_hash4(hash_key(), addr) >> (shift & 63));
 	struct levee_waiting4 *p;
+	struct levee_table t;
 	__u64 put;
 
 	w->row->passed_bytes += bytes;
-	if (aim.shift >= CACHED_SHIFT) {
+	if (shift >= levee_shift4(CACHED_BITS)) {
 		w->row->outcome[LEVEE_COUNTED]++;
-		count4(w, &nr, addr, tally);
+		if (!find_table4(&t, w->row_nr))
+			count4(w, &t, at, addr, tally);
 		return;
 	}
 	put = w->row->put4;
 	p = &w->row->waiting4[put & (LEVEE_BURST - 1)];
 	p->tally = tally;
 	p->addr = addr;
-	p->bucket = nr;
+	p->at = at;
 	w->row->put4 = ++put;
 	if (levee_unlikely(!(put & (levee.control.burst - 1))))
 		levee_count_waiting4(w->epoch);
@@ -658,18 +690,19 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u64 lo, __u64 tally,
 					   __u64 bytes)
 {
-	struct levee_aim aim = w->row->aim6;
+	__u32 shift = w->row->shift6, at;
 	struct levee_waiting6 *p;
+	struct levee_table t;
 	__u64 put;
-	__u32 nr;
 
 	hi &= levee.control.mask6_hi;
 	lo &= levee.control.mask6_lo;
-	nr = aim_at(aim, levee_hash6(hash_key(), hi, lo));
+	at = (__u32)(levee_hash6(hash_key(), hi, lo) >> (shift & 63));
 	w->row->passed_bytes += bytes;
-	if (aim.shift >= CACHED_SHIFT) {
+	if (shift >= levee_shift6(CACHED_BITS)) {
 		w->row->outcome[LEVEE_COUNTED]++;
-		count6(w, &nr, hi, lo, tally);
+		if (!find_table6(&t, w->row_nr))
+			count6(w, &t, at, hi, lo, tally);
 		return;
 	}
 	put = w->row->put6;
@@ -677,7 +710,7 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 	p->hi = hi;
 	p->lo = lo;
 	p->tally = tally;
-	p->bucket = nr;
+	p->at = at;
 	w->row->put6 = ++put;
 	if (levee_unlikely(!(put & (levee.control.burst - 1))))
 		levee_count_waiting6(w->epoch);

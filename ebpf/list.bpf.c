@@ -62,12 +62,19 @@ static __always_inline __u32 epoch_of(__u32 row)
 	return geo.cpus ? row / geo.cpus : 0;
 }
 
-/* Of a row that starts at this bucket: what waits to be counted. NULL in the middle of a row. */
-static __always_inline struct levee_row *row_at(__u32 bucket, __u32 bits)
-{
-	__u32 nr = bucket >> bits;
+/*
+ * An iterator goes through a map, and prints one element at a time into a buffer of 32 KB: a table,
+ * which is one element, would not fit. So these two go through the log, which has two entries for
+ * each bucket of the same row, and look the bucket up at every second.
+ */
+#define ENTRIES_A_BUCKET (LEVEE_SLOTS / 2)
 
-	return nr << bits == bucket ? bpf_map_lookup_elem(&rows, &nr) : 0;
+/* Which bucket of a row an entry of a log stands for; 0 if for none. */
+static __always_inline int bucket_at(__u32 entry, __u32 bits, __u32 *row, __u32 *bucket)
+{
+	*row = entry / ENTRIES_A_BUCKET >> bits;
+	*bucket = (entry / ENTRIES_A_BUCKET) & ((1U << bits) - 1);
+	return !(entry % ENTRIES_A_BUCKET);
 }
 
 static __always_inline void print4(struct seq_file *seq, __u32 addr, __u64 packets, __u64 bytes,
@@ -81,20 +88,23 @@ SEC("iter/bpf_map_elem")
 int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
-	struct levee_bucket4 *b = ctx->value;
 	struct levee_waiting4 *p;
 	struct levee_row *waits;
+	struct levee_bucket4 *b;
 	__u32 *key = ctx->key;
-	__u32 row;
+	struct levee_table t;
+	__u32 row, bucket;
 
 	print_heading(ctx->meta, seq);
-	if (!b || !key)
+	if (!key || !bucket_at(*key, geo.bits4, &row, &bucket) || find_table4(&t, row))
 		return 0;
-	row = *key >> geo.bits4;
+	b = bucket4(&t, bucket << 6);
+	if (!b)
+		return 0;
 	for (int i = 0; i < LEVEE_SLOTS; i++)
 		if (b->packets[i])
 			print4(seq, b->addr[i], b->packets[i], levee_tally_bytes(b->tally[i]), row);
-	waits = row_at(*key, geo.bits4);
+	waits = bucket ? 0 : bpf_map_lookup_elem(&rows, &row);
 	for (__u64 i = 0; waits && i < LEVEE_BURST && i < waits->put4 - waits->done4; i++) {
 		p = &waits->waiting4[(waits->done4 + i) & (LEVEE_BURST - 1)];
 		print4(seq, p->addr, 1, levee_tally_bytes(p->tally), row);
@@ -126,21 +136,24 @@ SEC("iter/bpf_map_elem")
 int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
-	struct levee_bucket6 *b = ctx->value;
 	struct levee_waiting6 *p;
 	struct levee_row *waits;
+	struct levee_bucket6 *b;
 	__u32 *key = ctx->key;
-	__u32 row;
+	struct levee_table t;
+	__u32 row, bucket;
 
 	print_heading(ctx->meta, seq);
-	if (!b || !key)
+	if (!key || !bucket_at(*key, geo.bits6, &row, &bucket) || find_table6(&t, row))
 		return 0;
-	row = *key >> geo.bits6;
+	b = bucket6(&t, bucket << 7);
+	if (!b)
+		return 0;
 	for (int i = 0; i < LEVEE_SLOTS; i++)
 		if (b->packets[i])
 			print_source6(seq, b->hi[i], b->lo[i], b->packets[i],
 				      levee_tally_bytes(b->tally[i]), row);
-	waits = row_at(*key, geo.bits6);
+	waits = bucket ? 0 : bpf_map_lookup_elem(&rows, &row);
 	for (__u64 i = 0; waits && i < LEVEE_BURST && i < waits->put6 - waits->done6; i++) {
 		p = &waits->waiting6[(waits->done6 + i) & (LEVEE_BURST - 1)];
 		print_source6(seq, p->hi, p->lo, 1, levee_tally_bytes(p->tally), row);

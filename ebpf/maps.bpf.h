@@ -38,9 +38,22 @@ struct levee_page levee;
 		__type(value, value_type);         \
 	} name SEC(".maps")
 
+/*
+ * A row's table is one value of its map, 2^part4 buckets, so that a bucket is an addition away and
+ * nothing stands between two loads of a burst: with a look-up for each bucket a core has a quarter
+ * as many of them under way. Kernels that take no values above 4 MB get a large table in parts.
+ */
+struct levee_part4 {
+	struct levee_bucket4 bucket[1];
+};
+
+struct levee_part6 {
+	struct levee_bucket6 bucket[1];
+};
+
 LEVEE_ARRAY(rows, struct levee_row);		 /* epochs * cpus */
-LEVEE_ARRAY(sources4, struct levee_bucket4);	 /* rows << bits4 */
-LEVEE_ARRAY(sources6, struct levee_bucket6);	 /* rows << bits6 */
+LEVEE_ARRAY(sources4, struct levee_part4);	 /* rows << (bits4 - part4) */
+LEVEE_ARRAY(sources6, struct levee_part6);	 /* rows << (bits6 - part6) */
 LEVEE_ARRAY(evicted4, struct levee_evicted4);	 /* rows * log4 */
 LEVEE_ARRAY(evicted6, struct levee_evicted6);	 /* rows * log6 */
 LEVEE_ARRAY(policy, struct levee_policy_bucket); /* 1 << rule_bits */
@@ -70,5 +83,66 @@ struct {
 			__type(value, __u32);
 		});
 } fence SEC(".maps");
+
+/* ---- the buckets of a row ---------------------------------------------------------------- */
+
+/* Of a row: where its buckets are. Filled in once, or the constants would be loaded each time. */
+struct levee_table {
+	void *part; /* the only one; NULL if there are several */
+	__u32 row_nr;
+	__u32 mask; /* of a part */
+};
+
+static __always_inline int find_table4(struct levee_table *t, __u32 row_nr)
+{
+	t->row_nr = row_nr;
+	t->mask = geo.mask4;
+	if (geo.part4 < geo.bits4) {
+		t->part = 0;
+		return 0;
+	}
+	t->part = bpf_map_lookup_elem(&sources4, &row_nr);
+	return t->part ? 0 : -1;
+}
+
+static __always_inline int find_table6(struct levee_table *t, __u32 row_nr)
+{
+	t->row_nr = row_nr;
+	t->mask = geo.mask6;
+	if (geo.part6 < geo.bits6) {
+		t->part = 0;
+		return 0;
+	}
+	t->part = bpf_map_lookup_elem(&sources6, &row_nr);
+	return t->part ? 0 : -1;
+}
+
+static __always_inline struct levee_bucket4 *bucket4(const struct levee_table *t, __u32 at)
+{
+	void *part = t->part;
+	__u32 nr;
+
+	if (!part) {
+		nr = (t->row_nr << (geo.bits4 - geo.part4)) | (at >> 6 >> geo.part4);
+		part = bpf_map_lookup_elem(&sources4, &nr);
+		if (!part)
+			return 0;
+	}
+	return part + (at & t->mask);
+}
+
+static __always_inline struct levee_bucket6 *bucket6(const struct levee_table *t, __u32 at)
+{
+	void *part = t->part;
+	__u32 nr;
+
+	if (!part) {
+		nr = (t->row_nr << (geo.bits6 - geo.part6)) | (at >> 7 >> geo.part6);
+		part = bpf_map_lookup_elem(&sources6, &nr);
+		if (!part)
+			return 0;
+	}
+	return part + (at & t->mask);
+}
 
 #endif

@@ -2,6 +2,7 @@
 /* The maps: their sizes, their pins, their memory, and reading one epoch out of them. */
 #include "dataplane/xdp/xdp_internal.h"
 
+#include <bpf/btf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 #include "ebpf/levee.skel.h"
+
+#define LEVEE_MIB (1U << 20)
 
 /* Names below PIN/maps, of the maps in the object, and how large one value is. */
 static const struct {
@@ -52,10 +55,27 @@ void levee_mapset_close(struct mapset *maps)
 
 /* ---- sizes ------------------------------------------------------------------------------- */
 
+/*
+ * Bytes that the kernel takes as one value of an ARRAY: what kmalloc() can give, 4 MB at least,
+ * or, later, whatever the verifier can reckon with (BPF_MAX_VAR_OFF, 512 MB).
+ */
+static uint64_t largest_value(void)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "levee_probe", sizeof(uint32_t), 8 * LEVEE_MIB,
+				1, &opts);
+
+	if (fd < 0)
+		return 4 * LEVEE_MIB;
+	close(fd);
+	return 256 * LEVEE_MIB;
+}
+
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options)
 {
 	levee_geometry_init(geo, (uint32_t)libbpf_num_possible_cpus(), options->tables.sources,
 			    options->tables.sources6, options->tables.rules);
+	levee_geometry_part(geo, largest_value());
 }
 
 /* Same sizes? The key is whatever it was. */
@@ -76,9 +96,9 @@ static uint64_t entries_of(const struct levee_geometry *geo, enum map_nr nr)
 	case MAP_ROWS:
 		return rows;
 	case MAP_SOURCES4:
-		return rows << geo->bits4;
+		return rows << (geo->bits4 - geo->part4);
 	case MAP_SOURCES6:
-		return rows << geo->bits6;
+		return rows << (geo->bits6 - geo->part6);
 	case MAP_EVICTED4:
 		return rows * geo->log4;
 	case MAP_EVICTED6:
@@ -97,16 +117,28 @@ static uint64_t entries_of(const struct levee_geometry *geo, enum map_nr nr)
 	}
 }
 
+/* Bytes of one value; 0 if it is not memory of ours. */
+static uint32_t value_of(const struct levee_geometry *geo, enum map_nr nr)
+{
+	size_t size = map_table[nr].value;
+
+	if (nr == MAP_SOURCES4)
+		size <<= geo->part4;
+	else if (nr == MAP_SOURCES6)
+		size <<= geo->part6;
+	return (uint32_t)size;
+}
+
 /* ---- memory ------------------------------------------------------------------------------ */
 
 /* Memory of an ARRAY with BPF_F_MMAPABLE: values of 8-byte multiples, up to whole pages. */
 static int map_area(struct mapset *maps, enum map_nr nr, uint64_t entries)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t size = (size_t)entries * map_table[nr].value;
+	size_t size = (size_t)entries * value_of(&maps->geo, nr);
 	void *area;
 
-	if (!map_table[nr].value)
+	if (!size)
 		return 0;
 	size = (size + page - 1) / page * page;
 	area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, maps->fd[nr], 0);
@@ -146,7 +178,7 @@ static bool is_sized(const struct mapset *maps, enum map_nr nr)
 
 	if (bpf_obj_get_info_by_fd(maps->fd[nr], &info, &len))
 		return false;
-	if (map_table[nr].value && info.value_size != map_table[nr].value)
+	if (map_table[nr].value && info.value_size != value_of(&maps->geo, nr))
 		return false;
 	return nr == MAP_EVENTS || info.max_entries == entries_of(&maps->geo, nr);
 }
@@ -181,7 +213,8 @@ int levee_mapset_open_pinned(struct mapset *maps, const char *pin)
 	maps->geo = maps->page->control.geo;
 	ret = -EPROTO;
 	if (maps->geo.layout != LEVEE_LAYOUT || !maps->geo.cpus || maps->geo.bits4 > 24 ||
-	    maps->geo.bits6 > 24 || maps->geo.rule_bits > 24)
+	    maps->geo.bits6 > 24 || maps->geo.part4 > maps->geo.bits4 ||
+	    maps->geo.part6 > maps->geo.bits6 || maps->geo.rule_bits > 24)
 		goto fail;
 	for (int epoch = 0; epoch < LEVEE_EPOCHS; epoch++)
 		if (maps->page->control.bits4[epoch] > maps->geo.bits4 ||
@@ -219,10 +252,36 @@ static struct bpf_map *find_map(struct bpf_object *object, enum map_nr nr)
 	return NULL;
 }
 
+/*
+ * Says in the type of a table how many buckets it has, or the kernel takes the map without a type
+ * only, and bpftool prints bytes. The BTF is the object's own copy, which libbpf changes in the
+ * same way for data sections.
+ */
+static int grow_part(struct bpf_object *object, const char *name, uint32_t buckets)
+{
+	const struct btf *btf = bpf_object__btf(object);
+	int id = btf__find_by_name_kind(btf, name, BTF_KIND_STRUCT);
+	struct btf_type *part, *array;
+
+	if (id < 0)
+		return id;
+	part = (struct btf_type *)btf__type_by_id(btf, (uint32_t)id);
+	array = (struct btf_type *)btf__type_by_id(btf, btf_members(part)->type);
+	btf_array(array)->nelems = buckets;
+	part->size *= buckets;
+	return 0;
+}
+
 static int set_sizes(struct bpf_object *object, const struct levee_geometry *geo)
 {
+	struct bpf_map *map;
 	int ret;
 
+	ret = grow_part(object, "levee_part4", 1U << geo->part4);
+	if (!ret)
+		ret = grow_part(object, "levee_part6", 1U << geo->part6);
+	if (ret)
+		return ret;
 	for (int i = MAP_ROWS; i < MAPS; i++) {
 		uint64_t entries = entries_of(geo, (enum map_nr)i);
 
@@ -230,7 +289,10 @@ static int set_sizes(struct bpf_object *object, const struct levee_geometry *geo
 			continue;
 		if (entries > UINT32_MAX)
 			return -E2BIG;
-		ret = bpf_map__set_max_entries(find_map(object, (enum map_nr)i), (uint32_t)entries);
+		map = find_map(object, (enum map_nr)i);
+		ret = bpf_map__set_max_entries(map, (uint32_t)entries);
+		if (!ret)
+			ret = bpf_map__set_value_size(map, value_of(geo, (enum map_nr)i));
 		if (ret)
 			return ret;
 	}

@@ -734,10 +734,10 @@ static int pin_program(const struct levee_xdp *x)
 
 static const struct {
 	const char *name;
-	enum map_nr map;
+	enum map_nr map; /* whose elements it goes through, see ebpf/list.bpf.c */
 } list_table[] = {
-	{ "sources4", MAP_SOURCES4 },
-	{ "sources6", MAP_SOURCES6 },
+	{ "sources4", MAP_EVICTED4 },
+	{ "sources6", MAP_EVICTED6 },
 	{ "rules", MAP_RULES },
 };
 

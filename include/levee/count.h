@@ -120,6 +120,20 @@ levee_inline __u32 levee_bucket_of(__u64 hash, __u32 bits)
 	return (__u32)((hash >> 32) >> (32 - bits));
 }
 
+/*
+ * The same, to be shifted in one go: hash >> levee_shift4(bits) is the offset of the bucket in
+ * bytes, and, in the bits below, some of the rest of the hash. Less than 2^32 for bits up to 24.
+ */
+levee_inline __u32 levee_shift4(__u32 bits)
+{
+	return 64 - 6 - bits;
+}
+
+levee_inline __u32 levee_shift6(__u32 bits)
+{
+	return 64 - 7 - bits;
+}
+
 /* 1 if x == 0, without a branch; x < 2^63. BPF has no conditional move. */
 levee_inline __u32 levee_is_zero(__u64 x)
 {

@@ -22,16 +22,20 @@
 #include <levee/policy.h>
 
 /* Raised whenever a struct of a pinned map, or what is written into it, changes. */
-#define LEVEE_LAYOUT 4
+#define LEVEE_LAYOUT 5
 
 #define LEVEE_EPOCHS 2
 
 /* Sizes, fixed when the maps are made. A row is one CPU's share of one epoch. */
 struct levee_geometry {
-	__u32 layout;	 /* LEVEE_LAYOUT */
-	__u32 cpus;	 /* possible CPUs, or lcores */
-	__u32 bits4;	 /* log2 of the IPv4 buckets in a row; 4 sources a bucket */
-	__u32 bits6;	 /* log2 of the IPv6 buckets in a row */
+	__u32 layout; /* LEVEE_LAYOUT */
+	__u32 cpus;   /* possible CPUs, or lcores */
+	__u32 bits4;  /* log2 of the IPv4 buckets in a row; 4 sources a bucket */
+	__u32 bits6;  /* log2 of the IPv6 buckets in a row */
+	__u32 part4;  /* log2 of those that are one value of the map; bits4, if the kernel can */
+	__u32 part6;
+	__u32 mask4; /* of the bytes from the start of a part to its buckets */
+	__u32 mask6;
 	__u32 log4;	 /* entries of a row's IPv4 eviction log */
 	__u32 log6;	 /* entries of a row's IPv6 eviction log */
 	__u32 rule_bits; /* log2 of the policy buckets; 8 slots a bucket */
@@ -104,33 +108,28 @@ enum levee_outcome {
 struct levee_waiting4 {
 	__u64 tally;
 	__u32 addr;
-	__u32 bucket; /* its first one, as an index into the table of all rows */
+	__u32 at; /* bytes from the start of the row's table to its first bucket, and less than one more */
 };
 
 struct levee_waiting6 {
 	__u64 hi;
 	__u64 lo;
 	__u64 tally;
-	__u32 bucket;
+	__u32 at;
 	__u32 _pad;
 };
 
-/* Where a row counts sources of one family. */
-struct levee_aim {
-	__u32 base;  /* first bucket of the row, as an index into the table of all rows */
-	__u32 shift; /* 32 less log2 of the buckets in use */
-};
-
 /*
- * One CPU's account of one epoch. Aimed before it is opened; all else is cleared when it is drained.
+ * One CPU's account of one epoch. The shifts are set before it is opened; all else is cleared when
+ * it is drained.
  *
  * A counted packet is in outcome[LEVEE_COUNTED] or, if it was put down to wait, in put4 or put6:
  * one store for all. Every other is in `uncounted`, and in its outcome besides. Whoever drains a
  * row adds the packets that wait, from done to put, to what the table holds.
  */
 struct levee_row {
-	struct levee_aim aim4;
-	struct levee_aim aim6;
+	__u32 shift4; /* a source's hash, shifted right so far, is `at` of its bucket */
+	__u32 shift6;
 	__u64 put4; /* packets put down; packet n is in waiting4[n % LEVEE_BURST] */
 	__u64 put6;
 	__u64 passed_bytes;
@@ -152,7 +151,7 @@ struct levee_row {
 	__u64 reasons[LEVEE_UNPARSED_MAX]; /* by -(enum levee_unparsed); [0] unused */
 	__u64 port_unknown; /* in scope by protocol alone: fragments, truncated headers */
 	__u64 lost_events;  /* the ring buffer was full */
-	__u64 _line[6];
+	__u64 _line[7];
 
 	struct levee_waiting4 waiting4[LEVEE_BURST];
 	struct levee_waiting6 waiting6[LEVEE_BURST];
@@ -160,7 +159,7 @@ struct levee_row {
 
 _Static_assert(sizeof(struct levee_row) == 5 * LEVEE_CACHE_LINE + 48 * LEVEE_BURST,
 	       "layout of a pinned map");
-_Static_assert(__builtin_offsetof(struct levee_row, outcome) == 40, "layout of a pinned map");
+_Static_assert(__builtin_offsetof(struct levee_row, outcome) == 32, "layout of a pinned map");
 _Static_assert(__builtin_offsetof(struct levee_row, waiting4) == 320, "layout of a pinned map");
 _Static_assert(__builtin_offsetof(struct levee_control, geo) == 64, "layout of a pinned map");
 

@@ -3,10 +3,11 @@
  * A kernel that lacks something of BPF: preloaded, it answers those calls of bpf(2) that REFUSE
  * names with an error, as a kernel would that does not know them.
  *
- *	REFUSE='COMMAND[:NUMBER]=ERRNO'
+ *	REFUSE='COMMAND[:NUMBER][>SIZE]=ERRNO'
  *
  * COMMAND is the number of the command in enum bpf_cmd. NUMBER, if any, must be the call's map type
- * (0: BPF_MAP_CREATE) or program type (5: BPF_PROG_LOAD).
+ * (0: BPF_MAP_CREATE) or program type (5: BPF_PROG_LOAD). With SIZE only maps of larger values are
+ * refused.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,7 +21,7 @@
 static int refused(long command, const union bpf_attr *attr)
 {
 	const char *text = getenv("REFUSE");
-	long wanted, number = -1;
+	long wanted, number = -1, size = -1;
 	char *at;
 
 	if (!text)
@@ -28,11 +29,15 @@ static int refused(long command, const union bpf_attr *attr)
 	wanted = strtol(text, &at, 10);
 	if (*at == ':')
 		number = strtol(at + 1, &at, 10);
+	if (*at == '>')
+		size = strtol(at + 1, &at, 10);
 	if (command != wanted)
 		return 0;
 	if (number >= 0 && command == BPF_MAP_CREATE && attr->map_type != number)
 		return 0;
 	if (number >= 0 && command == BPF_PROG_LOAD && attr->prog_type != number)
+		return 0;
+	if (size >= 0 && (command != BPF_MAP_CREATE || attr->value_size <= size))
 		return 0;
 	return atoi(at + 1);
 }

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# A kernel that takes no map values above 4 MB (before Linux 6.7 or so) gets a large table in parts:
+# every source is counted to the last packet all the same, in whatever part its bucket is.
+# shellcheck source=lib.sh
+. "$(dirname "$0")/lib.sh"
+need_root
+
+cc -std=c17 -D_GNU_SOURCE -O1 -shared -fPIC -o "$dir/refuse.so" tests/system/refuse.c || exit 1
+# A bin that does not end meanwhile: at its end the tables shrink to what their sources need.
+for bin in 3600 3000 2700; do
+	[ $(($(date +%s) % bin)) -gt $((bin - 120)) ] || break
+done
+make_pair && configure "bin = $bin" "window = $((2 * bin))" 'min_packets = 0' 'min_zscore = 1000'
+sed -i '/^pin/a sources = 1048576\nsources6 = 1048576' "$config"
+
+cat >"$dir/mix.ini" <<'INI'
+[scenario]
+name = parts
+duration = 3
+bin = 1
+seed = 11
+[four]
+prefix = 198.18.0.0/15
+sources = 60000
+rate = 1
+protocols = udp
+[six]
+prefix = 2001:db8:1000::/36
+sources = 30000
+rate = 1
+protocols = udp
+INI
+
+value() { bpftool -j map show pinned "$pin/maps/$1" | jq .bytes_value; }
+elements() { bpftool -j map show pinned "$pin/maps/$1" | jq .max_entries; }
+in_parts() { [ "$(value sources4)" -eq $((4 << 20)) ] && [ "$(value sources6)" -eq $((4 << 20)) ] && [ "$(elements sources4)" -ge 16 ]; }
+whole() { [ "$(value sources4)" -gt $((4 << 20)) ] && [ "$(elements sources4)" -eq $((2 * $(cpus))) ]; }
+cpus() { jq -Rn '[inputs | split(",")[] | split("-") | (.[1] // .[0] | tonumber) - (.[0] | tonumber) + 1] | add' /sys/devices/system/cpu/possible; }
+
+# The running bin's counts, summed over CPUs.
+counted() { { list sources4; list sources6; } | awk '!/^#/ { p[$1] += $2; b[$1] += $3 } END { for (s in p) print s, p[s], b[s] }' | sort; }
+truth() { python3 tests/system/state.py truth "$dir/truth.csv" | sort; }
+same() { diff <(truth) <(counted) | head -n 10 | tee "$dir/diff"; [ ! -s "$dir/diff" ]; }
+export REFUSE='0:2>4194304=7' LD_PRELOAD=$dir/refuse.so
+check 'the daemon starts where the kernel takes no large values' start_levee
+check 'its tables are in parts' in_parts
+in_client "$pktgen" --interface eth0 --truth "$dir/truth.csv" "$dir/mix.ini" >"$dir/pktgen.log" 2>&1
+check 'every source has its packets and bytes' wait_for 5 same
+check 'and there are enough of them' [ "$(truth | wc -l)" -ge 80000 ]
+check 'the daemon is killed' eval '! stop_levee KILL'
+check 'and starts again' start_levee
+check 'with the same tables, and all counts in them' same
+stop_levee
+"$levee" detach --pin "$pin" >/dev/null
+unset LD_PRELOAD REFUSE
+check 'the daemon starts where it takes them' start_levee
+check 'a table is one value of its map' whole
+check 'the daemon stops when told to' stop_levee
+finish
