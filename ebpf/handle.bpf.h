@@ -377,12 +377,22 @@ __noinline int levee_pass_share6(struct levee_row *row, __u32 row_nr, struct lev
 	return 0;
 }
 
+/*
+ * A slot for use as an index. The compiler knows that levee_has4() and levee_has6() give no other,
+ * and would leave the mask out; but the verifier of Linux 6.1 knows nothing of an OR of two unknowns.
+ */
+static __always_inline __u32 as_slot(__u32 slot)
+{
+	asm("" : "+r"(slot));
+	return slot & (LEVEE_SLOTS - 1);
+}
+
 static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b, __u32 slot,
 				 __u64 tally)
 {
 	__u32 packets;
 
-	slot &= LEVEE_SLOTS - 1;
+	slot = as_slot(slot);
 	packets = b->packets[slot] + 1;
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
@@ -395,7 +405,7 @@ static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b,
 {
 	__u64 packets;
 
-	slot &= LEVEE_SLOTS - 1;
+	slot = as_slot(slot);
 	packets = b->packets[slot] + 1;
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
