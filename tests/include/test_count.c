@@ -503,6 +503,24 @@ static void buckets_of_a_hash_lie_in_the_table(void **state)
 	}
 }
 
+/* What a data path that shifts in one go gets is the bucket's offset, and less than a bucket more. */
+static void a_shifted_hash_is_the_offset_of_its_bucket(void **state)
+{
+	uint64_t random = SEED;
+
+	(void)state;
+	for (uint32_t bits = 0; bits <= 24; bits++) {
+		for (int i = 0; i < 100; i++) {
+			uint64_t h = (uint64_t)next_random(&random) << 33 ^ next_random(&random);
+			uint64_t nr = levee_bucket_of(h, bits);
+
+			assert_int_equal((h >> levee_shift4(bits)) / sizeof(struct levee_bucket4), nr);
+			assert_int_equal((h >> levee_shift6(bits)) / sizeof(struct levee_bucket6), nr);
+		}
+		assert_true(UINT64_MAX >> levee_shift6(bits) <= UINT32_MAX);
+	}
+}
+
 /* ---- the moments --------------------------------------------------------------------------- */
 
 static void assert_fold_adds(uint64_t before, uint64_t value)
@@ -561,6 +579,7 @@ static void squares_are_exact_for_random_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_shifted_hash_is_the_offset_of_its_bucket),
 		cmocka_unit_test(ipv4_table_log_and_fold_add_up_exactly),
 		cmocka_unit_test(ipv6_table_log_and_fold_add_up_exactly),
 		cmocka_unit_test(without_a_log_every_eviction_is_folded),
