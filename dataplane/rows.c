@@ -104,16 +104,6 @@ static uint32_t waiting(uint64_t put, uint64_t done)
 	return put - done <= LEVEE_BURST ? (uint32_t)(put - done) : 0;
 }
 
-static const struct levee_waiting4 *waiting4(const struct levee_row *row, uint32_t i)
-{
-	return &row->waiting4[(row->done4 + i) % LEVEE_BURST];
-}
-
-static const struct levee_waiting6 *waiting6(const struct levee_row *row, uint32_t i)
-{
-	return &row->waiting6[(row->done6 + i) % LEVEE_BURST];
-}
-
 static void add_row(struct levee_account *sum, const struct levee_row *row,
 		    const struct levee_geometry *geo)
 {
@@ -178,8 +168,8 @@ static int walk4(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
 		ret = give(sink, &p, e[i].packets, e[i].tally);
 	}
 	for (uint32_t i = 0; i < waiting(row->put4, row->done4) && !ret; i++) {
-		p.hi = waiting4(row, i)->addr;
-		ret = give(sink, &p, 1, waiting4(row, i)->tally);
+		p.hi = row->waiting4[i].addr;
+		ret = give(sink, &p, 1, row->waiting4[i].tally);
 	}
 	return ret;
 }
@@ -209,9 +199,9 @@ static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_
 		ret = give(sink, &p, e[i].packets, e[i].tally);
 	}
 	for (uint32_t i = 0; i < waiting(row->put6, row->done6) && !ret; i++) {
-		p.hi = waiting6(row, i)->hi;
-		p.lo = waiting6(row, i)->lo;
-		ret = give(sink, &p, 1, waiting6(row, i)->tally);
+		p.hi = row->waiting6[i].hi;
+		p.lo = row->waiting6[i].lo;
+		ret = give(sink, &p, 1, row->waiting6[i].tally);
 	}
 	return ret;
 }
@@ -299,8 +289,8 @@ static void count_row4(const struct levee_rows *t, uint32_t nr, uint32_t bits, u
 		if (e[i].addr == addr)
 			add_counts(sum, e[i].packets, e[i].tally);
 	for (uint32_t i = 0; i < waiting(row->put4, row->done4); i++)
-		if (waiting4(row, i)->addr == addr)
-			add_counts(sum, 1, waiting4(row, i)->tally);
+		if (row->waiting4[i].addr == addr)
+			add_counts(sum, 1, row->waiting4[i].tally);
 }
 
 static void count_row6(const struct levee_rows *t, uint32_t nr, uint32_t bits,
@@ -321,8 +311,8 @@ static void count_row6(const struct levee_rows *t, uint32_t nr, uint32_t bits,
 		if (e[i].hi == hi && e[i].lo == lo)
 			add_counts(sum, e[i].packets, e[i].tally);
 	for (uint32_t i = 0; i < waiting(row->put6, row->done6); i++)
-		if (waiting6(row, i)->hi == hi && waiting6(row, i)->lo == lo)
-			add_counts(sum, 1, waiting6(row, i)->tally);
+		if (row->waiting6[i].hi == hi && row->waiting6[i].lo == lo)
+			add_counts(sum, 1, row->waiting6[i].tally);
 }
 
 struct levee_counts levee_rows_count(const struct levee_rows *t, uint32_t epoch,

@@ -523,6 +523,23 @@ static __always_inline void fetch_burst6(const struct levee_table *t, struct lev
 	}
 }
 
+/* A source that is in neither of its buckets. */
+static __always_inline void insert4(struct levee_where *w, struct levee_bucket4 *b,
+				    struct levee_bucket4 *c, __u32 addr, __u64 tally)
+{
+	__u32 slot = levee_make_room4(w->row, w->row_nr, b, c);
+
+	if (slot >= LEVEE_SLOTS)
+		b = c;
+	slot &= LEVEE_SLOTS - 1;
+	b->addr[slot] = addr;
+	b->packets[slot] = 1;
+	b->tally[slot] = tally;
+	if (levee_unlikely(!levee.control.share_mask))
+		levee_pass_share4(w->row, w->row_nr, b, slot);
+}
+
+/* Counts a packet at once, `at` being its source's first bucket. */
 static __always_inline void count4(struct levee_where *w, const struct levee_table *t, __u32 at,
 				   __u32 addr, __u64 tally)
 {
@@ -545,17 +562,27 @@ static __always_inline void count4(struct levee_where *w, const struct levee_tab
 		hit4(w, c, slot, tally);
 		return;
 	}
-	slot = levee_make_room4(w->row, w->row_nr, b, c);
+	insert4(w, b, c, addr, tally);
+}
+
+/* A source that is in neither of its buckets. */
+static __always_inline void insert6(struct levee_where *w, struct levee_bucket6 *b,
+				    struct levee_bucket6 *c, __u64 hi, __u64 lo, __u64 tally)
+{
+	__u32 slot = levee_make_room6(w->row, w->row_nr, b, c);
+
 	if (slot >= LEVEE_SLOTS)
 		b = c;
 	slot &= LEVEE_SLOTS - 1;
-	b->addr[slot] = addr;
+	b->hi[slot] = hi;
+	b->lo[slot] = lo;
 	b->packets[slot] = 1;
 	b->tally[slot] = tally;
 	if (levee_unlikely(!levee.control.share_mask))
-		levee_pass_share4(w->row, w->row_nr, b, slot);
+		levee_pass_share6(w->row, w->row_nr, b, slot);
 }
 
+/* Counts a packet at once, `at` being its source's first bucket. */
 static __always_inline void count6(struct levee_where *w, const struct levee_table *t, __u32 at,
 				   __u64 hi, __u64 lo, __u64 tally)
 {
@@ -578,16 +605,7 @@ static __always_inline void count6(struct levee_where *w, const struct levee_tab
 		hit6(w, c, slot, tally);
 		return;
 	}
-	slot = levee_make_room6(w->row, w->row_nr, b, c);
-	if (slot >= LEVEE_SLOTS)
-		b = c;
-	slot &= LEVEE_SLOTS - 1;
-	b->hi[slot] = hi;
-	b->lo[slot] = lo;
-	b->packets[slot] = 1;
-	b->tally[slot] = tally;
-	if (levee_unlikely(!levee.control.share_mask))
-		levee_pass_share6(w->row, w->row_nr, b, slot);
+	insert6(w, b, c, hi, lo, tally);
 }
 
 /* In the account, a packet that passes without being counted. */
@@ -623,52 +641,134 @@ static __always_inline int find_row(struct levee_where *w)
 }
 
 /*
+ * A packet whose source is not in the bucket that it waited for. If that was the first one, it waits
+ * for the other, which is fetched with the next burst; else the source is in neither, unless a packet
+ * just before put it into the first.
+ */
+static __always_inline void turn_away4(struct levee_where *w, const struct levee_table *t,
+				       struct levee_waiting4 *p)
+{
+	__u64 hash = levee_hash4(hash_key(), p->addr);
+	__u32 first = (__u32)(hash >> (w->row->shift4 & 63));
+	__u32 second = (__u32)(levee_hash_again(hash_key(), hash) >> (w->row->shift4 & 63));
+	struct levee_bucket4 *b, *c;
+	struct levee_waiting4 *q;
+	__u32 slot;
+
+	if (p->at == first && first != second) {
+		q = &w->row->waiting4[(w->row->put4 - w->row->done4) & (LEVEE_BURST - 1)];
+		w->row->done4--;
+		q->addr = p->addr;
+		q->tally = p->tally;
+		q->at = second;
+		return;
+	}
+	b = bucket4(t, first);
+	c = bucket4(t, second);
+	if (!b || !c)
+		return;
+	if (levee_has4(b, p->addr, &slot))
+		hit4(w, b, slot, p->tally);
+	else
+		insert4(w, b, c, p->addr, p->tally);
+}
+
+/*
+ * A packet whose source is not in the bucket that it waited for. If that was the first one, it waits
+ * for the other, which is fetched with the next burst; else the source is in neither, unless a packet
+ * just before put it into the first.
+ */
+static __always_inline void turn_away6(struct levee_where *w, const struct levee_table *t,
+				       struct levee_waiting6 *p)
+{
+	__u64 hash = levee_hash6(hash_key(), p->hi, p->lo);
+	__u32 first = (__u32)(hash >> (w->row->shift6 & 63));
+	__u32 second = (__u32)(levee_hash_again(hash_key(), hash) >> (w->row->shift6 & 63));
+	struct levee_bucket6 *b, *c;
+	struct levee_waiting6 *q;
+	__u32 slot;
+
+	if (p->at == first && first != second) {
+		q = &w->row->waiting6[(w->row->put6 - w->row->done6) & (LEVEE_BURST - 1)];
+		w->row->done6--;
+		q->hi = p->hi;
+		q->lo = p->lo;
+		q->tally = p->tally;
+		q->at = second;
+		return;
+	}
+	b = bucket6(t, first);
+	c = bucket6(t, second);
+	if (!b || !c)
+		return;
+	if (levee_has6(b, p->hi, p->lo, &slot))
+		hit6(w, b, slot, p->tally);
+	else
+		insert6(w, b, c, p->hi, p->lo, p->tally);
+}
+
+/*
  * Counts what waits in this CPU's row of the epoch: once for the lines, if the burst is a whole
  * one, and once for the counts. Global functions, which the verifier checks once; what it learns
  * of n in the first loop it would carry through every turn of the second, so n is read anew.
+ * Returns whether so many still wait, for their second bucket, that they are to be counted now.
  */
 __noinline int levee_count_waiting4(__u32 epoch)
 {
-	struct levee_where w;
-	__u64 from, n;
 	struct levee_waiting4 *p;
+	struct levee_bucket4 *b;
 	struct levee_table t;
+	struct levee_where w;
+	__u32 slot;
+	__u64 n;
 
 	if (find_row_of(&w, epoch & 1) || find_table4(&t, w.row_nr))
 		return 0;
-	from = w.row->done4;
-	n = levee_read_once(w.row->put4) - from;
+	n = levee_read_once(w.row->put4) - w.row->done4;
 	if (n == LEVEE_BURST)
 		fetch_burst4(&t, w.row);
-	n = levee_read_once(w.row->put4) - from;
+	n = levee_read_once(w.row->put4) - w.row->done4;
+	w.row->done4 = w.row->put4; /* those that are turned away are taken back */
 	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
-		p = &w.row->waiting4[(from + i) & (LEVEE_BURST - 1)];
-		count4(&w, &t, p->at, p->addr, p->tally);
+		p = &w.row->waiting4[i];
+		b = bucket4(&t, p->at);
+		if (!b)
+			continue;
+		if (levee_likely(levee_has4(b, p->addr, &slot)))
+			hit4(&w, b, slot, p->tally);
+		else
+			turn_away4(&w, &t, p);
 	}
-	w.row->done4 = from + n;
-	return 0;
+	return (w.row->put4 - w.row->done4) * 2 > levee.control.burst;
 }
 
 __noinline int levee_count_waiting6(__u32 epoch)
 {
-	struct levee_where w;
-	__u64 from, n;
 	struct levee_waiting6 *p;
+	struct levee_bucket6 *b;
 	struct levee_table t;
+	struct levee_where w;
+	__u32 slot;
+	__u64 n;
 
 	if (find_row_of(&w, epoch & 1) || find_table6(&t, w.row_nr))
 		return 0;
-	from = w.row->done6;
-	n = levee_read_once(w.row->put6) - from;
+	n = levee_read_once(w.row->put6) - w.row->done6;
 	if (n == LEVEE_BURST)
 		fetch_burst6(&t, w.row);
-	n = levee_read_once(w.row->put6) - from;
+	n = levee_read_once(w.row->put6) - w.row->done6;
+	w.row->done6 = w.row->put6; /* those that are turned away are taken back */
 	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
-		p = &w.row->waiting6[(from + i) & (LEVEE_BURST - 1)];
-		count6(&w, &t, p->at, p->hi, p->lo, p->tally);
+		p = &w.row->waiting6[i];
+		b = bucket6(&t, p->at);
+		if (!b)
+			continue;
+		if (levee_likely(levee_has6(b, p->hi, p->lo, &slot)))
+			hit6(&w, b, slot, p->tally);
+		else
+			turn_away6(&w, &t, p);
 	}
-	w.row->done6 = from + n;
-	return 0;
+	return (w.row->put6 - w.row->done6) * 2 > levee.control.burst;
 }
 
 static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __u64 tally,
@@ -678,7 +778,7 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 	__u32 at = (__u32)(levee_hash4(hash_key(), addr) >> (shift & 63));
 	struct levee_waiting4 *p;
 	struct levee_table t;
-	__u64 put;
+	__u64 put, n;
 
 	w->row->passed_bytes += bytes;
 	if (shift >= levee_shift4(CACHED_BITS)) {
@@ -688,12 +788,13 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 		return;
 	}
 	put = w->row->put4;
-	p = &w->row->waiting4[put & (LEVEE_BURST - 1)];
+	n = put - w->row->done4;
+	p = &w->row->waiting4[n & (LEVEE_BURST - 1)];
 	p->tally = tally;
 	p->addr = addr;
 	p->at = at;
-	w->row->put4 = ++put;
-	if (levee_unlikely(!(put & (levee.control.burst - 1))))
+	w->row->put4 = put + 1;
+	if (levee_unlikely(n + 1 >= levee.control.burst) && levee_count_waiting4(w->epoch))
 		levee_count_waiting4(w->epoch);
 }
 
@@ -703,7 +804,7 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 	__u32 shift = w->row->shift6, at;
 	struct levee_waiting6 *p;
 	struct levee_table t;
-	__u64 put;
+	__u64 put, n;
 
 	hi &= levee.control.mask6_hi;
 	lo &= levee.control.mask6_lo;
@@ -716,13 +817,14 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 		return;
 	}
 	put = w->row->put6;
-	p = &w->row->waiting6[put & (LEVEE_BURST - 1)];
+	n = put - w->row->done6;
+	p = &w->row->waiting6[n & (LEVEE_BURST - 1)];
 	p->hi = hi;
 	p->lo = lo;
 	p->tally = tally;
 	p->at = at;
-	w->row->put6 = ++put;
-	if (levee_unlikely(!(put & (levee.control.burst - 1))))
+	w->row->put6 = put + 1;
+	if (levee_unlikely(n + 1 >= levee.control.burst) && levee_count_waiting6(w->epoch))
 		levee_count_waiting6(w->epoch);
 }
 

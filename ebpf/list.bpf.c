@@ -106,7 +106,7 @@ int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
 			print4(seq, b->addr[i], b->packets[i], levee_tally_bytes(b->tally[i]), row);
 	waits = bucket ? 0 : bpf_map_lookup_elem(&rows, &row);
 	for (__u64 i = 0; waits && i < LEVEE_BURST && i < waits->put4 - waits->done4; i++) {
-		p = &waits->waiting4[(waits->done4 + i) & (LEVEE_BURST - 1)];
+		p = &waits->waiting4[i];
 		print4(seq, p->addr, 1, levee_tally_bytes(p->tally), row);
 	}
 	return 0;
@@ -155,7 +155,7 @@ int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
 				      levee_tally_bytes(b->tally[i]), row);
 	waits = bucket ? 0 : bpf_map_lookup_elem(&rows, &row);
 	for (__u64 i = 0; waits && i < LEVEE_BURST && i < waits->put6 - waits->done6; i++) {
-		p = &waits->waiting6[(waits->done6 + i) & (LEVEE_BURST - 1)];
+		p = &waits->waiting6[i];
 		print_source6(seq, p->hi, p->lo, 1, levee_tally_bytes(p->tally), row);
 	}
 	return 0;

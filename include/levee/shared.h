@@ -101,14 +101,15 @@ enum levee_outcome {
  * A counted packet that waits for its turn at the table. A source's bucket is a line of memory
  * that is rarely in cache, and a program that waits for it waits for each packet anew. So packets
  * are put down here first, and LEVEE_BURST of them at a time are counted: the lines of all are
- * asked for, one right after the other, and memory fetches them together.
+ * asked for, one right after the other, and memory fetches them together. A packet whose source is
+ * not in its first bucket is put down again, for its second.
  */
 #define LEVEE_BURST 64
 
 struct levee_waiting4 {
 	__u64 tally;
 	__u32 addr;
-	__u32 at; /* bytes from the start of the row's table to its first bucket, and less than one more */
+	__u32 at; /* bytes from the start of the row's table to a bucket of it, and less than one more */
 };
 
 struct levee_waiting6 {
@@ -130,7 +131,7 @@ struct levee_waiting6 {
 struct levee_row {
 	__u32 shift4; /* a source's hash, shifted right so far, is `at` of its bucket */
 	__u32 shift6;
-	__u64 put4; /* packets put down; packet n is in waiting4[n % LEVEE_BURST] */
+	__u64 put4; /* packets put down */
 	__u64 put6;
 	__u64 passed_bytes;
 	__u64 outcome[LEVEE_OUTCOMES];
@@ -140,7 +141,7 @@ struct levee_row {
 
 	__u64 now_ns;	/* CLOCK_BOOTTIME as of now_tick */
 	__u64 now_tick; /* kernel tick at which now_ns was read */
-	__u64 done4;	/* of put4, those in the table; the rest, less than a burst, waits */
+	__u64 done4; /* of put4, those in the table; the rest, less than a burst, is in waiting4 */
 	__u64 done6;
 	__u64 names4; /* slots taken in the table */
 	__u64 names6;

@@ -514,8 +514,10 @@ static void a_shifted_hash_is_the_offset_of_its_bucket(void **state)
 			uint64_t h = (uint64_t)next_random(&random) << 33 ^ next_random(&random);
 			uint64_t nr = levee_bucket_of(h, bits);
 
-			assert_int_equal((h >> levee_shift4(bits)) / sizeof(struct levee_bucket4), nr);
-			assert_int_equal((h >> levee_shift6(bits)) / sizeof(struct levee_bucket6), nr);
+			assert_int_equal((h >> levee_shift4(bits)) / sizeof(struct levee_bucket4),
+					 nr);
+			assert_int_equal((h >> levee_shift6(bits)) / sizeof(struct levee_bucket6),
+					 nr);
 		}
 		assert_true(UINT64_MAX >> levee_shift6(bits) <= UINT32_MAX);
 	}
