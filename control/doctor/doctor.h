@@ -60,6 +60,7 @@ struct levee_host_facts {
 	char pin[256];
 	unsigned int possible_cpus;
 	uint64_t memory_available;	   /* [bytes]; 0: unknown */
+	uint64_t memory_held;		   /* by the tables that are pinned there now [bytes] */
 	uint64_t sources, sources6, rules; /* configured */
 	bool clock_known, clock_synchronised;
 };

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 /* ---- gathering --------------------------------------------------------------------------- */
@@ -104,6 +106,29 @@ static void gather_clock(struct levee_host_facts *facts)
 	facts->clock_synchronised = state >= 0 && state != TIME_ERROR && !(t.status & STA_UNSYNC);
 }
 
+/* What a program that is attached counts into. */
+static uint64_t read_held(const char *pin)
+{
+	static const char *const tables[] = { "sources4", "sources6", "evicted4", "evicted6" };
+	char path[PATH_MAX];
+	uint64_t held = 0;
+
+	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+		struct bpf_map_info info = { 0 };
+		uint32_t len = sizeof(info);
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/maps/%s", pin, tables[i]);
+		fd = bpf_obj_get(path);
+		if (fd < 0)
+			continue;
+		if (!bpf_obj_get_info_by_fd(fd, &info, &len))
+			held += (uint64_t)info.value_size * info.max_entries;
+		close(fd);
+	}
+	return held;
+}
+
 void levee_doctor_gather_host(struct levee_host_facts *facts, const struct levee_config *config)
 {
 	int cpus = libbpf_num_possible_cpus();
@@ -122,6 +147,7 @@ void levee_doctor_gather_host(struct levee_host_facts *facts, const struct levee
 	facts->pin_is_bpffs = is_on_bpffs(config->data_path.pin);
 	facts->possible_cpus = cpus > 0 ? (unsigned int)cpus : 1;
 	facts->memory_available = read_number("/proc/meminfo", "MemAvailable:", 10) * 1024;
+	facts->memory_held = read_held(config->data_path.pin);
 	gather_clock(facts);
 }
 
@@ -215,15 +241,34 @@ static void judge_bpffs(struct levee_checkup *c, const struct levee_host_facts *
 				  f->pin);
 }
 
-/* 48 bytes an IPv4 source and 96 an IPv6 source and CPU, as README says of the keys. */
+static uint64_t power_of_two(uint64_t n)
+{
+	uint64_t power = 1;
+
+	while (power < n)
+		power *= 2;
+	return power;
+}
+
+/*
+ * 48 bytes an IPv4 source and 96 an IPv6 source and CPU, as README says of the keys. Tables of
+ * these sizes that are there already take no more; others stay until new ones are filled.
+ */
 static void judge_memory(struct levee_checkup *c, const struct levee_host_facts *f)
 {
-	uint64_t need = (f->sources * 48 + f->sources6 * 96) * f->possible_cpus;
-	uint64_t mib = need >> 20, have = f->memory_available >> 20;
+	uint64_t take = (power_of_two(f->sources) * 48 + power_of_two(f->sources6) * 96) *
+			f->possible_cpus;
+	uint64_t need = take == f->memory_held ? 0 : take;
+	uint64_t mib = take >> 20, have = f->memory_available >> 20;
 
 	if (!f->memory_available)
 		return;
-	if (need > f->memory_available)
+	if (!need)
+		levee_checkup_add(c, "memory", LEVEE_CHECK_OK, NULL,
+				  "tables for %u possible CPUs have their %" PRIu64 " MiB; %" PRIu64
+				  " MiB more are available",
+				  f->possible_cpus, mib, have);
+	else if (need > f->memory_available)
 		levee_checkup_add(c, "memory", LEVEE_CHECK_FAIL,
 				  "lower [data_path] sources and sources6",
 				  "tables for %u possible CPUs take %" PRIu64 " MiB, and %" PRIu64

@@ -44,6 +44,19 @@ static bool asks_for_help(const char *arg)
 	return arg[0] == '-' && (arg[1] == 'h' || (arg[1] == 'v' && strchr(arg, 'h')));
 }
 
+/* A secondary process waits without end for a primary one, and then has its ports. */
+static bool is_secondary(const struct levee_dpdk_options *options, size_t i)
+{
+	const char *arg = options->eal[i], *value = strchr(arg, '=');
+	size_t len = strcspn(arg, "=");
+
+	if (len < strlen("--p") || strncmp("--proc-type", arg, len) != 0)
+		return false;
+	if (value)
+		return strcmp(value + 1, "primary") != 0;
+	return i + 1 < options->n_eal && strcmp(options->eal[i + 1], "primary") != 0;
+}
+
 static int check_args(const struct levee_dpdk_options *options)
 {
 	if (options->n_eal > EAL_ARGS_MAX) {
@@ -55,6 +68,15 @@ static int check_args(const struct levee_dpdk_options *options)
 	for (size_t i = 0; i < options->n_eal; i++) {
 		const char *arg = options->eal[i];
 
+		if (is_secondary(options, i)) {
+			levee_dpdk_say(
+				LEVEE_DPDK_ERROR,
+				"[data_path] eal: \"%s\": Levee is a primary process of DPDK "
+				"and nothing else; leave it out, and give each process a "
+				"--file-prefix of its own",
+				arg);
+			return -EINVAL;
+		}
 		if (!asks_for_help(arg) && strcmp(arg, "--"))
 			continue;
 		levee_dpdk_say(LEVEE_DPDK_ERROR,

@@ -193,25 +193,40 @@ check 'the kernel generator needs an interface, too' ended 2 'no-such-if: No suc
 run --pcap "$work/p" --proc "$work/proc" "$demo"
 check 'its directory without it is a usage error' ended 2 '--proc goes with --kernel only'
 
+refused_behind()
+{
+	run --dpdk "net_af_packet0,iface=$1" "$demo"
+	ended 2 "refused: $1 (bridge)" || return 1
+	run --dpdk net_af_packet0 --eal "--no-huge --no-pci --vdev=net_af_packet0,iface=$1" "$demo"
+	ended 2 "refused: $1 (bridge)" || return 1
+	run --dpdk net_af_packet0,iface=lo --eal "--no-huge --no-pci --vdev net_af_packet0,iface=$1" "$demo"
+	ended 2 "refused: $1 (bridge)"
+}
+
 # ---- the refusal --------------------------------------------------------------------------------
 
 refusal='an interface that may leave the machine is refused, with the reason and the remedy'
 own='saying that the network is ours lifts the refusal'
+behind='and so is one behind a DPDK device, of its own arguments or of EAL'
 if [ "$(id -u)" -ne 0 ]; then
 	skip "$refusal" 'needs root'
 	skip "$own" 'needs root'
+	skip "$behind" 'needs root'
 elif [ -r /proc/1/ns/net ] && ! [ /proc/1/ns/net -ef /proc/self/ns/net ]; then
 	skip "$refusal" 'needs the network namespace of process 1'
 	skip "$own" 'needs the network namespace of process 1'
+	skip "$behind" 'needs the network namespace of process 1'
 elif ! ip link add "pgt$$" type bridge 2>/dev/null; then
 	skip "$refusal" 'the kernel has no bridge to be refused'
 	skip "$own" 'the kernel has no bridge to be refused'
+	skip "$behind" 'the kernel has no bridge to be refused'
 else
 	run --interface "pgt$$" "$demo"
 	check "$refusal" eval 'ended 2 "refused: pgt$$ (bridge)" && said "--namespace NAME"'
 	run --interface "pgt$$" --i-own-this-network "$demo"
 	# It goes on until it sees that the interface is down.
 	check "$own" ended 1 "pgt$$ is down"
+	check "$behind" refused_behind "pgt$$"
 fi
 
 # ---- sending ------------------------------------------------------------------------------------
@@ -383,7 +398,8 @@ silent_after_100()
 
 dpdk=('--dpdk sends the frames that --pcap writes, in order' '--dpdk stops on a signal'
 	'an EAL argument that there is not ends it with code 1'
-	'a device that there is not ends it with code 1')
+	'a device that there is not ends it with code 1'
+	'a secondary process of DPDK, which would wait without end, is refused')
 run --dpdk net_null0 --packets 1 $demo
 if said 'built without DPDK'; then
 	for name in "${dpdk[@]}"; do skip "$name" 'levee-pktgen is built without DPDK'; done
@@ -400,6 +416,8 @@ else
 	check "${dpdk[2]}" ended 1 'EAL does not start with --eal "--no-such-option"'
 	run --dpdk net_nothing0 --i-own-this-network $demo
 	check "${dpdk[3]}" ended 1 'there is no DPDK port net_nothing0'
+	run --dpdk net_null0 --eal '--no-huge --no-pci --proc-type=secondary' $demo
+	check "${dpdk[4]}" ended 1 'leave --proc-type out'
 fi
 run --dpdk 0000:00:06.0 $demo
 check 'a PCI device is refused without --i-own-this-network' ended 2 'may lead out of this machine'

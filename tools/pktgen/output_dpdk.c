@@ -10,31 +10,27 @@
 
 /* ---- whose network ----------------------------------------------------------------------- */
 
-/* The value of iface= or tx_iface= among a device's arguments. */
-static void find_interface(const char *name, char *interface, size_t size)
+const char *pktgen_port_interface(const char *at, char *interface, size_t size)
 {
 	static const char *const keys[] = { ",iface=", ",tx_iface=" };
 
-	interface[0] = '\0';
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		const char *at = strstr(name, keys[i]);
-
-		if (!at)
-			continue;
-		at += strlen(keys[i]);
-		snprintf(interface, size, "%.*s", (int)strcspn(at, ","), at);
+	for (; *at; at++) {
+		for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+			if (strncmp(at, keys[i], strlen(keys[i])) != 0)
+				continue;
+			at += strlen(keys[i]);
+			snprintf(interface, size, "%.*s", (int)strcspn(at, ", \t"), at);
+			return at;
+		}
 	}
+	return NULL;
 }
 
-bool pktgen_port_is_local(const char *name, char *interface, size_t size)
+bool pktgen_port_is_local(const char *name)
 {
 	static const char *const kinds[] = { "net_null", "net_ring",	  "net_pcap",
 					     "net_tap",	 "net_af_packet", "net_af_xdp" };
 
-	find_interface(name, interface, size);
-	/* A tap's iface= names what it makes, and may not be there yet. */
-	if (!strncmp(name, "net_tap", 7))
-		interface[0] = '\0';
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (!strncmp(name, kinds[i], strlen(kinds[i])))
 			return true;
@@ -78,6 +74,11 @@ static int start_eal(struct pktgen_port *port, struct pktgen_run *run)
 	char *argv[ARGS_MAX + 2], *save = NULL;
 	int n = 0;
 
+	if (strstr(run->eal, "--p")) /* --proc-type, however short: it would wait without end */
+		return pktgen_fail(run, -EINVAL,
+				   "--eal \"%s\": levee-pktgen is a primary process of DPDK and "
+				   "nothing else; leave --proc-type out",
+				   run->eal);
 	port->arguments = strdup(run->eal);
 	if (!port->arguments)
 		return pktgen_fail(run, -ENOMEM, "no memory");

@@ -289,16 +289,29 @@ static int allow_target(const struct options *o, const char *name)
 		     name, link.kind[0] ? link.kind : "no virtual device");
 }
 
-/* Devices that end on this machine are as good as a veth; one on an interface is as that one. */
-static int allow_port(const struct options *o)
+static int allow_interfaces(const struct options *o, const char *devices)
 {
 	char interface[64];
-	bool is_local = pktgen_port_is_local(o->dpdk, interface, sizeof(interface));
+	int ret = 0;
 
-	if (interface[0])
-		return allow_target(o, interface);
-	if (o->own || is_local)
-		return 0;
+	while (ret == 0 && (devices = pktgen_port_interface(devices, interface, sizeof(interface))))
+		ret = allow_target(o, interface);
+	return ret;
+}
+
+/*
+ * Devices that end on this machine are as good as a veth; one on an interface is as that one. EAL
+ * may make the port, or one of the same name, by its own arguments.
+ */
+static int allow_port(const struct options *o)
+{
+	/* A tap's iface= names what it makes, and may not be there yet. */
+	int ret = strncmp(o->dpdk, "net_tap", 7) ? allow_interfaces(o, o->dpdk) : 0;
+
+	if (ret == 0 && o->eal)
+		ret = allow_interfaces(o, o->eal);
+	if (ret < 0 || o->own || pktgen_port_is_local(o->dpdk))
+		return ret;
 	return usage("refused: the DPDK port %.60s may lead out of this machine. Say "
 		     "--i-own-this-network if all of that network is yours to flood",
 		     o->dpdk);

@@ -26,11 +26,14 @@ int pktgen_port_send(struct pktgen_port *port, const struct iovec *iov, unsigned
 /** Let go what is on its way, and give the port back. Accepts NULL. */
 void pktgen_port_close(struct pktgen_port *port);
 
+/** Does what is sent there stay on this machine, by the device's kind and but for its interface? */
+bool pktgen_port_is_local(const char *name);
+
 /**
- * Does what is sent there stay on this machine, by the device's kind?
- * \param interface  filled with the kernel's interface behind it, "" if there is none: the answer
- *                   is then that of the interface
+ * Go through the kernel's interfaces that devices send to by their arguments.
+ * \param at  a device with its arguments, or arguments of EAL with such in them
+ * \return where to go on; NULL: there is none, and `interface` is as it was
  */
-bool pktgen_port_is_local(const char *name, char *interface, size_t size);
+const char *pktgen_port_interface(const char *at, char *interface, size_t size);
 
 #endif

@@ -115,6 +115,26 @@ static void what_a_host_lacks_is_said(void **state)
 	levee_checkup_clear(&c);
 }
 
+/* Its own tables are no reason to say that there is no room for them. */
+static void tables_that_are_there_need_no_more_memory(void **state)
+{
+	struct levee_host_facts facts = good_host();
+	struct levee_checkup c = { 0 };
+
+	(void)state;
+	facts.memory_available = 10 << 20;
+	facts.memory_held = 36 << 20;
+	levee_doctor_judge_host(&c, &facts);
+	assert_verdict(&c, "memory", LEVEE_CHECK_OK, "have their 36 MiB");
+	levee_checkup_clear(&c);
+
+	/* Those of other sizes stay until new ones are filled; sizes are powers of two. */
+	facts.sources = 262145;
+	levee_doctor_judge_host(&c, &facts);
+	assert_verdict(&c, "memory", LEVEE_CHECK_FAIL, "take 60 MiB");
+	levee_checkup_clear(&c);
+}
+
 /* ---- interfaces ---- */
 
 static struct levee_nic_facts ena(const char *version, unsigned int mtu, uint32_t channels)
@@ -330,6 +350,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_good_host_has_nothing_to_mend),
+		cmocka_unit_test(tables_that_are_there_need_no_more_memory),
 		cmocka_unit_test(old_kernels_are_named),
 		cmocka_unit_test(what_a_host_lacks_is_said),
 		cmocka_unit_test(jumbo_frames_need_a_new_ena_driver),

@@ -160,6 +160,16 @@ static void questions_for_help_do_not_end_the_process(void **state)
 	REFUSES("\"--\" is not for a configuration file", "testpmd --help", "--no-huge", "--");
 }
 
+/* EAL would wait for a primary one without end, and not hear SIGTERM. */
+static void a_secondary_process_is_refused(void **state)
+{
+	(void)state;
+	needs_dpdk();
+	REFUSES("\"--proc-type=secondary\"", "leave it out", "--no-huge", "--proc-type=secondary");
+	REFUSES("\"--proc-t=auto\"", "--file-prefix", "--no-huge", "--proc-t=auto");
+	REFUSES("\"--proc-type\"", "leave it out", "--no-huge", "--proc-type", "secondary");
+}
+
 static void the_controller_and_a_worker_need_two_lcores(void **state)
 {
 	(void)state;
@@ -229,6 +239,7 @@ int main(void)
 		cmocka_unit_test(cpus_that_the_machine_lacks_are_named),
 		cmocka_unit_test(a_word_that_is_no_option_is_named),
 		cmocka_unit_test(questions_for_help_do_not_end_the_process),
+		cmocka_unit_test(a_secondary_process_is_refused),
 		cmocka_unit_test(the_controller_and_a_worker_need_two_lcores),
 		cmocka_unit_test(a_machine_without_hugepages_is_told_how_to_get_some),
 		cmocka_unit_test(more_memory_than_there_is_is_refused),
