@@ -121,7 +121,7 @@ DEPS := $(shell find $(B) .build/fuzz -name '*.d' 2>/dev/null)
 
 # ---- the targets a person types ---------------------------------------------------------------
 
-.PHONY: fleet-proof deb rpm deb-test help deps all demo check bench install uninstall clean tests unit kernel system fuzz format lint
+.PHONY: old-kernel fleet-proof deb rpm deb-test help deps all demo check bench install uninstall clean tests unit kernel system fuzz format lint
 
 help:
 	@echo 'make            build the program (as `make all`)'
@@ -138,6 +138,7 @@ help:
 	@echo
 	@echo 'make unit | kernel | system | fuzz | lint     the parts of check'
 	@echo 'make fleet-proof  root: eight daemons, twenty crossings, a hundred rounds of chaos (an hour)'
+	@echo 'make old-kernel  root: tests of the XDP data path on Linux 6.1 in qemu (some minutes)'
 	@echo 'make format     let clang-format have its way'
 	@echo
 	@echo 'BENCH="--quick --section detection" runs a part of the bench; BENCH=--help lists them'
@@ -206,6 +207,10 @@ fleet-proof: all tests
 	$(Q)LEVEE_FLEET_NODES=8 LEVEE_FLEET_RUNS=5 LEVEE_FLEET_BIN=60 tests/system/test_fleet_acl.sh
 	$(Q)LEVEE_CHAOS_ROUNDS=100 $(B)/tests/control/fleet/test_chaos
 	$(Q)LEVEE_CHAOS_ROUNDS=100 tests/system/test_fleet_chaos.sh
+
+# On another kernel than this machine's; OLD_KERNEL is a package of Debian's or a directory.
+old-kernel: all tests
+	$(Q)tests/qemu/old_kernel.sh $(B)
 
 check: deps
 	$(Q)tests/check.sh

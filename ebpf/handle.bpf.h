@@ -379,7 +379,7 @@ __noinline int levee_pass_share6(struct levee_row *row, __u32 row_nr, struct lev
 
 /*
  * A slot for use as an index. The compiler knows that levee_has4() and levee_has6() give no other,
- * and would leave the mask out; but the verifier of Linux 6.1 knows nothing of an OR of two unknowns.
+ * and would leave the mask out; but to the verifier of Linux 6.1 an OR of two unknowns is anything.
  */
 static __always_inline __u32 as_slot(__u32 slot)
 {

@@ -112,16 +112,45 @@ int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
-/* Eight groups, or four and "::" for what ends within the first 64 bits. */
+static __always_inline __u32 group_of(__u64 hi, __u64 lo, __u32 i)
+{
+	return (i < 4 ? hi >> (48 - 16 * i) : lo >> (112 - 16 * i)) & 0xffff;
+}
+
+/* Which groups `::` stands for, a bit each: the first of the longest runs of zeros, two at least. */
+static __always_inline __u32 longest_run(__u64 hi, __u64 lo)
+{
+	__u32 zeros = 0, run = 0, starts, length = 1;
+
+	for (__u32 i = 0; i < 8; i++)
+		zeros |= levee_is_zero(group_of(hi, lo, i)) << i;
+	/* Bit i stays in `starts` while a run of `length` starts at group i. */
+	starts = zeros & (zeros >> 1);
+	for (; length < 8 && starts; length++) {
+		run = starts & (0 - starts);
+		run = (run << (length + 1)) - run;
+		starts &= zeros >> (length + 1);
+	}
+	return run;
+}
+
+/* As inet_ntop(3) does (RFC 5952), but for IPv4 addresses in it, which are groups like others here. */
 static __always_inline void print6(struct seq_file *seq, __u64 hi, __u64 lo, __u32 length)
 {
-	PRINT(seq, "%x:%x:%x:%x:", (hi >> 48) & 0xffff, (hi >> 32) & 0xffff, (hi >> 16) & 0xffff,
-	      hi & 0xffff);
-	if (lo)
-		PRINT(seq, "%x:%x:%x:%x", (lo >> 48) & 0xffff, (lo >> 32) & 0xffff,
-		      (lo >> 16) & 0xffff, lo & 0xffff);
-	else
-		PRINT(seq, "%s", (__u64)(long)":");
+	__u32 run = longest_run(hi, lo);
+
+	for (__u32 i = 0; i < 8; i++) {
+		__u32 before = (run << 1 >> i) & 1;
+
+		if ((run >> i) & 1) {
+			if (!before)
+				PRINT(seq, "%s", (__u64)(long)"::");
+		} else if (i && !before) {
+			PRINT(seq, ":%x", group_of(hi, lo, i));
+		} else {
+			PRINT(seq, "%x", group_of(hi, lo, i));
+		}
+	}
 	PRINT(seq, "/%u", length);
 }
 
