@@ -590,6 +590,12 @@ static int explain_load(const struct levee_xdp *x, int ret)
 			      "no memory for the maps (%s): lower [data_path] sources, sources6 or "
 			      "rules, or raise RLIMIT_MEMLOCK (LimitMEMLOCK=infinity)",
 			      strerror(-ret));
+	else if (ret == -E2BIG && !complaint[0]) /* nobody asked the kernel */
+		levee_xdp_say(
+			x, LEVEE_XDP_ERROR,
+			"tables for so many sources on %u possible CPUs have more entries than a "
+			"BPF map can, 2^32: lower [data_path] sources or sources6",
+			x->maps.geo.cpus);
 	else if (ret == -E2BIG)
 		levee_xdp_say(x, LEVEE_XDP_ERROR,
 			      "this kernel's verifier gives up on the XDP program%s%s; use another "

@@ -120,6 +120,14 @@ check 'one that lets nobody load' lacks 0=1 'run as root, or with CAP_BPF'
 check 'one that lets nobody pin' lacks 6=1 'cannot pin the maps in .*right to write'
 check 'one without XDP links' lacks 28=22 'cannot attach to eth0 .*links of XDP programs are needed, Linux 5.9'
 
+echo 0-127 >"$dir/possible"
+on_128_cpus() {
+	says 1 'more entries than a BPF map .*lower .data_path. sources' unshare -m sh -c \
+		"mount --bind '$dir/possible' /sys/devices/system/cpu/possible && exec \"\$@\"" sh \
+		nsenter "--net=/run/netns/$server" "$levee" run --config "$config" --set data_path.sources=67108864
+}
+check 'tables that no map can hold, on many CPUs' on_128_cpus
+
 # ---- a daemon that runs --------------------------------------------------------------------
 
 check 'the daemon starts' start_levee
