@@ -142,6 +142,7 @@ static __u64 *find_room(const struct levee_policy_memory *m, const struct levee_
 /* Where bits are set: the table's own bitmaps, or a private copy that is then written over. */
 struct bitmaps {
 	__u64 *near4, *far4, *top6, *near6, *far6;
+	__u64 *wide4, *mid4; /* or NULL */
 };
 
 static void set_bits(__u64 *words, uint32_t first, uint32_t n)
@@ -157,10 +158,15 @@ static void set_bits(__u64 *words, uint32_t first, uint32_t n)
 	}
 }
 
-static void mark4(const struct bitmaps *to, const struct levee_prefix *p)
+static void mark4(const struct bitmaps *to, const struct levee_hash_key *key,
+		  const struct levee_prefix *p)
 {
 	uint32_t addr = (uint32_t)p->hi;
 
+	if (to->wide4 && p->length < 24)
+		set_bits(to->wide4, addr >> 16, p->length >= 16 ? 1 : 1U << (16 - p->length));
+	else if (to->mid4)
+		set_bits(to->mid4, levee_mid4_bit(key, addr), 1);
 	set_bits(to->far4, addr >> 8, p->length >= 24 ? 1 : 1U << (24 - p->length));
 	set_bits(to->near4, addr >> 16, p->length >= 16 ? 1 : 1U << (16 - p->length));
 }
@@ -189,15 +195,15 @@ static void mark(const struct levee_policy *policy, const struct bitmaps *to,
 		 const struct levee_prefix *p)
 {
 	if (p->family == 4)
-		mark4(to, p);
+		mark4(to, &policy->m.key, p);
 	else
 		mark6(to, &policy->m.key, p);
 }
 
 static void mark_live(struct levee_policy *policy, const struct levee_prefix *p)
 {
-	struct bitmaps live = { policy->m.near4, policy->m.far4, policy->m.top6, policy->m.near6,
-				policy->m.far6 };
+	struct bitmaps live = { policy->m.near4, policy->m.far4,  policy->m.top6, policy->m.near6,
+				policy->m.far6,	 policy->m.wide4, policy->m.mid4 };
 
 	mark(policy, &live, p);
 }
@@ -219,7 +225,8 @@ static void write_words(__u64 *to, const __u64 *from, size_t n)
 void levee_policy_tidy(struct levee_policy *policy)
 {
 	struct levee_policy_memory *m = &policy->m;
-	size_t words = 2 * LEVEE_NEAR_WORDS + LEVEE_NEAR6_WORDS + 2 * LEVEE_FAR_WORDS;
+	size_t words = 3 * LEVEE_NEAR_WORDS + LEVEE_NEAR6_WORDS + LEVEE_MID4_WORDS +
+		       2 * LEVEE_FAR_WORDS;
 	__u64 *copy;
 	struct bitmaps fresh;
 
@@ -233,6 +240,8 @@ void levee_policy_tidy(struct levee_policy *policy)
 	fresh.near6 = fresh.top6 + LEVEE_NEAR_WORDS;
 	fresh.far4 = fresh.near6 + LEVEE_NEAR6_WORDS;
 	fresh.far6 = fresh.far4 + LEVEE_FAR_WORDS;
+	fresh.wide4 = fresh.far6 + LEVEE_FAR_WORDS;
+	fresh.mid4 = fresh.wide4 + LEVEE_NEAR_WORDS;
 	for (uint32_t i = 1; i < m->rule_count; i++) {
 		struct levee_prefix p;
 
@@ -246,6 +255,10 @@ void levee_policy_tidy(struct levee_policy *policy)
 	write_words(m->near6, fresh.near6, LEVEE_NEAR6_WORDS);
 	write_words(m->far4, fresh.far4, LEVEE_FAR_WORDS);
 	write_words(m->far6, fresh.far6, LEVEE_FAR_WORDS);
+	if (m->wide4)
+		write_words(m->wide4, fresh.wide4, LEVEE_NEAR_WORDS);
+	if (m->mid4)
+		write_words(m->mid4, fresh.mid4, LEVEE_MID4_WORDS);
 	free(copy);
 	policy->stale_bits = false;
 }
@@ -895,13 +908,22 @@ size_t levee_policy_allowed(const struct levee_policy *policy)
 
 /* ---- the reader in user space ------------------------------------------------------------ */
 
+static bool may_match4(const struct levee_policy_memory *m, uint32_t addr)
+{
+	if (!levee_bit(m->near4, addr >> 16))
+		return false;
+	if (m->wide4 && !levee_bit(m->wide4, addr >> 16) &&
+	    !levee_bit(m->mid4, levee_mid4_bit(&m->key, addr)))
+		return false;
+	return levee_bit(m->far4, addr >> 8);
+}
+
 static bool may_match(const struct levee_policy_memory *m, uint8_t family, uint64_t hi)
 {
 	uint32_t code;
 
 	if (family == 4)
-		return levee_bit(m->near4, (uint32_t)hi >> 16) &&
-		       levee_bit(m->far4, (uint32_t)hi >> 8);
+		return may_match4(m, (uint32_t)hi);
 	if (levee_bit(m->top6, (uint32_t)(hi >> 48)))
 		return true;
 	code = levee_near6_code(m->near6, levee_near6_cell(&m->key, hi));

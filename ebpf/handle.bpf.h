@@ -218,11 +218,18 @@ static __always_inline __u32 decide6(const struct levee_where *w, __u64 hi, __u6
 
 static __always_inline int may_match4(const struct levee_packet *pkt)
 {
-	__u32 addr = (__u32)pkt->hi, word;
+	__u32 addr = (__u32)pkt->hi, word, bit;
 	__u64 *far;
 
-	if (!((levee.near4[(addr >> 22) & (LEVEE_NEAR_WORDS - 1)] >> ((addr >> 16) & 63)) & 1))
+	word = (addr >> 22) & (LEVEE_NEAR_WORDS - 1);
+	bit = (addr >> 16) & 63;
+	if (!((levee.near4[word] >> bit) & 1))
 		return 0;
+	if (!((levee.wide4[word] >> bit) & 1)) {
+		bit = levee_mid4_bit(hash_key(), addr);
+		if (!((levee.mid4[(bit >> 6) & (LEVEE_MID4_WORDS - 1)] >> (bit & 63)) & 1))
+			return 0;
+	}
 	word = addr >> 14;
 	far = bpf_map_lookup_elem(&far4, &word);
 	return far && ((*far >> ((addr >> 8) & 63)) & 1);

@@ -623,6 +623,8 @@ static int open_policy(struct levee_xdp *x)
 	struct levee_policy_memory memory = {
 		.near4 = page->near4,
 		.far4 = x->maps.area[MAP_FAR4],
+		.wide4 = page->wide4,
+		.mid4 = page->mid4,
 		.top6 = page->top6,
 		.near6 = page->near6,
 		.far6 = x->maps.area[MAP_FAR6],

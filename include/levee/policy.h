@@ -7,6 +7,9 @@
  * 64-bit slots. Nearly every packet is answered before that, by bitmaps in front:
  *
  *	IPv4  near[address / 2^16]      8 KB   some rule touches this /16
+ *	      wide[address / 2^16]      8 KB   a rule shorter than /24 does
+ *	      mid4[h(upper 24 bits)]   64 KB   if not: a rule of /24 or longer may lie under this /24;
+ *	                                       it stays in a core's own cache where the next one does not
  *	      far[address / 2^8]        2 MB   some rule touches this /24
  *	IPv6  top[address / 2^112]      8 KB   a rule shorter than /32 touches this /16
  *	      near6[h(upper 32 bits)]  16 KB   two bits: a rule of /32 to /47 lies under this /32;
@@ -31,6 +34,8 @@
 #define LEVEE_NEAR6_WORDS (65536 * 2 / 64)
 #define LEVEE_NEAR6_SHORT 1 /* a rule of /32 to /47 */
 #define LEVEE_NEAR6_LONG  2 /* a rule of /48 or longer */
+#define LEVEE_MID4_BITS	  19
+#define LEVEE_MID4_WORDS  ((1 << LEVEE_MID4_BITS) / 64)
 #define LEVEE_FAR_BITS	  24
 #define LEVEE_FAR_WORDS	  ((1 << LEVEE_FAR_BITS) / 64)
 
@@ -156,6 +161,12 @@ levee_inline int levee_slot_is(__u64 slot, __u64 tag)
 levee_inline int levee_bit(const __u64 *words, __u32 bit)
 {
 	return (int)((words[bit >> 6] >> (bit & 63)) & 1);
+}
+
+/* Bit of mid4 for the upper 24 bits of an address. */
+levee_inline __u32 levee_mid4_bit(const struct levee_hash_key *k, __u32 addr)
+{
+	return (__u32)((((addr >> 8) ^ k->xor_in) * k->mul_1) >> (64 - LEVEE_MID4_BITS));
 }
 
 /* Cell of near6 for the upper 32 bits of an address, and bit of far6 for the upper 48. */

@@ -85,6 +85,8 @@ struct levee_page {
 	__u64 near4[LEVEE_NEAR_WORDS];
 	__u64 top6[LEVEE_NEAR_WORDS];
 	__u64 near6[LEVEE_NEAR6_WORDS];
+	__u64 wide4[LEVEE_NEAR_WORDS];
+	__u64 mid4[LEVEE_MID4_WORDS];
 };
 
 /* What became of a packet. Every packet has exactly one outcome. */

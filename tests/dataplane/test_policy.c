@@ -73,6 +73,8 @@ static void make_table(uint32_t rules, uint32_t rule_bits)
 	m->top6 = cells(LEVEE_NEAR_WORDS, sizeof(__u64));
 	m->near6 = cells(LEVEE_NEAR6_WORDS, sizeof(__u64));
 	m->far6 = cells(LEVEE_FAR_WORDS, sizeof(__u64));
+	m->wide4 = cells(LEVEE_NEAR_WORDS, sizeof(__u64));
+	m->mid4 = cells(LEVEE_MID4_WORDS, sizeof(__u64));
 	m->buckets = aligned_alloc(64, sizeof(*m->buckets) << rule_bits);
 	assert_non_null(m->buckets);
 	memset(m->buckets, 0, sizeof(*m->buckets) << rule_bits);
@@ -98,6 +100,8 @@ static int free_table(void **state)
 	free(m->top6);
 	free(m->near6);
 	free(m->far6);
+	free(m->wide4);
+	free(m->mid4);
 	free(m->buckets);
 	free(m->rules);
 	free(m->hits);
@@ -486,7 +490,9 @@ static void assert_clean(void)
 	const struct levee_policy_memory *m = &table.memory;
 
 	for (size_t i = 0; i < LEVEE_NEAR_WORDS; i++)
-		assert_true(!m->near4[i] && !m->top6[i]);
+		assert_true(!m->near4[i] && !m->wide4[i] && !m->top6[i]);
+	for (size_t i = 0; i < LEVEE_MID4_WORDS; i++)
+		assert_true(!m->mid4[i]);
 	for (size_t i = 0; i < LEVEE_NEAR6_WORDS; i++)
 		assert_true(!m->near6[i]);
 	for (size_t i = 0; i < LEVEE_FAR_WORDS; i++)
@@ -735,6 +741,8 @@ static void damage(unsigned int n)
 	damage_words(m->top6, LEVEE_NEAR_WORDS * sizeof(__u64), n);
 	damage_words(m->near6, LEVEE_NEAR6_WORDS * sizeof(__u64), n);
 	damage_words(m->far6, LEVEE_FAR_WORDS * sizeof(__u64), n);
+	damage_words(m->wide4, LEVEE_NEAR_WORDS * sizeof(__u64), n);
+	damage_words(m->mid4, LEVEE_MID4_WORDS * sizeof(__u64), n);
 	damage_words(m->lengths, sizeof(table.lengths), 4);
 	*m->lengths_in_use = model_random(table.model);
 }
