@@ -56,19 +56,20 @@ void levee_mapset_close(struct mapset *maps)
 /* ---- sizes ------------------------------------------------------------------------------- */
 
 /*
- * Bytes that the kernel takes as one value of an ARRAY: what kmalloc() can give, 4 MB at least,
- * or, later, whatever the verifier can reckon with (BPF_MAX_VAR_OFF, 512 MB).
+ * Bytes that the kernel takes as one value of an ARRAY: what kmalloc() can give, 4 MB at least and 32
+ * in some builds, or, later, whatever the verifier can reckon with (BPF_MAX_VAR_OFF, 512 MB). It looks
+ * at the size of a value before it looks for memory, and so many there is memory for nowhere.
  */
 static uint64_t largest_value(void)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_MMAPABLE);
-	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "levee_probe", sizeof(uint32_t), 8 * LEVEE_MIB,
-				1, &opts);
+	uint32_t size;
 
-	if (fd < 0)
-		return 4 * LEVEE_MIB;
-	close(fd);
-	return 256 * LEVEE_MIB;
+	for (size = 256 * LEVEE_MIB; size > 4 * LEVEE_MIB; size /= 2)
+		if (bpf_map_create(BPF_MAP_TYPE_ARRAY, "levee_probe", sizeof(uint32_t), size,
+				   1U << 30, &opts) == -ENOMEM)
+			break;
+	return size;
 }
 
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options)

@@ -64,6 +64,12 @@ check 'and starts again' start_levee
 check 'with the same tables, and all counts in them' same
 stop_levee
 "$levee" detach --pin "$pin" >/dev/null
+export REFUSE='0:2>16777216=7'
+larger() { [ "$(value sources4)" -eq $((16 << 20)) ] && [ "$(value sources6)" -eq $((16 << 20)) ]; }
+check 'the daemon starts where the kernel takes somewhat larger ones' start_levee
+check 'its parts are as large as they can be' larger
+stop_levee
+"$levee" detach --pin "$pin" >/dev/null
 unset LD_PRELOAD REFUSE
 check 'the daemon starts where it takes them' start_levee
 check 'a table is one value of its map' whole
