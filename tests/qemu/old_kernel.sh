@@ -155,8 +155,8 @@ works_kvm() {
 
 # How it is run, and what, if nothing was asked for.
 choose() {
-	local few=(tests/qemu/test_kernel.sh tests/system/test_{lists,parts}.sh)
-	local more=("$build"/tests/kernel/test_{counting,policy,packets} tests/system/test_{verdicts,kill,upgrade}.sh)
+	local few=(tests/qemu/test_kernel.sh tests/system/test_lists.sh)
+	local more=("$build"/tests/kernel/test_{counting,policy,packets} tests/system/test_{parts,verdicts,kill,upgrade}.sh)
 	if [ -w /dev/kvm ] && works_kvm; then
 		accel='-accel kvm -cpu host'
 		[ ${#tests[@]} -gt 0 ] || tests=("${few[@]}" "${more[@]}")
