@@ -33,7 +33,8 @@ struct levee_policy {
 
 	uint32_t lengths4[33]; /* rules in the table of each length */
 	uint32_t lengths6[129];
-	bool stale_bits; /* bitmaps have bits that no rule needs */
+	bool stale_bits;    /* bitmaps have bits that no rule needs */
+	uint32_t mid4_bits; /* set in mid4 */
 
 	struct levee_prefixmap heirs; /* -> index into inherited */
 	struct levee_hits *inherited;
@@ -200,12 +201,23 @@ static void mark(const struct levee_policy *policy, const struct bitmaps *to,
 		mark6(to, &policy->m.key, p);
 }
 
+static void say_crowded(const struct levee_policy *policy)
+{
+	if (policy->m.crowded4)
+		levee_write_once(*policy->m.crowded4, policy->mid4_bits > LEVEE_MID4_CROWD);
+}
+
 static void mark_live(struct levee_policy *policy, const struct levee_prefix *p)
 {
+	const struct levee_policy_memory *m = &policy->m;
 	struct bitmaps live = { policy->m.near4, policy->m.far4,  policy->m.top6, policy->m.near6,
 				policy->m.far6,	 policy->m.wide4, policy->m.mid4 };
 
+	if (m->mid4 && p->family == 4 && p->length >= 24 &&
+	    !levee_bit(m->mid4, levee_mid4_bit(&m->key, (uint32_t)p->hi)))
+		policy->mid4_bits++;
 	mark(policy, &live, p);
+	say_crowded(policy);
 }
 
 static struct levee_prefix prefix_of(const struct levee_rule *rule)
@@ -259,6 +271,10 @@ void levee_policy_tidy(struct levee_policy *policy)
 		write_words(m->wide4, fresh.wide4, LEVEE_NEAR_WORDS);
 	if (m->mid4)
 		write_words(m->mid4, fresh.mid4, LEVEE_MID4_WORDS);
+	policy->mid4_bits = 0;
+	for (size_t i = 0; i < LEVEE_MID4_WORDS; i++)
+		policy->mid4_bits += (uint32_t)__builtin_popcountll(fresh.mid4[i]);
+	say_crowded(policy);
 	free(copy);
 	policy->stale_bits = false;
 }
@@ -912,9 +928,12 @@ static bool may_match4(const struct levee_policy_memory *m, uint32_t addr)
 {
 	if (!levee_bit(m->near4, addr >> 16))
 		return false;
-	if (m->wide4 && !levee_bit(m->wide4, addr >> 16) &&
-	    !levee_bit(m->mid4, levee_mid4_bit(&m->key, addr)))
-		return false;
+	if (m->wide4 && !levee_bit(m->wide4, addr >> 16)) {
+		if (!levee_bit(m->mid4, levee_mid4_bit(&m->key, addr)))
+			return false;
+		if (!levee_read_once(*m->crowded4))
+			return true;
+	}
 	return levee_bit(m->far4, addr >> 8);
 }
 

@@ -33,6 +33,7 @@ struct levee_policy_memory {
 	__u64 *far6;			     /* [LEVEE_FAR_WORDS] */
 	__u64 *wide4;			     /* [LEVEE_NEAR_WORDS]; NULL if nobody looks there */
 	__u64 *mid4;			     /* [LEVEE_MID4_WORDS]; NULL with wide4 */
+	__u64 *crowded4;		     /* NULL with wide4 */
 	struct levee_policy_bucket *buckets; /* [1 << rule_bits] */
 	struct levee_rule *rules;	     /* [rule_count]; rules[0] is never used */
 	struct levee_hits *hits;	     /* [cpus][rule_count] */

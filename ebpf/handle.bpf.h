@@ -229,6 +229,8 @@ static __always_inline int may_match4(const struct levee_packet *pkt)
 		bit = levee_mid4_bit(hash_key(), addr);
 		if (!((levee.mid4[(bit >> 6) & (LEVEE_MID4_WORDS - 1)] >> (bit & 63)) & 1))
 			return 0;
+		if (levee_likely(!levee.crowded4))
+			return 1;
 	}
 	word = addr >> 14;
 	far = bpf_map_lookup_elem(&far4, &word);

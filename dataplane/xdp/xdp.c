@@ -625,6 +625,7 @@ static int open_policy(struct levee_xdp *x)
 		.far4 = x->maps.area[MAP_FAR4],
 		.wide4 = page->wide4,
 		.mid4 = page->mid4,
+		.crowded4 = &page->crowded4,
 		.top6 = page->top6,
 		.near6 = page->near6,
 		.far6 = x->maps.area[MAP_FAR6],

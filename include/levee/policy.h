@@ -10,7 +10,8 @@
  *	      wide[address / 2^16]      8 KB   a rule shorter than /24 does
  *	      mid4[h(upper 24 bits)]   64 KB   if not: a rule of /24 or longer may lie under this /24;
  *	                                       it stays in a core's own cache where the next one does not
- *	      far[address / 2^8]        2 MB   some rule touches this /24
+ *	      far[address / 2^8]        2 MB   some rule touches this /24; only asked below a wide
+ *	                                       /16, and when mid4 is crowded
  *	IPv6  top[address / 2^112]      8 KB   a rule shorter than /32 touches this /16
  *	      near6[h(upper 32 bits)]  16 KB   two bits: a rule of /32 to /47 lies under this /32;
  *	                                       a rule of /48 or longer does
@@ -36,6 +37,7 @@
 #define LEVEE_NEAR6_LONG  2 /* a rule of /48 or longer */
 #define LEVEE_MID4_BITS	  19
 #define LEVEE_MID4_WORDS  ((1 << LEVEE_MID4_BITS) / 64)
+#define LEVEE_MID4_CROWD  (1 << (LEVEE_MID4_BITS - 6)) /* bits that let 1.6 % through for nothing */
 #define LEVEE_FAR_BITS	  24
 #define LEVEE_FAR_WORDS	  ((1 << LEVEE_FAR_BITS) / 64)
 

@@ -87,6 +87,7 @@ struct levee_page {
 	__u64 near6[LEVEE_NEAR6_WORDS];
 	__u64 wide4[LEVEE_NEAR_WORDS];
 	__u64 mid4[LEVEE_MID4_WORDS];
+	__u64 crowded4; /* 1: what passes mid4 is to be looked for in far4, too */
 };
 
 /* What became of a packet. Every packet has exactly one outcome. */

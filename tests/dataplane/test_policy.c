@@ -27,6 +27,7 @@ struct table {
 	struct levee_policy_memory memory;
 	struct levee_lengths lengths[2];
 	uint32_t lengths_in_use;
+	__u64 crowded4;
 	struct levee_policy *policy;
 	struct policy_model *model;
 	uint64_t begun;	 /* fences */
@@ -75,6 +76,7 @@ static void make_table(uint32_t rules, uint32_t rule_bits)
 	m->far6 = cells(LEVEE_FAR_WORDS, sizeof(__u64));
 	m->wide4 = cells(LEVEE_NEAR_WORDS, sizeof(__u64));
 	m->mid4 = cells(LEVEE_MID4_WORDS, sizeof(__u64));
+	m->crowded4 = &table.crowded4;
 	m->buckets = aligned_alloc(64, sizeof(*m->buckets) << rule_bits);
 	assert_non_null(m->buckets);
 	memset(m->buckets, 0, sizeof(*m->buckets) << rule_bits);
@@ -484,6 +486,41 @@ static void a_crowded_table_decides_as_a_list_of_rules_does(void **state)
 	assert_true(full > 0);
 }
 
+/* Few rules are found without the large bitmap, many with it, and nobody else either way. */
+static void a_crowded_filter_asks_the_large_bitmap(void **state)
+{
+	struct levee_prefix p = { .family = 4, .length = 32 };
+	struct levee_policy_memory *m = &table.memory;
+	uint32_t n = LEVEE_MID4_CROWD * 2, passes = 0;
+
+	(void)state;
+	make_table(n, 16);
+	for (uint32_t i = 0; i < n; i++) {
+		p.hi = i * 2654435761U;
+		assert_int_equal(levee_policy_block(table.policy, &p, LEVEE_NEVER, NOW_NS), 0);
+		if (i == LEVEE_MID4_CROWD / 2)
+			assert_true(!table.crowded4);
+	}
+	assert_true(table.crowded4);
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(levee_policy_lookup(m, 4, i * 2654435761U, 0, 0, 0, NOW_NS, 0),
+				 LEVEE_VERDICT_BLOCK);
+	for (uint32_t i = 0; i < 100000; i++)
+		passes += (uint32_t)levee_bit(m->mid4,
+					      levee_mid4_bit(&m->key, (i + n) * 2654435761U));
+	assert_in_range(passes, 1, 10000); /* it lets some through, and most not */
+	for (uint32_t i = 0; i < n; i++) {
+		p.hi = i * 2654435761U;
+		if (i % 16)
+			levee_policy_unblock(table.policy, &p);
+	}
+	levee_policy_tidy(table.policy);
+	assert_true(!table.crowded4);
+	for (uint32_t i = 0; i < n; i++)
+		assert_int_equal(levee_policy_lookup(m, 4, i * 2654435761U, 0, 0, 0, NOW_NS, 0),
+				 i % 16 ? LEVEE_VERDICT_NONE : LEVEE_VERDICT_BLOCK);
+}
+
 /* Every word that a reader looks at is back to what it was in an empty table. */
 static void assert_clean(void)
 {
@@ -493,6 +530,7 @@ static void assert_clean(void)
 		assert_true(!m->near4[i] && !m->wide4[i] && !m->top6[i]);
 	for (size_t i = 0; i < LEVEE_MID4_WORDS; i++)
 		assert_true(!m->mid4[i]);
+	assert_true(!table.crowded4);
 	for (size_t i = 0; i < LEVEE_NEAR6_WORDS; i++)
 		assert_true(!m->near6[i]);
 	for (size_t i = 0; i < LEVEE_FAR_WORDS; i++)
@@ -885,6 +923,7 @@ int main(void)
 #define T(test) cmocka_unit_test_teardown(test, free_table)
 	const struct CMUnitTest tests[] = {
 		T(an_empty_table_decides_nothing),
+		T(a_crowded_filter_asks_the_large_bitmap),
 		T(every_length_of_either_family_blocks_its_first_and_last_address_and_no_other),
 		T(an_expired_block_counts_as_absent_and_a_shorter_one_behind_it_decides),
 		T(blocks_that_are_over_are_lifted_on_request_and_no_others),

@@ -478,6 +478,7 @@ static void damage(unsigned int n)
 	damage_words(memory.far6, LEVEE_FAR_WORDS * sizeof(__u64), n);
 	damage_words(memory.wide4, LEVEE_NEAR_WORDS * sizeof(__u64), n);
 	damage_words(memory.mid4, LEVEE_MID4_WORDS * sizeof(__u64), n);
+	*memory.crowded4 = model_random(&model) & 1;
 	damage_words(memory.lengths, 2 * sizeof(*memory.lengths), n < 20 ? n : 20);
 	*memory.lengths_in_use = model_random(&model);
 }

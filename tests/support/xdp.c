@@ -261,6 +261,7 @@ void levee_xdp_memory(struct levee_xdp_fixture *f, struct levee_policy_memory *m
 		.far4 = maps->area[MAP_FAR4],
 		.wide4 = maps->page->wide4,
 		.mid4 = maps->page->mid4,
+		.crowded4 = &maps->page->crowded4,
 		.top6 = maps->page->top6,
 		.near6 = maps->page->near6,
 		.far6 = maps->area[MAP_FAR6],
