@@ -221,7 +221,9 @@ static __always_inline int may_match4(const struct levee_packet *pkt)
 	__u32 addr = (__u32)pkt->hi, word, bit;
 	__u64 *far;
 
-	word = (addr >> 22) & (LEVEE_NEAR_WORDS - 1);
+	word = addr >> 22;
+	asm("" : "+r"(word)); /* or the mask is left out, without which Linux 6.1 knows no bounds */
+	word &= LEVEE_NEAR_WORDS - 1;
 	bit = (addr >> 16) & 63;
 	if (!((levee.near4[word] >> bit) & 1))
 		return 0;

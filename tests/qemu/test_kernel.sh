@@ -8,7 +8,7 @@
 need_root
 
 make_pair
-configure 'bin = 1'
+configure 'bin = 3600' 'window = 36000'
 warns_of_nothing() { ! grep -E ' (warning|error): ' "$log"; }
 check "Linux $(uname -r) takes the program" start_levee
 check 'and the daemon warns of nothing' warns_of_nothing
