@@ -44,13 +44,6 @@ struct bpf_iter__bpf_map_elem {
 		bpf_seq_printf(seq, _format, sizeof(_format), _args, sizeof(_args)); \
 	} while (0)
 
-static __always_inline void print_heading(struct bpf_iter_meta *meta, struct seq_file *seq)
-{
-	if (meta->seq_num == 0)
-		PRINT(seq, "# source packets bytes cpu epoch (open epoch: %llu)\n",
-		      levee.control.seq & 1);
-}
-
 /* A row is one CPU of one epoch; see struct levee_geometry. */
 static __always_inline __u32 cpu_of(__u32 row)
 {
@@ -63,18 +56,44 @@ static __always_inline __u32 epoch_of(__u32 row)
 }
 
 /*
- * An iterator goes through a map, and prints one element at a time into a buffer of 32 KB: a table,
- * which is one element, would not fit. So these two go through the log, which has two entries for
- * each bucket of the same row, and look the bucket up at every second.
+ * An iterator goes through a map and prints at each element, into a buffer of 32 KB; and read() ends
+ * with EAGAIN after a million elements at which nothing was printed. A table, which is one element,
+ * would be too much for the one, and its buckets, were they elements, for the other. So these two go
+ * through far4, which has 2^18 elements on every machine, and print a share of the buckets at each.
  */
-#define ENTRIES_A_BUCKET (LEVEE_SLOTS / 2)
+#define SHARES	  LEVEE_FAR_WORDS
+#define SHARE_MAX 48 /* buckets whose sources fit into the buffer, with a burst that waits */
+#define LOGGED	  (LEVEE_SLOTS / 2) /* entries of a row's log for each of its buckets */
 
-/* Which bucket of a row an entry of a log stands for; 0 if for none. */
-static __always_inline int bucket_at(__u32 entry, __u32 bits, __u32 *row, __u32 *bucket)
+/* Buckets a share, of all rows. */
+static __always_inline __u32 share_of(__u32 bits)
 {
-	*row = entry / ENTRIES_A_BUCKET >> bits;
-	*bucket = (entry / ENTRIES_A_BUCKET) & ((1U << bits) - 1);
-	return !(entry % ENTRIES_A_BUCKET);
+	__u64 buckets = (__u64)LEVEE_EPOCHS * geo.cpus << (bits & 31);
+
+	return (__u32)((buckets + SHARES - 1) / SHARES);
+}
+
+static __always_inline void print_heading(struct bpf_iter_meta *meta, struct seq_file *seq,
+					  __u32 bits)
+{
+	if (meta->seq_num)
+		return;
+	PRINT(seq, "# source packets bytes cpu epoch (open epoch: %llu)\n", levee.control.seq & 1);
+	if (share_of(bits) > SHARE_MAX)
+		PRINT(seq, "%s",
+		      (__u64)(long)"# not all of them: levee list prints a table so large\n");
+}
+
+/* The n-th bucket of a share; -1 if there is none. */
+static __always_inline int bucket_at(__u32 share, __u32 n, __u32 bits, __u32 *row, __u32 *bucket)
+{
+	__u64 nr = (__u64)share * share_of(bits) + n;
+
+	if (n >= share_of(bits) || nr >= (__u64)LEVEE_EPOCHS * geo.cpus << (bits & 31))
+		return -1;
+	*row = (__u32)(nr >> (bits & 31));
+	*bucket = (__u32)nr & ((1U << (bits & 31)) - 1);
+	return 0;
 }
 
 static __always_inline void print4(struct seq_file *seq, __u32 addr, __u64 packets, __u64 bytes,
@@ -84,30 +103,49 @@ static __always_inline void print4(struct seq_file *seq, __u32 addr, __u64 packe
 	      (addr >> 8) & 255, addr & 255, packets, bytes, cpu_of(row), epoch_of(row));
 }
 
+static __always_inline void list_bucket4(struct seq_file *seq, __u32 row, __u32 bucket)
+{
+	struct levee_row *r = bpf_map_lookup_elem(&rows, &row);
+	struct levee_evicted4 *e;
+	struct levee_waiting4 *p;
+	struct levee_bucket4 *b;
+	struct levee_table t;
+	__u32 nr;
+
+	if (!r || find_table4(&t, row))
+		return;
+	b = bucket4(&t, bucket << 6);
+	if (!b)
+		return;
+	for (int i = 0; i < LEVEE_SLOTS; i++)
+		if (b->packets[i])
+			print4(seq, b->addr[i], b->packets[i], levee_tally_bytes(b->tally[i]), row);
+	for (__u32 i = 0; i < LOGGED && bucket * LOGGED + i < r->log4; i++) {
+		nr = row * geo.log4 + bucket * LOGGED + i;
+		e = bpf_map_lookup_elem(&evicted4, &nr);
+		if (e)
+			print4(seq, e->addr, e->packets, levee_tally_bytes(e->tally), row);
+	}
+	for (__u64 i = 0; !bucket && i < LEVEE_BURST && i < r->put4 - r->done4; i++) {
+		p = &r->waiting4[i];
+		print4(seq, p->addr, 1, levee_tally_bytes(p->tally), row);
+	}
+}
+
 SEC("iter/bpf_map_elem")
 int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
-	struct levee_waiting4 *p;
-	struct levee_row *waits;
-	struct levee_bucket4 *b;
 	__u32 *key = ctx->key;
-	struct levee_table t;
 	__u32 row, bucket;
 
-	print_heading(ctx->meta, seq);
-	if (!key || !bucket_at(*key, geo.bits4, &row, &bucket) || find_table4(&t, row))
+	print_heading(ctx->meta, seq, geo.bits4);
+	if (!key)
 		return 0;
-	b = bucket4(&t, bucket << 6);
-	if (!b)
-		return 0;
-	for (int i = 0; i < LEVEE_SLOTS; i++)
-		if (b->packets[i])
-			print4(seq, b->addr[i], b->packets[i], levee_tally_bytes(b->tally[i]), row);
-	waits = bucket ? 0 : bpf_map_lookup_elem(&rows, &row);
-	for (__u64 i = 0; waits && i < LEVEE_BURST && i < waits->put4 - waits->done4; i++) {
-		p = &waits->waiting4[i];
-		print4(seq, p->addr, 1, levee_tally_bytes(p->tally), row);
+	for (__u32 n = 0; n < SHARE_MAX; n++) {
+		if (bucket_at(*key, n, geo.bits4, &row, &bucket))
+			break;
+		list_bucket4(seq, row, bucket);
 	}
 	return 0;
 }
@@ -161,31 +199,51 @@ static __always_inline void print_source6(struct seq_file *seq, __u64 hi, __u64 
 	PRINT(seq, " %llu %llu %u %u\n", packets, bytes, cpu_of(row), epoch_of(row));
 }
 
-SEC("iter/bpf_map_elem")
-int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
+static __always_inline void list_bucket6(struct seq_file *seq, __u32 row, __u32 bucket)
 {
-	struct seq_file *seq = ctx->meta->seq;
+	struct levee_row *r = bpf_map_lookup_elem(&rows, &row);
+	struct levee_evicted6 *e;
 	struct levee_waiting6 *p;
-	struct levee_row *waits;
 	struct levee_bucket6 *b;
-	__u32 *key = ctx->key;
 	struct levee_table t;
-	__u32 row, bucket;
+	__u32 nr;
 
-	print_heading(ctx->meta, seq);
-	if (!key || !bucket_at(*key, geo.bits6, &row, &bucket) || find_table6(&t, row))
-		return 0;
+	if (!r || find_table6(&t, row))
+		return;
 	b = bucket6(&t, bucket << 7);
 	if (!b)
-		return 0;
+		return;
 	for (int i = 0; i < LEVEE_SLOTS; i++)
 		if (b->packets[i])
 			print_source6(seq, b->hi[i], b->lo[i], b->packets[i],
 				      levee_tally_bytes(b->tally[i]), row);
-	waits = bucket ? 0 : bpf_map_lookup_elem(&rows, &row);
-	for (__u64 i = 0; waits && i < LEVEE_BURST && i < waits->put6 - waits->done6; i++) {
-		p = &waits->waiting6[i];
+	for (__u32 i = 0; i < LOGGED && bucket * LOGGED + i < r->log6; i++) {
+		nr = row * geo.log6 + bucket * LOGGED + i;
+		e = bpf_map_lookup_elem(&evicted6, &nr);
+		if (e)
+			print_source6(seq, e->hi, e->lo, e->packets, levee_tally_bytes(e->tally),
+				      row);
+	}
+	for (__u64 i = 0; !bucket && i < LEVEE_BURST && i < r->put6 - r->done6; i++) {
+		p = &r->waiting6[i];
 		print_source6(seq, p->hi, p->lo, 1, levee_tally_bytes(p->tally), row);
+	}
+}
+
+SEC("iter/bpf_map_elem")
+int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	__u32 *key = ctx->key;
+	__u32 row, bucket;
+
+	print_heading(ctx->meta, seq, geo.bits6);
+	if (!key)
+		return 0;
+	for (__u32 n = 0; n < SHARE_MAX; n++) {
+		if (bucket_at(*key, n, geo.bits6, &row, &bucket))
+			break;
+		list_bucket6(seq, row, bucket);
 	}
 	return 0;
 }

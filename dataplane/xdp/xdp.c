@@ -745,8 +745,8 @@ static const struct {
 	const char *name;
 	enum map_nr map; /* whose elements it goes through, see ebpf/list.bpf.c */
 } list_table[] = {
-	{ "sources4", MAP_EVICTED4 },
-	{ "sources6", MAP_EVICTED6 },
+	{ "sources4", MAP_FAR4 },
+	{ "sources6", MAP_FAR4 },
 	{ "rules", MAP_RULES },
 };
 
