@@ -363,17 +363,20 @@ void levee_rows_size_next(const struct levee_rows *t, uint32_t running)
 {
 	struct levee_control *c = t->control;
 	uint64_t names4 = 0, names6 = 0;
+	bool any = false;
 
 	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
 		const struct levee_row *row = &t->rows[running * t->geo.cpus + cpu];
 
+		any |= has_counted(row);
 		if (row->names4 + row->log4 > names4)
 			names4 = row->names4 + row->log4;
 		if (row->names6 + row->log6 > names6)
 			names6 = row->names6 + row->log6;
 	}
-	c->bits4[!running] = bits_for(names4, t->geo.bits4);
-	c->bits6[!running] = bits_for(names6, t->geo.bits6);
+	/* No packet says nothing of the sources to come: a start may be in the middle of a flood. */
+	c->bits4[!running] = any ? bits_for(names4, t->geo.bits4) : t->geo.bits4;
+	c->bits6[!running] = any ? bits_for(names6, t->geo.bits6) : t->geo.bits6;
 	aim(t, !running);
 }
 

@@ -38,6 +38,7 @@ INI
 value() { bpftool -j map show pinned "$pin/maps/$1" | jq .bytes_value; }
 elements() { bpftool -j map show pinned "$pin/maps/$1" | jq .max_entries; }
 in_parts() { [ "$(value sources4)" -eq $((4 << 20)) ] && [ "$(value sources6)" -eq $((4 << 20)) ] && [ "$(elements sources4)" -ge 16 ]; }
+all_in_use() { bpftool -j map dump pinned "$pin/maps/control" | jq -e '.[0].formatted.value[".bss"][0].levee.control | .bits4[.seq % 2] == .geo.bits4 and .bits6[.seq % 2] == .geo.bits6'; }
 whole() { [ "$(value sources4)" -gt $((4 << 20)) ] && [ "$(elements sources4)" -eq $((2 * $(cpus))) ]; }
 cpus() { jq -Rn '[inputs | split(",")[] | split("-") | (.[1] // .[0] | tonumber) - (.[0] | tonumber) + 1] | add' /sys/devices/system/cpu/possible; }
 
@@ -55,8 +56,11 @@ cats() {
 export REFUSE='0:2>4194304=7' LD_PRELOAD=$refuse
 check 'the daemon starts where the kernel takes no large values' start_levee
 check 'its tables are in parts' in_parts
+check 'and all of them is in use before anything is known of the sources' all_in_use
 in_client "$pktgen" --interface eth0 --truth "$dir/truth.csv" "$dir/mix.ini" >"$dir/pktgen.log" 2>&1
 check 'every source has its packets and bytes' wait_for 5 same
+once() { list sources4 | sed 1d | cut -d ' ' -f 1,4,5 | sort | uniq -d | awk 'END { exit NR > 100 }'; }
+check 'each source has one slot a CPU, but for a few' once
 check 'and there are enough of them' [ "$(truth | wc -l)" -ge 80000 ]
 cats 'in parts'
 check 'the daemon is killed' eval '! stop_levee KILL'
