@@ -684,11 +684,7 @@ static __always_inline void turn_away4(struct levee_where *w, const struct levee
 		insert4(w, b, c, p->addr, p->tally);
 }
 
-/*
- * A packet whose source is not in the bucket that it waited for. If that was the first one, it waits
- * for the other, which is fetched with the next burst; else the source is in neither, unless a packet
- * just before put it into the first.
- */
+/* The same for IPv6. */
 static __always_inline void turn_away6(struct levee_where *w, const struct levee_table *t,
 				       struct levee_waiting6 *p)
 {

@@ -93,28 +93,28 @@ struct levee_table {
 	__u32 mask; /* of a part */
 };
 
-static __always_inline int find_table4(struct levee_table *t, __u32 row_nr)
+/* For both families: `map` has rows of 2^bits buckets in parts of 2^part. */
+static __always_inline int find_table(struct levee_table *t, void *map, __u32 row_nr, __u32 mask,
+				      __u32 part, __u32 bits)
 {
 	t->row_nr = row_nr;
-	t->mask = geo.mask4;
-	if (geo.part4 < geo.bits4) {
+	t->mask = mask;
+	if (part < bits) {
 		t->part = 0;
 		return 0;
 	}
-	t->part = bpf_map_lookup_elem(&sources4, &row_nr);
+	t->part = bpf_map_lookup_elem(map, &row_nr);
 	return t->part ? 0 : -1;
+}
+
+static __always_inline int find_table4(struct levee_table *t, __u32 row_nr)
+{
+	return find_table(t, &sources4, row_nr, geo.mask4, geo.part4, geo.bits4);
 }
 
 static __always_inline int find_table6(struct levee_table *t, __u32 row_nr)
 {
-	t->row_nr = row_nr;
-	t->mask = geo.mask6;
-	if (geo.part6 < geo.bits6) {
-		t->part = 0;
-		return 0;
-	}
-	t->part = bpf_map_lookup_elem(&sources6, &row_nr);
-	return t->part ? 0 : -1;
+	return find_table(t, &sources6, row_nr, geo.mask6, geo.part6, geo.bits6);
 }
 
 static __always_inline struct levee_bucket4 *bucket4(const struct levee_table *t, __u32 at)
