@@ -35,18 +35,32 @@ static uint32_t part_bits(uint32_t bits, size_t bucket, uint64_t most)
 	return bits;
 }
 
+static enum levee_per_value per_value(uint32_t rows, uint32_t row_shift, uint32_t bits,
+				      uint32_t part, uint64_t most)
+{
+	if ((uint64_t)rows << row_shift <= most)
+		return LEVEE_ROWS;
+	return part < bits ? LEVEE_PART : LEVEE_ROW;
+}
+
 void levee_geometry_part(struct levee_geometry *geo, uint64_t most)
 {
 	geo->part4 = part_bits(geo->bits4, sizeof(struct levee_bucket4), most);
 	geo->part6 = part_bits(geo->bits6, sizeof(struct levee_bucket6), most);
 	geo->mask4 = ((1U << geo->part4) - 1) * (uint32_t)sizeof(struct levee_bucket4);
 	geo->mask6 = ((1U << geo->part6) - 1) * (uint32_t)sizeof(struct levee_bucket6);
+	geo->row_shift4 = geo->bits4 + log2_up(sizeof(struct levee_bucket4));
+	geo->row_shift6 = geo->bits6 + log2_up(sizeof(struct levee_bucket6));
+	geo->per_value4 = per_value(geo->rows, geo->row_shift4, geo->bits4, geo->part4, most);
+	geo->per_value6 = per_value(geo->rows, geo->row_shift6, geo->bits6, geo->part6, most);
 }
 
 void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sources,
 			 uint64_t sources6, uint64_t rules)
 {
-	*geo = (struct levee_geometry){ .layout = LEVEE_LAYOUT, .cpus = cpus };
+	*geo = (struct levee_geometry){ .layout = LEVEE_LAYOUT,
+					.cpus = cpus,
+					.rows = LEVEE_EPOCHS * cpus };
 	geo->bits4 = log2_up((sources + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
 	geo->bits6 = log2_up((sources6 + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
 	levee_geometry_part(geo, UINT64_MAX);
@@ -64,7 +78,7 @@ static void aim(const struct levee_rows *t, uint32_t epoch)
 	const struct levee_control *c = t->control;
 
 	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
-		uint32_t nr = epoch * t->geo.cpus + cpu;
+		uint32_t nr = levee_row_nr(cpu, epoch);
 
 		t->rows[nr].shift4 = levee_shift4(c->bits4[epoch]);
 		t->rows[nr].shift6 = levee_shift6(c->bits6[epoch]);
@@ -214,7 +228,7 @@ static bool has_counted(const struct levee_row *row)
 int levee_rows_walk_cpu(const struct levee_rows *t, uint32_t epoch, uint32_t cpu,
 			uint8_t source6_length, const struct levee_sink *sink)
 {
-	uint32_t nr = epoch * t->geo.cpus + cpu;
+	uint32_t nr = levee_row_nr(cpu, epoch);
 	int ret;
 
 	if (!has_counted(&t->rows[nr]))
@@ -229,7 +243,7 @@ int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, uint8_t source6_
 	int ret = 0;
 
 	for (uint32_t cpu = 0; cpu < t->geo.cpus && !ret; cpu++) {
-		uint32_t nr = epoch * t->geo.cpus + cpu;
+		uint32_t nr = levee_row_nr(cpu, epoch);
 
 		add_row(account, &t->rows[nr], &t->geo);
 		if (sink)
@@ -321,7 +335,7 @@ struct levee_counts levee_rows_count(const struct levee_rows *t, uint32_t epoch,
 	struct levee_counts sum = { 0 };
 
 	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
-		uint32_t nr = epoch * t->geo.cpus + cpu;
+		uint32_t nr = levee_row_nr(cpu, epoch);
 
 		if (source->family == 4)
 			count_row4(t, nr, t->control->bits4[epoch], (uint32_t)source->hi, &sum);
@@ -366,7 +380,7 @@ void levee_rows_size_next(const struct levee_rows *t, uint32_t running)
 	bool any = false;
 
 	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
-		const struct levee_row *row = &t->rows[running * t->geo.cpus + cpu];
+		const struct levee_row *row = &t->rows[levee_row_nr(cpu, running)];
 
 		any |= has_counted(row);
 		if (row->names4 + row->log4 > names4)
@@ -397,7 +411,7 @@ void levee_rows_clear(const struct levee_rows *t, uint32_t epoch)
 	const struct levee_control *c = t->control;
 
 	for (uint32_t cpu = 0; cpu < t->geo.cpus; cpu++) {
-		uint32_t nr = epoch * t->geo.cpus + cpu;
+		uint32_t nr = levee_row_nr(cpu, epoch);
 
 		if (has_counted(&t->rows[nr])) {
 			clear(t, t->sources4 + ((size_t)nr << t->geo.bits4),

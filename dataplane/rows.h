@@ -3,8 +3,8 @@
  * The counting tables of one data path, and what a controller does with an epoch of them: size it,
  * read it, clear it. Whose memory it is, kernel maps or pages of this process, is all the same.
  *
- * Each table is rows of equal size, one for each epoch and CPU (or lcore): row
- * `epoch * geo.cpus + cpu`. Only that CPU writes there, and only while the epoch is open.
+ * Each table is rows of equal size, one for each CPU (or lcore) and epoch: row
+ * levee_row_nr(cpu, epoch). Only that CPU writes there, and only while the epoch is open.
  */
 #ifndef LEVEE_DATAPLANE_ROWS_H
 #define LEVEE_DATAPLANE_ROWS_H
@@ -19,11 +19,11 @@
 struct levee_rows {
 	struct levee_geometry geo;
 	struct levee_control *control;
-	struct levee_row *rows;		 /* [LEVEE_EPOCHS * cpus] */
-	struct levee_bucket4 *sources4;	 /* [LEVEE_EPOCHS * cpus << bits4] */
-	struct levee_bucket6 *sources6;	 /* [LEVEE_EPOCHS * cpus << bits6] */
-	struct levee_evicted4 *evicted4; /* [LEVEE_EPOCHS * cpus * log4] */
-	struct levee_evicted6 *evicted6; /* [LEVEE_EPOCHS * cpus * log6] */
+	struct levee_row *rows;		 /* [geo.rows] */
+	struct levee_bucket4 *sources4;	 /* [geo.rows << bits4] */
+	struct levee_bucket6 *sources6;	 /* [geo.rows << bits6] */
+	struct levee_evicted4 *evicted4; /* [geo.rows * log4] */
+	struct levee_evicted6 *evicted6; /* [geo.rows * log6] */
 
 	/* Called now and then while many buckets are read or cleared; NULL: nobody wants it. */
 	void (*breathe)(void *ctx);
@@ -38,8 +38,8 @@ void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sou
 			 uint64_t sources6, uint64_t rules);
 
 /**
- * Have no value of a map larger than `most` bytes, as the kernel at hand demands: a row's table is
- * then several of them. As made by levee_geometry_init() a row is always one.
+ * Have no value of a map larger than `most` bytes, as the kernel at hand demands: a value is then a
+ * row of a table, or a part of one. As made by levee_geometry_init() all rows are one.
  */
 void levee_geometry_part(struct levee_geometry *geo, uint64_t most);
 

@@ -19,7 +19,7 @@
 /* The row of this CPU in tables that hold a row for each epoch and CPU. */
 struct levee_where {
 	struct levee_row *row;
-	__u32 row_nr;
+	__u64 row_nr; /* of bound_row() */
 	__u32 cpu;
 	__u32 epoch;
 };
@@ -70,10 +70,10 @@ static __always_inline __u32 search_rule(__u64 hash, __u64 tag)
 	__u32 index;
 	int full;
 
-	index = search_bucket(levee_bucket_of(hash, geo.rule_bits), tag, &full);
+	index = search_bucket(levee_bucket_of(hash, GEO(rule_bits)), tag, &full);
 	if (!index && full) {
-		hash = levee_hash_again(hash_key(), hash);
-		index = search_bucket(levee_bucket_of(hash, geo.rule_bits), tag, &full);
+		hash = levee_hash_again(KEY_AGAIN, hash);
+		index = search_bucket(levee_bucket_of(hash, GEO(rule_bits)), tag, &full);
 	}
 	return index;
 }
@@ -97,7 +97,7 @@ static __always_inline __u32 check_rule(__u32 index, __u64 hi, __u64 lo, __u32 l
 static __always_inline __u32 match4_at(__u32 addr, __u32 length, __u64 now_ns)
 {
 	__u32 key = addr & levee_mask4(length);
-	__u32 index = search_rule(levee_rule_hash4(hash_key(), key, length),
+	__u32 index = search_rule(levee_rule_hash4(KEY_RULE4, key, length),
 				  levee_slot_tag4(key, length));
 
 	return index ? check_rule(index, key, 0, length, now_ns) : 0;
@@ -106,7 +106,7 @@ static __always_inline __u32 match4_at(__u32 addr, __u32 length, __u64 now_ns)
 static __always_inline __u32 match6_at(__u64 hi, __u64 lo, __u32 length, __u64 now_ns)
 {
 	__u64 key_hi = hi & levee_mask6_hi(length), key_lo = lo & levee_mask6_lo(length);
-	__u64 hash = levee_rule_hash6(hash_key(), key_hi, key_lo, length);
+	__u64 hash = levee_rule_hash6(KEY_RULE6, key_hi, key_lo, length);
 	__u32 index = search_rule(hash, levee_slot_tag6(hash, length));
 
 	return index ? check_rule(index, key_hi, key_lo, length, now_ns) : 0;
@@ -171,7 +171,7 @@ __noinline int levee_has_token(__u32 index)
 static __always_inline __u32 apply_match(const struct levee_where *w, __u32 match, __u64 bytes,
 					 __u64 now_ns)
 {
-	__u32 cell = w->cpu * geo.rules + MATCH_INDEX(match);
+	__u32 cell = w->cpu * GEO(rules) + MATCH_INDEX(match);
 	__u32 verdict = MATCH_VERDICT(match);
 	struct levee_hits *hit;
 
@@ -228,7 +228,7 @@ static __always_inline int may_match4(const struct levee_packet *pkt)
 	if (!((levee.near4[word] >> bit) & 1))
 		return 0;
 	if (!((levee.wide4[word] >> bit) & 1)) {
-		bit = levee_mid4_bit(hash_key(), addr);
+		bit = levee_mid4_bit(KEY_4, addr);
 		if (!((levee.mid4[(bit >> 6) & (LEVEE_MID4_WORDS - 1)] >> (bit & 63)) & 1))
 			return 0;
 		if (levee_likely(!levee.crowded4))
@@ -246,13 +246,13 @@ static __always_inline int may_match6(const struct levee_packet *pkt)
 
 	if ((levee.top6[(bit >> 6) & (LEVEE_NEAR_WORDS - 1)] >> (bit & 63)) & 1)
 		return 1;
-	bit = levee_near6_cell(hash_key(), pkt->hi) & 0xffff;
+	bit = levee_near6_cell(KEY_4, pkt->hi) & 0xffff;
 	code = (__u32)(levee.near6[(bit >> 5) & (LEVEE_NEAR6_WORDS - 1)] >> ((bit & 31) * 2)) & 3;
 	if (!code)
 		return 0;
 	if (code & LEVEE_NEAR6_SHORT)
 		return 1;
-	bit = levee_far6_bit(hash_key(), pkt->hi);
+	bit = levee_far6_bit(KEY_FAR6, pkt->hi);
 	word = bit >> 6;
 	far = bpf_map_lookup_elem(&far6, &word);
 	return far && ((*far >> (bit & 63)) & 1);
@@ -291,13 +291,13 @@ static __noinline void evict4(struct levee_row *row, __u32 row_nr, struct levee_
 			      __u32 slot)
 {
 	__u64 at = row->log4++;
-	__u32 index = row_nr * geo.log4 + (__u32)at;
+	__u32 index = row_nr * GEO(log4) + (__u32)at;
 	struct levee_evicted4 *e;
 
 	slot &= LEVEE_SLOTS - 1;
-	if (at == geo.log4 / 2)
+	if (at == GEO(log4) / 2)
 		raise_pressure(row);
-	e = at < geo.log4 ? bpf_map_lookup_elem(&evicted4, &index) : 0;
+	e = at < GEO(log4) ? bpf_map_lookup_elem(&evicted4, &index) : 0;
 	if (!e) {
 		levee_fold_add(&row->fold, b->packets[slot], levee_tally_bytes(b->tally[slot]));
 		return;
@@ -311,13 +311,13 @@ static __noinline void evict6(struct levee_row *row, __u32 row_nr, struct levee_
 			      __u32 slot)
 {
 	__u64 at = row->log6++;
-	__u32 index = row_nr * geo.log6 + (__u32)at;
+	__u32 index = row_nr * GEO(log6) + (__u32)at;
 	struct levee_evicted6 *e;
 
 	slot &= LEVEE_SLOTS - 1;
-	if (at == geo.log6 / 2)
+	if (at == GEO(log6) / 2)
 		raise_pressure(row);
-	e = at < geo.log6 ? bpf_map_lookup_elem(&evicted6, &index) : 0;
+	e = at < GEO(log6) ? bpf_map_lookup_elem(&evicted6, &index) : 0;
 	if (!e) {
 		levee_fold_add(&row->fold, b->packets[slot], levee_tally_bytes(b->tally[slot]));
 		return;
@@ -330,7 +330,7 @@ static __noinline void evict6(struct levee_row *row, __u32 row_nr, struct levee_
 
 static __always_inline __u64 add_tally(__u64 tally, __u64 more)
 {
-	if (!flows)
+	if (!FLOWS)
 		return tally + more;
 	asm("" : "+r"(tally)); /* or both ways are made one, for a mask of all ones */
 	return levee_tally_add(tally, more);
@@ -408,7 +408,7 @@ static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b,
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
 	if (levee_unlikely(!(packets & levee.control.share_mask)))
-		levee_pass_share4(w->row, w->row_nr, b, slot);
+		levee_pass_share4(w->row, (__u32)w->row_nr, b, slot);
 }
 
 static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b, __u32 slot,
@@ -421,7 +421,7 @@ static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b,
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
 	if (levee_unlikely(!(packets & levee.control.share_mask)))
-		levee_pass_share6(w->row, w->row_nr, b, slot);
+		levee_pass_share6(w->row, (__u32)w->row_nr, b, slot);
 }
 
 /*
@@ -493,44 +493,41 @@ static __always_inline void fetch(const void *line)
 /* The lines of a whole burst. */
 static __always_inline void fetch_burst4(const struct levee_table *t, struct levee_row *row)
 {
-	void *part = t->part;
-	__u32 mask = t->mask;
+	void *base = t->base;
+	__u64 mask = t->mask;
 	struct levee_bucket4 *b;
 
-	if (part) {
+	if (GEO(per_value4) != LEVEE_PART) {
 		UNROLLED
 		for (__u32 i = 0; i < LEVEE_BURST; i++)
-			fetch(part + (levee_read_once(row->waiting4[i].at) & mask));
+			fetch(base + (levee_read_once(row->waiting4[i].at) & mask));
 		return;
 	}
-	for (__u32 i = 0; i < LEVEE_BURST; i++) {
-		b = bucket4(t, row->waiting4[i].at);
-		if (b)
+	for (__u32 i = 0; i < LEVEE_BURST; i++)
+		if (!find_bucket4(&b, t, row->waiting4[i].at))
 			fetch(b);
-	}
 }
 
 static __always_inline void fetch_burst6(const struct levee_table *t, struct levee_row *row)
 {
-	void *part = t->part;
-	__u32 mask = t->mask;
+	void *base = t->base;
+	__u64 mask = t->mask;
 	struct levee_bucket6 *b;
 
-	if (part) {
+	if (GEO(per_value6) != LEVEE_PART) {
 		UNROLLED
 		for (__u32 i = 0; i < LEVEE_BURST; i++) {
-			b = part + (levee_read_once(row->waiting6[i].at) & mask);
+			b = base + (levee_read_once(row->waiting6[i].at) & mask);
 			fetch(b->hi);
 			fetch(b->packets);
 		}
 		return;
 	}
 	for (__u32 i = 0; i < LEVEE_BURST; i++) {
-		b = bucket6(t, row->waiting6[i].at);
-		if (b) {
-			fetch(b->hi);
-			fetch(b->packets);
-		}
+		if (find_bucket6(&b, t, row->waiting6[i].at))
+			continue;
+		fetch(b->hi);
+		fetch(b->packets);
 	}
 }
 
@@ -538,7 +535,7 @@ static __always_inline void fetch_burst6(const struct levee_table *t, struct lev
 static __always_inline void insert4(struct levee_where *w, struct levee_bucket4 *b,
 				    struct levee_bucket4 *c, __u32 addr, __u64 tally)
 {
-	__u32 slot = levee_make_room4(w->row, w->row_nr, b, c);
+	__u32 slot = levee_make_room4(w->row, (__u32)w->row_nr, b, c);
 
 	if (slot >= LEVEE_SLOTS)
 		b = c;
@@ -547,7 +544,7 @@ static __always_inline void insert4(struct levee_where *w, struct levee_bucket4 
 	b->packets[slot] = 1;
 	b->tally[slot] = tally;
 	if (levee_unlikely(!levee.control.share_mask))
-		levee_pass_share4(w->row, w->row_nr, b, slot);
+		levee_pass_share4(w->row, (__u32)w->row_nr, b, slot);
 }
 
 /* Counts a packet at once, `at` being its source's first bucket. */
@@ -558,16 +555,14 @@ static __always_inline void count4(struct levee_where *w, const struct levee_tab
 	__u64 hash;
 	__u32 slot;
 
-	b = bucket4(t, at);
-	if (!b)
+	if (find_bucket4(&b, t, at))
 		return;
 	if (levee_likely(levee_has4(b, addr, &slot))) {
 		hit4(w, b, slot, tally);
 		return;
 	}
-	hash = levee_hash_again(hash_key(), levee_hash4(hash_key(), addr));
-	c = bucket4(t, (__u32)(hash >> (w->row->shift4 & 63)));
-	if (!c)
+	hash = levee_hash_again(KEY_AGAIN, levee_hash4(KEY_4, addr));
+	if (find_bucket4(&c, t, (__u32)(hash >> (w->row->shift4 & 63))))
 		return;
 	if (levee_has4(c, addr, &slot)) {
 		hit4(w, c, slot, tally);
@@ -580,7 +575,7 @@ static __always_inline void count4(struct levee_where *w, const struct levee_tab
 static __always_inline void insert6(struct levee_where *w, struct levee_bucket6 *b,
 				    struct levee_bucket6 *c, __u64 hi, __u64 lo, __u64 tally)
 {
-	__u32 slot = levee_make_room6(w->row, w->row_nr, b, c);
+	__u32 slot = levee_make_room6(w->row, (__u32)w->row_nr, b, c);
 
 	if (slot >= LEVEE_SLOTS)
 		b = c;
@@ -590,7 +585,7 @@ static __always_inline void insert6(struct levee_where *w, struct levee_bucket6 
 	b->packets[slot] = 1;
 	b->tally[slot] = tally;
 	if (levee_unlikely(!levee.control.share_mask))
-		levee_pass_share6(w->row, w->row_nr, b, slot);
+		levee_pass_share6(w->row, (__u32)w->row_nr, b, slot);
 }
 
 /* Counts a packet at once, `at` being its source's first bucket. */
@@ -601,16 +596,14 @@ static __always_inline void count6(struct levee_where *w, const struct levee_tab
 	__u64 hash;
 	__u32 slot;
 
-	b = bucket6(t, at);
-	if (!b)
+	if (find_bucket6(&b, t, at))
 		return;
 	if (levee_likely(levee_has6(b, hi, lo, &slot))) {
 		hit6(w, b, slot, tally);
 		return;
 	}
-	hash = levee_hash_again(hash_key(), levee_hash6(hash_key(), hi, lo));
-	c = bucket6(t, (__u32)(hash >> (w->row->shift6 & 63)));
-	if (!c)
+	hash = levee_hash_again(KEY_AGAIN, levee_hash6(KEY_6, hi, lo));
+	if (find_bucket6(&c, t, (__u32)(hash >> (w->row->shift6 & 63))))
 		return;
 	if (levee_has6(c, hi, lo, &slot)) {
 		hit6(w, c, slot, tally);
@@ -640,9 +633,8 @@ static __always_inline int find_row_of(struct levee_where *w, __u32 epoch)
 {
 	w->epoch = epoch;
 	w->cpu = bpf_get_smp_processor_id();
-	w->row_nr = w->epoch * geo.cpus + w->cpu;
-	w->row = bpf_map_lookup_elem(&rows, &w->row_nr);
-	return w->row ? 0 : -1;
+	w->row_nr = bound_row(levee_row_nr(w->cpu, epoch));
+	return find_row_nr(&w->row, w->row_nr);
 }
 
 /* The row of the open epoch. */
@@ -659,9 +651,9 @@ static __always_inline int find_row(struct levee_where *w)
 static __always_inline void turn_away4(struct levee_where *w, const struct levee_table *t,
 				       struct levee_waiting4 *p)
 {
-	__u64 hash = levee_hash4(hash_key(), p->addr);
+	__u64 hash = levee_hash4(KEY_4, p->addr);
 	__u32 first = (__u32)(hash >> (w->row->shift4 & 63));
-	__u32 second = (__u32)(levee_hash_again(hash_key(), hash) >> (w->row->shift4 & 63));
+	__u32 second = (__u32)(levee_hash_again(KEY_AGAIN, hash) >> (w->row->shift4 & 63));
 	struct levee_bucket4 *b, *c;
 	struct levee_waiting4 *q;
 	__u32 slot;
@@ -674,9 +666,7 @@ static __always_inline void turn_away4(struct levee_where *w, const struct levee
 		q->at = second;
 		return;
 	}
-	b = bucket4(t, first);
-	c = bucket4(t, second);
-	if (!b || !c)
+	if (find_bucket4(&b, t, first) || find_bucket4(&c, t, second))
 		return;
 	if (levee_has4(b, p->addr, &slot))
 		hit4(w, b, slot, p->tally);
@@ -688,9 +678,9 @@ static __always_inline void turn_away4(struct levee_where *w, const struct levee
 static __always_inline void turn_away6(struct levee_where *w, const struct levee_table *t,
 				       struct levee_waiting6 *p)
 {
-	__u64 hash = levee_hash6(hash_key(), p->hi, p->lo);
+	__u64 hash = levee_hash6(KEY_6, p->hi, p->lo);
 	__u32 first = (__u32)(hash >> (w->row->shift6 & 63));
-	__u32 second = (__u32)(levee_hash_again(hash_key(), hash) >> (w->row->shift6 & 63));
+	__u32 second = (__u32)(levee_hash_again(KEY_AGAIN, hash) >> (w->row->shift6 & 63));
 	struct levee_bucket6 *b, *c;
 	struct levee_waiting6 *q;
 	__u32 slot;
@@ -704,9 +694,7 @@ static __always_inline void turn_away6(struct levee_where *w, const struct levee
 		q->at = second;
 		return;
 	}
-	b = bucket6(t, first);
-	c = bucket6(t, second);
-	if (!b || !c)
+	if (find_bucket6(&b, t, first) || find_bucket6(&c, t, second))
 		return;
 	if (levee_has6(b, p->hi, p->lo, &slot))
 		hit6(w, b, slot, p->tally);
@@ -738,8 +726,7 @@ __noinline int levee_count_waiting4(__u32 epoch)
 	w.row->done4 = w.row->put4; /* those that are turned away are taken back */
 	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
 		p = &w.row->waiting4[i];
-		b = bucket4(&t, p->at);
-		if (!b)
+		if (find_bucket4(&b, &t, p->at))
 			continue;
 		if (levee_likely(levee_has4(b, p->addr, &slot)))
 			hit4(&w, b, slot, p->tally);
@@ -767,8 +754,7 @@ __noinline int levee_count_waiting6(__u32 epoch)
 	w.row->done6 = w.row->put6; /* those that are turned away are taken back */
 	for (__u32 i = 0; i < LEVEE_BURST && i < n; i++) {
 		p = &w.row->waiting6[i];
-		b = bucket6(&t, p->at);
-		if (!b)
+		if (find_bucket6(&b, &t, p->at))
 			continue;
 		if (levee_likely(levee_has6(b, p->hi, p->lo, &slot)))
 			hit6(&w, b, slot, p->tally);
@@ -782,7 +768,7 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 					   __u64 bytes)
 {
 	__u32 shift = w->row->shift4;
-	__u32 at = (__u32)(levee_hash4(hash_key(), addr) >> (shift & 63));
+	__u32 at = (__u32)(levee_hash4(KEY_4, addr) >> (shift & 63));
 	struct levee_waiting4 *p;
 	struct levee_table t;
 	__u64 put, n;
@@ -815,7 +801,7 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 
 	hi &= levee.control.mask6_hi;
 	lo &= levee.control.mask6_lo;
-	at = (__u32)(levee_hash6(hash_key(), hi, lo) >> (shift & 63));
+	at = (__u32)(levee_hash6(KEY_6, hi, lo) >> (shift & 63));
 	w->row->passed_bytes += bytes;
 	if (shift >= levee_shift6(CACHED_BITS)) {
 		w->row->outcome[LEVEE_COUNTED]++;
@@ -894,9 +880,9 @@ static __always_inline int handle_ip(struct xdp_md *ctx, struct levee_packet *pk
 		}
 		if (ret == 2)
 			w.row->port_unknown++;
-		if (flows)
+		if (FLOWS)
 			tally |= levee_flow_tally(pkt);
-	} else if (flows) {
+	} else if (FLOWS) {
 		read_flow(ctx, pkt);
 		tally |= levee_flow_tally(pkt);
 	}
@@ -959,7 +945,7 @@ static __always_inline int handle(struct xdp_md *ctx, const void *data, const vo
 /* Length on the wire, by a helper call if the frame may have fragments. Any kernel can do this. */
 static __always_inline __u64 length_of(struct xdp_md *ctx, const void *data, const void *data_end)
 {
-	return frags ? bpf_xdp_get_buff_len(ctx) : (__u64)(data_end - data);
+	return FRAGS ? bpf_xdp_get_buff_len(ctx) : (__u64)(data_end - data);
 }
 
 /* What is used of the kernel's own context; its offset is relocated at load. */

@@ -13,6 +13,7 @@
 
 #include <levee/shared.h>
 
+#define LEVEE_MAPS_BY_LOOKUP
 #include "ebpf/maps.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -47,12 +48,12 @@ struct bpf_iter__bpf_map_elem {
 /* A row is one CPU of one epoch; see struct levee_geometry. */
 static __always_inline __u32 cpu_of(__u32 row)
 {
-	return geo.cpus ? row % geo.cpus : 0;
+	return row / LEVEE_EPOCHS;
 }
 
 static __always_inline __u32 epoch_of(__u32 row)
 {
-	return geo.cpus ? row / geo.cpus : 0;
+	return row % LEVEE_EPOCHS;
 }
 
 /*
@@ -68,7 +69,7 @@ static __always_inline __u32 epoch_of(__u32 row)
 /* Buckets a share, of all rows. */
 static __always_inline __u32 share_of(__u32 bits)
 {
-	__u64 buckets = (__u64)LEVEE_EPOCHS * geo.cpus << (bits & 31);
+	__u64 buckets = (__u64)LEVEE_EPOCHS * GEO(cpus) << (bits & 31);
 
 	return (__u32)((buckets + SHARES - 1) / SHARES);
 }
@@ -89,7 +90,7 @@ static __always_inline int bucket_at(__u32 share, __u32 n, __u32 bits, __u32 *ro
 {
 	__u64 nr = (__u64)share * share_of(bits) + n;
 
-	if (n >= share_of(bits) || nr >= (__u64)LEVEE_EPOCHS * geo.cpus << (bits & 31))
+	if (n >= share_of(bits) || nr >= (__u64)LEVEE_EPOCHS * GEO(cpus) << (bits & 31))
 		return -1;
 	*row = (__u32)(nr >> (bits & 31));
 	*bucket = (__u32)nr & ((1U << (bits & 31)) - 1);
@@ -105,23 +106,22 @@ static __always_inline void print4(struct seq_file *seq, __u32 addr, __u64 packe
 
 static __always_inline void list_bucket4(struct seq_file *seq, __u32 row, __u32 bucket)
 {
-	struct levee_row *r = bpf_map_lookup_elem(&rows, &row);
+	struct levee_row *r;
 	struct levee_evicted4 *e;
 	struct levee_waiting4 *p;
 	struct levee_bucket4 *b;
 	struct levee_table t;
 	__u32 nr;
 
-	if (!r || find_table4(&t, row))
+	if (find_row_nr(&r, bound_row(row)) || find_table4(&t, bound_row(row)))
 		return;
-	b = bucket4(&t, bucket << 6);
-	if (!b)
+	if (find_bucket4(&b, &t, bucket << 6))
 		return;
 	for (int i = 0; i < LEVEE_SLOTS; i++)
 		if (b->packets[i])
 			print4(seq, b->addr[i], b->packets[i], levee_tally_bytes(b->tally[i]), row);
 	for (__u32 i = 0; i < LOGGED && bucket * LOGGED + i < r->log4; i++) {
-		nr = row * geo.log4 + bucket * LOGGED + i;
+		nr = row * GEO(log4) + bucket * LOGGED + i;
 		e = bpf_map_lookup_elem(&evicted4, &nr);
 		if (e)
 			print4(seq, e->addr, e->packets, levee_tally_bytes(e->tally), row);
@@ -139,11 +139,11 @@ int list_sources4(struct bpf_iter__bpf_map_elem *ctx)
 	__u32 *key = ctx->key;
 	__u32 row, bucket;
 
-	print_heading(ctx->meta, seq, geo.bits4);
+	print_heading(ctx->meta, seq, GEO(bits4));
 	if (!key)
 		return 0;
 	for (__u32 n = 0; n < SHARE_MAX; n++) {
-		if (bucket_at(*key, n, geo.bits4, &row, &bucket))
+		if (bucket_at(*key, n, GEO(bits4), &row, &bucket))
 			break;
 		list_bucket4(seq, row, bucket);
 	}
@@ -201,24 +201,23 @@ static __always_inline void print_source6(struct seq_file *seq, __u64 hi, __u64 
 
 static __always_inline void list_bucket6(struct seq_file *seq, __u32 row, __u32 bucket)
 {
-	struct levee_row *r = bpf_map_lookup_elem(&rows, &row);
+	struct levee_row *r;
 	struct levee_evicted6 *e;
 	struct levee_waiting6 *p;
 	struct levee_bucket6 *b;
 	struct levee_table t;
 	__u32 nr;
 
-	if (!r || find_table6(&t, row))
+	if (find_row_nr(&r, bound_row(row)) || find_table6(&t, bound_row(row)))
 		return;
-	b = bucket6(&t, bucket << 7);
-	if (!b)
+	if (find_bucket6(&b, &t, bucket << 7))
 		return;
 	for (int i = 0; i < LEVEE_SLOTS; i++)
 		if (b->packets[i])
 			print_source6(seq, b->hi[i], b->lo[i], b->packets[i],
 				      levee_tally_bytes(b->tally[i]), row);
 	for (__u32 i = 0; i < LOGGED && bucket * LOGGED + i < r->log6; i++) {
-		nr = row * geo.log6 + bucket * LOGGED + i;
+		nr = row * GEO(log6) + bucket * LOGGED + i;
 		e = bpf_map_lookup_elem(&evicted6, &nr);
 		if (e)
 			print_source6(seq, e->hi, e->lo, e->packets, levee_tally_bytes(e->tally),
@@ -237,11 +236,11 @@ int list_sources6(struct bpf_iter__bpf_map_elem *ctx)
 	__u32 *key = ctx->key;
 	__u32 row, bucket;
 
-	print_heading(ctx->meta, seq, geo.bits6);
+	print_heading(ctx->meta, seq, GEO(bits6));
 	if (!key)
 		return 0;
 	for (__u32 n = 0; n < SHARE_MAX; n++) {
-		if (bucket_at(*key, n, geo.bits6, &row, &bucket))
+		if (bucket_at(*key, n, GEO(bits6), &row, &bucket))
 			break;
 		list_bucket6(seq, row, bucket);
 	}
@@ -272,8 +271,8 @@ int list_rules(struct bpf_iter__bpf_map_elem *ctx)
 		PRINT(seq, "%s", (__u64)(long)"# verdict prefix ends-in packets bytes\n");
 	if (!rule || !key || rule->verdict == LEVEE_VERDICT_NONE)
 		return 0;
-	for (__u32 cpu = 0; cpu < 1024 && cpu < geo.cpus; cpu++) {
-		__u32 cell = cpu * geo.rules + *key;
+	for (__u32 cpu = 0; cpu < 1024 && cpu < GEO(cpus); cpu++) {
+		__u32 cell = cpu * GEO(rules) + *key;
 		struct levee_hits *h = bpf_map_lookup_elem(&hits, &cell);
 
 		if (h) {

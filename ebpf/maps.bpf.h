@@ -9,22 +9,36 @@
 #ifndef LEVEE_MAPS_BPF_H
 #define LEVEE_MAPS_BPF_H
 
-/* Known before the program is loaded, so that the kernel's compiler sees constants. */
+/* Known before the program is loaded. */
 const volatile struct levee_geometry geo = { .cpus = 1 };
 const volatile int frags = 0; /* loaded with BPF_F_XDP_HAS_FRAGS */
 const volatile int flows = 0; /* TCP headers are looked at, for the upper bits of tallies */
 
 /*
- * The hash key for the functions shared with user space, which do not take volatile. Without the
- * empty asm the compiler would fold in the zeros that geo has in the object file.
+ * A constant of 4 or 8 bytes, as two instructions that stay together: dataplane/xdp/rewrite.c makes
+ * one of them, without a load. What it is, the compiler does not know.
  */
-static __always_inline const struct levee_hash_key *hash_key(void)
-{
-	const struct levee_hash_key *key = (const struct levee_hash_key *)&geo.key;
+#define CONSTANT(symbol, offset, size)                          \
+	({                                                      \
+		__u64 _value;                                   \
+		asm("%0 = %1 ll\n\t%0 = *(" size " *)(%0 + %2)" \
+		    : "=r"(_value)                              \
+		    : "i"(&(symbol)), "i"(offset));             \
+		_value;                                         \
+	})
+#define GEO(field) ((__u32)CONSTANT(geo, __builtin_offsetof(struct levee_geometry, field), "u32"))
+#define FRAGS	   ((__u32)CONSTANT(frags, 0, "u32"))
+#define FLOWS	   ((__u32)CONSTANT(flows, 0, "u32"))
 
-	asm("" : "+r"(key));
-	return key;
-}
+/* The words of the hash key that a hash function uses; it is given no others. */
+#define KEY(word)   .word = CONSTANT(geo, __builtin_offsetof(struct levee_geometry, key.word), "u64")
+#define KEY_OF(...) (&(const struct levee_hash_key){ __VA_ARGS__ })
+#define KEY_4	    KEY_OF(KEY(xor_in), KEY(mul_1))
+#define KEY_6	    KEY_OF(KEY(xor_in), KEY(mul_1), KEY(mul_3))
+#define KEY_AGAIN   KEY_OF(KEY(mul_2))
+#define KEY_FAR6    KEY_OF(KEY(xor_in), KEY(mul_2))
+#define KEY_RULE4   KEY_OF(KEY(xor_in), KEY(mul_3))
+#define KEY_RULE6   KEY_OF(KEY(xor_in), KEY(mul_1), KEY(mul_2), KEY(mul_3))
 
 /* .bss: one memory-mapped map, reached without a look-up. */
 struct levee_page levee;
@@ -39,10 +53,15 @@ struct levee_page levee;
 	} name SEC(".maps")
 
 /*
- * A row's table is one value of its map, 2^part4 buckets, so that a bucket is an addition away and
- * nothing stands between two loads of a burst: with a look-up for each bucket a core has a quarter
- * as many of them under way. Kernels that take no values above 4 MB get a large table in parts.
+ * All rows of a table are one value of its map, so that a bucket is an addition away and nothing
+ * stands between two loads of a burst: with a look-up for each bucket a core has a quarter as many of
+ * them under way. Where that is more than the kernel takes as a value, a row is one, or a part of
+ * 2^part4 buckets. The loader says in the types how many there are.
  */
+struct levee_account {
+	struct levee_row row[1];
+};
+
 struct levee_part4 {
 	struct levee_bucket4 bucket[1];
 };
@@ -51,9 +70,9 @@ struct levee_part6 {
 	struct levee_bucket6 bucket[1];
 };
 
-LEVEE_ARRAY(rows, struct levee_row);		 /* epochs * cpus */
-LEVEE_ARRAY(sources4, struct levee_part4);	 /* rows << (bits4 - part4) */
-LEVEE_ARRAY(sources6, struct levee_part6);	 /* rows << (bits6 - part6) */
+LEVEE_ARRAY(rows, struct levee_account);	 /* 1 */
+LEVEE_ARRAY(sources4, struct levee_part4);	 /* 1, rows, or rows << (bits4 - part4) */
+LEVEE_ARRAY(sources6, struct levee_part6);	 /* 1, rows, or rows << (bits6 - part6) */
 LEVEE_ARRAY(evicted4, struct levee_evicted4);	 /* rows * log4 */
 LEVEE_ARRAY(evicted6, struct levee_evicted6);	 /* rows * log6 */
 LEVEE_ARRAY(policy, struct levee_policy_bucket); /* 1 << rule_bits */
@@ -84,65 +103,138 @@ struct {
 		});
 } fence SEC(".maps");
 
-/* ---- the buckets of a row ---------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------- */
 
-/* Of a row: where its buckets are. Filled in once, or the constants would be loaded each time. */
+/*
+ * The address of a map's only value. In an XDP program dataplane/xdp/rewrite.c has the kernel give it
+ * for the map's own; others ask for it.
+ */
+#ifdef LEVEE_MAPS_BY_LOOKUP
+#define VALUE_OF(map)                                       \
+	({                                                  \
+		__u32 _zero = 0;                            \
+		(void *)bpf_map_lookup_elem((map), &_zero); \
+	})
+#define IS_THERE(value) ((value) != 0)
+#else
+#define VALUE_OF(map)                   \
+	({                              \
+		void *_value = (map);   \
+		asm("" : "+r"(_value)); \
+		_value;                 \
+	})
+#define IS_THERE(value) 1
+#endif
+
+/*
+ * The number of a row that there is, which it always is: there are rows for all CPUs. As assembly, so
+ * that the verifier sees the bound in the register that is used then, and not in a copy of it.
+ */
+static __always_inline __u64 bound_row(__u64 nr)
+{
+	__u64 rows_n = GEO(rows);
+
+	asm("if %0 < %1 goto +1\n\t%0 = 0" : "+r"(nr) : "r"(rows_n));
+	return nr;
+}
+
+/* \param nr  of bound_row() */
+static __always_inline int find_row_nr(struct levee_row **row, __u64 nr)
+{
+	void *all = VALUE_OF(&rows);
+
+	if (!IS_THERE(all))
+		return -1;
+	*row = all + nr * sizeof(struct levee_row);
+	return 0;
+}
+
+/*
+ * Of a row: where its buckets are. 64 bits wide, or the verifier does not know any more what is put
+ * aside in them.
+ */
 struct levee_table {
-	void *part; /* the only one; NULL if there are several */
-	__u32 row_nr;
-	__u32 mask; /* of a part */
+	void *base; /* of its only part; without a meaning if there are several */
+	__u64 mask; /* of a part */
+	__u64 row_nr;
 };
 
-/* For both families: `map` has rows of 2^bits buckets in parts of 2^part. */
-static __always_inline int find_table(struct levee_table *t, void *map, __u32 row_nr, __u32 mask,
-				      __u32 part, __u32 bits)
+/*
+ * In its map, one value of which is all rows, a row, or a part of one.
+ * \param row_nr  of bound_row()
+ */
+static __always_inline int find_table4(struct levee_table *t, __u64 row_nr)
 {
+	__u32 nr;
+
 	t->row_nr = row_nr;
-	t->mask = mask;
-	if (part < bits) {
-		t->part = 0;
+	t->mask = GEO(mask4);
+	if (GEO(per_value4) == LEVEE_ROWS) {
+		t->base = VALUE_OF(&sources4);
+		if (!IS_THERE(t->base))
+			return -1;
+		t->base += row_nr << GEO(row_shift4);
+	} else if (GEO(per_value4) == LEVEE_ROW) {
+		nr = (__u32)row_nr;
+		t->base = bpf_map_lookup_elem(&sources4, &nr);
+		return t->base ? 0 : -1;
+	}
+	return 0;
+}
+
+static __always_inline int find_table6(struct levee_table *t, __u64 row_nr)
+{
+	__u32 nr;
+
+	t->row_nr = row_nr;
+	t->mask = GEO(mask6);
+	if (GEO(per_value6) == LEVEE_ROWS) {
+		t->base = VALUE_OF(&sources6);
+		if (!IS_THERE(t->base))
+			return -1;
+		t->base += row_nr << GEO(row_shift6);
+	} else if (GEO(per_value6) == LEVEE_ROW) {
+		nr = (__u32)row_nr;
+		t->base = bpf_map_lookup_elem(&sources6, &nr);
+		return t->base ? 0 : -1;
+	}
+	return 0;
+}
+
+static __always_inline int find_bucket4(struct levee_bucket4 **b, const struct levee_table *t,
+					__u32 at)
+{
+	void *part;
+	__u32 nr;
+
+	if (GEO(per_value4) != LEVEE_PART) {
+		*b = t->base + (at & t->mask);
 		return 0;
 	}
-	t->part = bpf_map_lookup_elem(map, &row_nr);
-	return t->part ? 0 : -1;
+	nr = ((__u32)t->row_nr << (GEO(bits4) - GEO(part4))) | (at >> 6 >> GEO(part4));
+	part = bpf_map_lookup_elem(&sources4, &nr);
+	if (!part)
+		return -1;
+	*b = part + (at & t->mask);
+	return 0;
 }
 
-static __always_inline int find_table4(struct levee_table *t, __u32 row_nr)
+static __always_inline int find_bucket6(struct levee_bucket6 **b, const struct levee_table *t,
+					__u32 at)
 {
-	return find_table(t, &sources4, row_nr, geo.mask4, geo.part4, geo.bits4);
-}
-
-static __always_inline int find_table6(struct levee_table *t, __u32 row_nr)
-{
-	return find_table(t, &sources6, row_nr, geo.mask6, geo.part6, geo.bits6);
-}
-
-static __always_inline struct levee_bucket4 *bucket4(const struct levee_table *t, __u32 at)
-{
-	void *part = t->part;
+	void *part;
 	__u32 nr;
 
-	if (!part) {
-		nr = (t->row_nr << (geo.bits4 - geo.part4)) | (at >> 6 >> geo.part4);
-		part = bpf_map_lookup_elem(&sources4, &nr);
-		if (!part)
-			return 0;
+	if (GEO(per_value6) != LEVEE_PART) {
+		*b = t->base + (at & t->mask);
+		return 0;
 	}
-	return part + (at & t->mask);
-}
-
-static __always_inline struct levee_bucket6 *bucket6(const struct levee_table *t, __u32 at)
-{
-	void *part = t->part;
-	__u32 nr;
-
-	if (!part) {
-		nr = (t->row_nr << (geo.bits6 - geo.part6)) | (at >> 7 >> geo.part6);
-		part = bpf_map_lookup_elem(&sources6, &nr);
-		if (!part)
-			return 0;
-	}
-	return part + (at & t->mask);
+	nr = ((__u32)t->row_nr << (GEO(bits6) - GEO(part6))) | (at >> 7 >> GEO(part6));
+	part = bpf_map_lookup_elem(&sources6, &nr);
+	if (!part)
+		return -1;
+	*b = part + (at & t->mask);
+	return 0;
 }
 
 #endif

@@ -62,7 +62,7 @@ static void begin(struct burst *b, const struct levee_inspector *in)
 	b->key = &t->geo.key;
 	b->seq = __atomic_load_n(&c->seq, __ATOMIC_ACQUIRE);
 	epoch = (uint32_t)b->seq & 1;
-	nr = epoch * t->geo.cpus + in->cpu;
+	nr = levee_row_nr(in->cpu, epoch);
 	b->row = &t->rows[nr];
 	b->sources4 = t->sources4 + ((size_t)nr << t->geo.bits4);
 	b->sources6 = t->sources6 + ((size_t)nr << t->geo.bits6);

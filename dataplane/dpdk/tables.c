@@ -10,7 +10,7 @@
 
 static uint64_t bytes_of(const struct levee_geometry *geo, enum levee_area nr)
 {
-	uint64_t rows = (uint64_t)LEVEE_EPOCHS * geo->cpus;
+	uint64_t rows = geo->rows;
 
 	switch (nr) {
 	case LEVEE_AREA_PAGE:

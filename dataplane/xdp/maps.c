@@ -35,6 +35,13 @@ static const struct {
 	[MAP_FENCE] = { "fence", "fence", 0 },
 };
 
+bool levee_mapset_is_direct(const char *name)
+{
+	return !strcmp(name, map_table[MAP_ROWS].map) ||
+	       !strcmp(name, map_table[MAP_SOURCES4].map) ||
+	       !strcmp(name, map_table[MAP_SOURCES6].map);
+}
+
 void levee_mapset_init(struct mapset *maps)
 {
 	*maps = (struct mapset){ 0 };
@@ -91,14 +98,18 @@ bool levee_mapset_fits(const struct mapset *maps, const struct levee_geometry *g
 
 static uint64_t entries_of(const struct levee_geometry *geo, enum map_nr nr)
 {
-	uint64_t rows = (uint64_t)LEVEE_EPOCHS * geo->cpus;
+	uint64_t rows = geo->rows;
 
 	switch (nr) {
 	case MAP_ROWS:
-		return rows;
+		return 1;
 	case MAP_SOURCES4:
+		if (geo->per_value4 == LEVEE_ROWS)
+			return 1;
 		return rows << (geo->bits4 - geo->part4);
 	case MAP_SOURCES6:
+		if (geo->per_value6 == LEVEE_ROWS)
+			return 1;
 		return rows << (geo->bits6 - geo->part6);
 	case MAP_EVICTED4:
 		return rows * geo->log4;
@@ -118,15 +129,28 @@ static uint64_t entries_of(const struct levee_geometry *geo, enum map_nr nr)
 	}
 }
 
+/* Buckets in one value. */
+static uint32_t buckets4(const struct levee_geometry *geo)
+{
+	return geo->per_value4 == LEVEE_ROWS ? geo->rows << geo->bits4 : 1U << geo->part4;
+}
+
+static uint32_t buckets6(const struct levee_geometry *geo)
+{
+	return geo->per_value6 == LEVEE_ROWS ? geo->rows << geo->bits6 : 1U << geo->part6;
+}
+
 /* Bytes of one value; 0 if it is not memory of ours. */
 static uint32_t value_of(const struct levee_geometry *geo, enum map_nr nr)
 {
 	size_t size = map_table[nr].value;
 
-	if (nr == MAP_SOURCES4)
-		size <<= geo->part4;
+	if (nr == MAP_ROWS)
+		size *= geo->rows;
+	else if (nr == MAP_SOURCES4)
+		size *= buckets4(geo);
 	else if (nr == MAP_SOURCES6)
-		size <<= geo->part6;
+		size *= buckets6(geo);
 	return (uint32_t)size;
 }
 
@@ -215,7 +239,8 @@ int levee_mapset_open_pinned(struct mapset *maps, const char *pin)
 	ret = -EPROTO;
 	if (maps->geo.layout != LEVEE_LAYOUT || !maps->geo.cpus || maps->geo.bits4 > 24 ||
 	    maps->geo.bits6 > 24 || maps->geo.part4 > maps->geo.bits4 ||
-	    maps->geo.part6 > maps->geo.bits6 || maps->geo.rule_bits > 24)
+	    maps->geo.part6 > maps->geo.bits6 || maps->geo.rule_bits > 24 ||
+	    maps->geo.rows != LEVEE_EPOCHS * maps->geo.cpus)
 		goto fail;
 	for (int epoch = 0; epoch < LEVEE_EPOCHS; epoch++)
 		if (maps->page->control.bits4[epoch] > maps->geo.bits4 ||
@@ -278,9 +303,11 @@ static int set_sizes(struct bpf_object *object, const struct levee_geometry *geo
 	struct bpf_map *map;
 	int ret;
 
-	ret = grow_part(object, "levee_part4", 1U << geo->part4);
+	ret = grow_part(object, "levee_account", geo->rows);
 	if (!ret)
-		ret = grow_part(object, "levee_part6", 1U << geo->part6);
+		ret = grow_part(object, "levee_part4", buckets4(geo));
+	if (!ret)
+		ret = grow_part(object, "levee_part6", buckets6(geo));
 	if (ret)
 		return ret;
 	for (int i = MAP_ROWS; i < MAPS; i++) {
@@ -347,6 +374,9 @@ static int load_once(struct levee_xdp *x, bool reuse, bool sees_buff)
 	struct bpf_program *program;
 	int ret;
 
+	ret = levee_rewrite_register();
+	if (ret)
+		return ret;
 	x->skel = levee_bpf__open();
 	if (!x->skel)
 		return -errno;

@@ -125,6 +125,10 @@ int levee_fence_wait(struct levee_fence *fence, uint64_t nr);
 /** Readable when one is passed; -1 without the thread. */
 int levee_fence_fd(const struct levee_fence *fence);
 
+/* rewrite.c */
+/** Before an object with an XDP program is opened. \return 0; -errno of libbpf */
+int levee_rewrite_register(void);
+
 /* xdp.c */
 void levee_xdp_say(const struct levee_xdp *x, enum levee_xdp_say level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -137,6 +141,8 @@ void levee_mapset_init(struct mapset *maps);
 void levee_mapset_close(struct mapset *maps);
 int levee_mapset_open_pinned(struct mapset *maps, const char *pin);
 int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *options);
+/** Does the program reach all values of this map by the address of the first, if it has but one? */
+bool levee_mapset_is_direct(const char *name);
 int levee_mapset_reuse(struct bpf_object *object, const struct mapset *maps);
 int levee_mapset_load(struct levee_xdp *x);
 int levee_mapset_pin(struct levee_xdp *x);

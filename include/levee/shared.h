@@ -22,24 +22,43 @@
 #include <levee/policy.h>
 
 /* Raised whenever a struct of a pinned map, or what is written into it, changes. */
-#define LEVEE_LAYOUT 5
+#define LEVEE_LAYOUT 6
 
 #define LEVEE_EPOCHS 2
 
+/* The row of a CPU in an epoch; a table has as many. */
+levee_inline __u32 levee_row_nr(__u32 cpu, __u32 epoch)
+{
+	return cpu * LEVEE_EPOCHS + epoch;
+}
+
+/* What one value of a table's map holds. */
+enum levee_per_value {
+	LEVEE_ROWS = 0, /* all rows */
+	LEVEE_ROW = 1,
+	LEVEE_PART = 2, /* 2^part buckets of a row */
+};
+
 /* Sizes, fixed when the maps are made. A row is one CPU's share of one epoch. */
 struct levee_geometry {
-	__u32 layout; /* LEVEE_LAYOUT */
-	__u32 cpus;   /* possible CPUs, or lcores */
-	__u32 bits4;  /* log2 of the IPv4 buckets in a row; 4 sources a bucket */
-	__u32 bits6;  /* log2 of the IPv6 buckets in a row */
-	__u32 part4;  /* log2 of those that are one value of the map; bits4, if the kernel can */
+	__u32 layout;	  /* LEVEE_LAYOUT */
+	__u32 cpus;	  /* possible CPUs, or lcores */
+	__u32 rows;	  /* of the account and of every table: LEVEE_EPOCHS * cpus */
+	__u32 bits4;	  /* log2 of the IPv4 buckets in a row; 4 sources a bucket */
+	__u32 bits6;	  /* log2 of the IPv6 buckets in a row */
+	__u32 per_value4; /* enum levee_per_value */
+	__u32 per_value6;
+	__u32 part4; /* log2 of the buckets in a part; bits4 and bits6, if rows are whole */
 	__u32 part6;
 	__u32 mask4; /* of the bytes from the start of a part to its buckets */
 	__u32 mask6;
+	__u32 row_shift4; /* log2 of the bytes of a row's buckets */
+	__u32 row_shift6;
 	__u32 log4;	 /* entries of a row's IPv4 eviction log */
 	__u32 log6;	 /* entries of a row's IPv6 eviction log */
 	__u32 rule_bits; /* log2 of the policy buckets; 8 slots a bucket */
 	__u32 rules;	 /* rules there is room for; index 0 is never used */
+	__u32 _pad;
 	struct levee_hash_key key;
 };
 

@@ -59,7 +59,7 @@ static uint32_t epoch(void)
 /* Row of this CPU in the open epoch. */
 static uint32_t row_nr(void)
 {
-	return epoch() * maps()->geo.cpus + (uint32_t)sched_getcpu();
+	return levee_row_nr((uint32_t)sched_getcpu(), epoch());
 }
 
 static uint32_t next_random(uint64_t *state)
@@ -1118,6 +1118,42 @@ static void maps_of_other_sizes_are_drained_once_and_replaced(void **state)
 	assert_int_equal(sum.received, truth.all_sent.packets);
 }
 
+/* dataplane/xdp/rewrite.c has put them in, and the account and the tables by their addresses. */
+static void the_program_loads_no_constant_and_looks_no_row_up(void **state)
+{
+	static struct bpf_insn insn[16384];
+	struct bpf_prog_info info = { .xlated_prog_insns = (uintptr_t)insn,
+				      .xlated_prog_len = sizeof(insn) };
+	uint32_t len = sizeof(info), direct = 0;
+
+	(void)state;
+	open_anew(2048);
+	assert_return_code(bpf_obj_get_info_by_fd(levee_xdp_program_fd(fixture.dp), &info, &len),
+			   errno);
+	assert_in_range(info.xlated_prog_len, 1000 * sizeof(*insn), sizeof(insn));
+	for (uint32_t i = 0; i < info.xlated_prog_len / sizeof(*insn); i++) {
+		struct bpf_map_info map = { 0 };
+		int fd;
+
+		if (insn[i].code != (BPF_LD | BPF_IMM | BPF_DW) ||
+		    (insn[i].src_reg != BPF_PSEUDO_MAP_FD &&
+		     insn[i].src_reg != BPF_PSEUDO_MAP_VALUE))
+			continue;
+		fd = bpf_map_get_fd_by_id((uint32_t)insn[i].imm);
+		assert_return_code(fd, errno);
+		len = sizeof(map);
+		assert_return_code(bpf_obj_get_info_by_fd(fd, &map, &len), errno);
+		close(fd);
+		assert_null(strstr(map.name, ".rodata"));
+		if (strcmp(map.name, "rows") && strcmp(map.name, "sources4") &&
+		    strcmp(map.name, "sources6"))
+			continue;
+		assert_int_equal(insn[i].src_reg, BPF_PSEUDO_MAP_VALUE);
+		direct++;
+	}
+	assert_true(direct > 0);
+}
+
 int main(void)
 {
 #define T(test) cmocka_unit_test_teardown(test, close_stream)
@@ -1147,6 +1183,7 @@ int main(void)
 		T(nothing_is_doubled_if_it_is_killed_after_the_release),
 		T(an_epoch_that_is_half_cleared_is_told_by_its_number_and_cleared_whole),
 		T(maps_of_other_sizes_are_drained_once_and_replaced),
+		T(the_program_loads_no_constant_and_looks_no_row_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, close_fixture);

@@ -39,9 +39,10 @@ value() { bpftool -j map show pinned "$pin/maps/$1" | jq .bytes_value; }
 elements() { bpftool -j map show pinned "$pin/maps/$1" | jq .max_entries; }
 in_parts() { [ "$(value sources4)" -eq $((4 << 20)) ] && [ "$(value sources6)" -eq $((4 << 20)) ] && [ "$(elements sources4)" -ge 16 ]; }
 all_in_use() { bpftool -j map dump pinned "$pin/maps/control" | jq -e '.[0].formatted.value[".bss"][0].levee.control | .bits4[.seq % 2] == .geo.bits4 and .bits6[.seq % 2] == .geo.bits6'; }
-whole() { [ "$(value sources4)" -gt $((4 << 20)) ] && [ "$(elements sources4)" -eq $((2 * $(cpus))) ]; }
+whole() { [ "$(value "$1")" -eq $((2 * $(cpus) * $2 << 20)) ] && [ "$(elements "$1")" -eq 1 ]; }
 cpus() { jq -Rn '[inputs | split(",")[] | split("-") | (.[1] // .[0] | tonumber) - (.[0] | tonumber) + 1] | add' /sys/devices/system/cpu/possible; }
 
+send() { in_client "$pktgen" --interface eth0 --truth "$dir/truth.csv" "$dir/mix.ini" >"$dir/pktgen.log" 2>&1; }
 # The running bin's counts, summed over CPUs.
 counted() { { list sources4; list sources6; } | awk '!/^#/ { p[$1] += $2; b[$1] += $3 } END { for (s in p) print s, p[s], b[s] }' | sort; }
 truth() { python3 tests/system/state.py truth "$dir/truth.csv" | sort; }
@@ -57,7 +58,7 @@ export REFUSE='0:2>4194304=7' LD_PRELOAD=$refuse
 check 'the daemon starts where the kernel takes no large values' start_levee
 check 'its tables are in parts' in_parts
 check 'and all of them is in use before anything is known of the sources' all_in_use
-in_client "$pktgen" --interface eth0 --truth "$dir/truth.csv" "$dir/mix.ini" >"$dir/pktgen.log" 2>&1
+send
 check 'every source has its packets and bytes' wait_for 5 same
 once() { list sources4 | sed 1d | cut -d ' ' -f 1,4,5 | sort | uniq -d | awk 'END { exit NR > 100 }'; }
 check 'each source has one slot a CPU, but for a few' once
@@ -71,13 +72,16 @@ stop_levee
 export REFUSE='0:2>16777216=7'
 larger() { [ "$(value sources4)" -eq $((16 << 20)) ] && [ "$(value sources6)" -eq $((16 << 20)) ]; }
 check 'the daemon starts where the kernel takes somewhat larger ones' start_levee
-check 'its parts are as large as they can be' larger
+check 'its parts are as large as they can be: of IPv4 a row, of IPv6 half of one' larger
+send
+check 'every source has its packets and bytes in such ones' wait_for 5 same
 stop_levee
 "$levee" detach --pin "$pin" >/dev/null
 unset LD_PRELOAD REFUSE
 check 'the daemon starts where it takes them' start_levee
-check 'a table is one value of its map' whole
-in_client "$pktgen" --interface eth0 --truth "$dir/truth.csv" "$dir/mix.ini" >"$dir/pktgen.log" 2>&1
+check 'all rows of IPv4 are one value of their map' whole sources4 16
+check 'and of IPv6' whole sources6 32
+send
 check 'every source has its packets and bytes there, too' wait_for 5 same
 cats 'one value each'
 check 'the daemon stops when told to' stop_levee

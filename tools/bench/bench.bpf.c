@@ -11,7 +11,7 @@ static __always_inline int handle_packet(struct xdp_md *ctx)
 	const void *data = (const void *)(long)ctx->data;
 	const void *data_end = (const void *)(long)ctx->data_end;
 
-	if (frags == BENCH_LENGTH_SEEN)
+	if (FRAGS == BENCH_LENGTH_SEEN)
 		return handle(ctx, data, data_end, length_seen(ctx, data, data_end));
 	return handle(ctx, data, data_end, length_of(ctx, data, data_end));
 }
@@ -33,14 +33,13 @@ int bench_plain(struct xdp_md *ctx)
 SEC("xdp.frags")
 int bench_pressure(struct xdp_md *ctx)
 {
-	__u32 nr = ((__u32)levee.control.seq & 1) * geo.cpus + bpf_get_smp_processor_id();
-	struct levee_row *row = bpf_map_lookup_elem(&rows, &nr);
+	struct levee_where w;
 	int ret;
 
-	if (!row || write_source(ctx))
+	if (find_row(&w) || write_source(ctx))
 		return XDP_ABORTED;
 	ret = handle_packet(ctx);
-	if (!bench.event_ns && row->log4 > geo.log4 / 2)
+	if (!bench.event_ns && w.row->log4 > GEO(log4) / 2)
 		bench.event_ns = bpf_ktime_get_boot_ns();
 	return ret;
 }

@@ -616,7 +616,7 @@ static void each_lcore_has_its_own_rows_and_the_drain_adds_them_up(void **state)
 		for (uint32_t i = 0; i <= cpu; i++)
 			put_source(w, 4, 0xc6336407, 0);
 		go(w);
-		assert_int_equal(w->t.rows.rows[w->t.rows.geo.cpus + cpu].outcome[LEVEE_COUNTED],
+		assert_int_equal(w->t.rows.rows[levee_row_nr(cpu, 1)].outcome[LEVEE_COUNTED],
 				 cpu + 1);
 	}
 	take(w);
