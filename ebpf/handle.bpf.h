@@ -19,9 +19,7 @@
 /* The row of this CPU in tables that hold a row for each epoch and CPU. */
 struct levee_where {
 	struct levee_row *row;
-	__u64 row_nr; /* of bound_row() */
-	__u32 cpu;
-	__u32 epoch;
+	__u64 row_nr; /* of bound_row(); says which CPU and epoch this is */
 };
 
 /* Boot time, read from the clock once a kernel tick: expiry needs no better. */
@@ -171,7 +169,7 @@ __noinline int levee_has_token(__u32 index)
 static __always_inline __u32 apply_match(const struct levee_where *w, __u32 match, __u64 bytes,
 					 __u64 now_ns)
 {
-	__u32 cell = w->cpu * GEO(rules) + MATCH_INDEX(match);
+	__u32 cell = levee_row_cpu((__u32)w->row_nr) * (__u32)GEO(rules) + MATCH_INDEX(match);
 	__u32 verdict = MATCH_VERDICT(match);
 	struct levee_hits *hit;
 
@@ -330,7 +328,7 @@ static __noinline void evict6(struct levee_row *row, __u32 row_nr, struct levee_
 
 static __always_inline __u64 add_tally(__u64 tally, __u64 more)
 {
-	if (!FLOWS)
+	if (levee_likely(!FLOWS))
 		return tally + more;
 	asm("" : "+r"(tally)); /* or both ways are made one, for a mask of all ones */
 	return levee_tally_add(tally, more);
@@ -631,9 +629,7 @@ static __always_inline int drop(struct levee_row *row, __u64 bytes)
 /* The row of an epoch on this CPU. */
 static __always_inline int find_row_of(struct levee_where *w, __u32 epoch)
 {
-	w->epoch = epoch;
-	w->cpu = bpf_get_smp_processor_id();
-	w->row_nr = bound_row(levee_row_nr(w->cpu, epoch));
+	w->row_nr = bound_row(levee_row_nr(bpf_get_smp_processor_id(), epoch));
 	return find_row_nr(&w->row, w->row_nr);
 }
 
@@ -787,8 +783,9 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 	p->addr = addr;
 	p->at = at;
 	w->row->put4 = put + 1;
-	if (levee_unlikely(n + 1 >= levee.control.burst) && levee_count_waiting4(w->epoch))
-		levee_count_waiting4(w->epoch);
+	if (levee_unlikely(n + 1 >= levee.control.burst) &&
+	    levee_count_waiting4(levee_row_epoch((__u32)w->row_nr)))
+		levee_count_waiting4(levee_row_epoch((__u32)w->row_nr));
 }
 
 static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u64 lo, __u64 tally,
@@ -817,8 +814,9 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 	p->tally = tally;
 	p->at = at;
 	w->row->put6 = put + 1;
-	if (levee_unlikely(n + 1 >= levee.control.burst) && levee_count_waiting6(w->epoch))
-		levee_count_waiting6(w->epoch);
+	if (levee_unlikely(n + 1 >= levee.control.burst) &&
+	    levee_count_waiting6(levee_row_epoch((__u32)w->row_nr)))
+		levee_count_waiting6(levee_row_epoch((__u32)w->row_nr));
 }
 
 /* ---- all together ------------------------------------------------------------------------ */
@@ -880,9 +878,9 @@ static __always_inline int handle_ip(struct xdp_md *ctx, struct levee_packet *pk
 		}
 		if (ret == 2)
 			w.row->port_unknown++;
-		if (FLOWS)
+		if (levee_unlikely(FLOWS))
 			tally |= levee_flow_tally(pkt);
-	} else if (FLOWS) {
+	} else if (levee_unlikely(FLOWS)) {
 		read_flow(ctx, pkt);
 		tally |= levee_flow_tally(pkt);
 	}

@@ -26,9 +26,9 @@ const volatile int flows = 0; /* TCP headers are looked at, for the upper bits o
 		    : "i"(&(symbol)), "i"(offset));             \
 		_value;                                         \
 	})
-#define GEO(field) ((__u32)CONSTANT(geo, __builtin_offsetof(struct levee_geometry, field), "u32"))
-#define FRAGS	   ((__u32)CONSTANT(frags, 0, "u32"))
-#define FLOWS	   ((__u32)CONSTANT(flows, 0, "u32"))
+#define GEO(field) CONSTANT(geo, __builtin_offsetof(struct levee_geometry, field), "u32")
+#define FRAGS	   CONSTANT(frags, 0, "u32")
+#define FLOWS	   CONSTANT(flows, 0, "u32")
 
 /* The words of the hash key that a hash function uses; it is given no others. */
 #define KEY(word)   .word = CONSTANT(geo, __builtin_offsetof(struct levee_geometry, key.word), "u64")
@@ -154,7 +154,7 @@ static __always_inline int find_row_nr(struct levee_row **row, __u64 nr)
  * aside in them.
  */
 struct levee_table {
-	void *base; /* of its only part; without a meaning if there are several */
+	void *base; /* of its only part; NULL if there are several */
 	__u64 mask; /* of a part */
 	__u64 row_nr;
 };
@@ -168,6 +168,7 @@ static __always_inline int find_table4(struct levee_table *t, __u64 row_nr)
 	__u32 nr;
 
 	t->row_nr = row_nr;
+	t->base = 0;
 	t->mask = GEO(mask4);
 	if (GEO(per_value4) == LEVEE_ROWS) {
 		t->base = VALUE_OF(&sources4);
@@ -187,6 +188,7 @@ static __always_inline int find_table6(struct levee_table *t, __u64 row_nr)
 	__u32 nr;
 
 	t->row_nr = row_nr;
+	t->base = 0;
 	t->mask = GEO(mask6);
 	if (GEO(per_value6) == LEVEE_ROWS) {
 		t->base = VALUE_OF(&sources6);

@@ -32,6 +32,16 @@ levee_inline __u32 levee_row_nr(__u32 cpu, __u32 epoch)
 	return cpu * LEVEE_EPOCHS + epoch;
 }
 
+levee_inline __u32 levee_row_cpu(__u32 row_nr)
+{
+	return row_nr / LEVEE_EPOCHS;
+}
+
+levee_inline __u32 levee_row_epoch(__u32 row_nr)
+{
+	return row_nr % LEVEE_EPOCHS;
+}
+
 /* What one value of a table's map holds. */
 enum levee_per_value {
 	LEVEE_ROWS = 0, /* all rows */
