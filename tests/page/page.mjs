@@ -47,6 +47,10 @@ async function until(what, test, ms = 20000) {
 	}
 }
 
+/* The charts have the width that the window leaves them: they are drawn anew after it has changed. */
+const drawn = (p) => p.waitForFunction(() => [...document.querySelectorAll(".plot")].every((e) =>
+	Math.abs((e.querySelector("canvas")?.getBoundingClientRect().width ?? -9) - e.clientWidth) < 2));
+
 const browser = await chromium.launch({
 	executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
 	args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
@@ -193,8 +197,7 @@ for (const [name, p, plots] of [["overview", overview, 4], ["source", source, 1]
 			await check(`${name}, ${width} pixels, ${colorScheme}: axe finds nothing, nothing sticks out`, async () => {
 				await p.setViewportSize({ width, height });
 				await p.emulateMedia({ colorScheme });
-				await p.waitForFunction(() => [...document.querySelectorAll(".plot")].every((e) =>
-					Math.abs((e.querySelector("canvas")?.getBoundingClientRect().width ?? -9) - e.clientWidth) < 2));
+				await drawn(p);
 				await p.screenshot({ path: `${out}/${name}-${width}-${colorScheme}.png`, fullPage: true });
 				const wrong = await violations(p);
 				const wide = await p.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -374,6 +377,7 @@ await check("what is behind the first thousand is found, and one address of an I
 	await page.locator("h1", { hasText: address }).waitFor();
 	await page.locator(".badge", { hasText: "dropped" }).first().waitFor();
 	await page.setViewportSize({ width: 400, height: 860 });
+	await drawn(page);
 	const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
 
 	await page.screenshot({ path: `${out}/long-400-light.png` });
