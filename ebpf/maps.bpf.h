@@ -163,79 +163,70 @@ struct levee_table {
  * In its map, one value of which is all rows, a row, or a part of one.
  * \param row_nr  of bound_row()
  */
-static __always_inline int find_table4(struct levee_table *t, __u64 row_nr)
+static __always_inline int find_table(struct levee_table *t, void *map, __u64 row_nr,
+				      __u64 per_value, __u64 row_shift)
 {
-	__u32 nr;
+	__u32 nr = (__u32)row_nr;
 
 	t->row_nr = row_nr;
 	t->base = 0;
-	t->mask = GEO(mask4);
-	if (GEO(per_value4) == LEVEE_ROWS) {
-		t->base = VALUE_OF(&sources4);
+	if (per_value == LEVEE_ROWS) {
+		t->base = VALUE_OF(map);
 		if (!IS_THERE(t->base))
 			return -1;
-		t->base += row_nr << GEO(row_shift4);
-	} else if (GEO(per_value4) == LEVEE_ROW) {
-		nr = (__u32)row_nr;
-		t->base = bpf_map_lookup_elem(&sources4, &nr);
+		t->base += row_nr << row_shift;
+	} else if (per_value == LEVEE_ROW) {
+		t->base = bpf_map_lookup_elem(map, &nr);
 		return t->base ? 0 : -1;
 	}
 	return 0;
 }
 
+static __always_inline int find_table4(struct levee_table *t, __u64 row_nr)
+{
+	t->mask = GEO(mask4);
+	return find_table(t, &sources4, row_nr, GEO(per_value4), GEO(row_shift4));
+}
+
 static __always_inline int find_table6(struct levee_table *t, __u64 row_nr)
 {
-	__u32 nr;
-
-	t->row_nr = row_nr;
-	t->base = 0;
 	t->mask = GEO(mask6);
-	if (GEO(per_value6) == LEVEE_ROWS) {
-		t->base = VALUE_OF(&sources6);
-		if (!IS_THERE(t->base))
-			return -1;
-		t->base += row_nr << GEO(row_shift6);
-	} else if (GEO(per_value6) == LEVEE_ROW) {
-		nr = (__u32)row_nr;
-		t->base = bpf_map_lookup_elem(&sources6, &nr);
-		return t->base ? 0 : -1;
-	}
-	return 0;
+	return find_table(t, &sources6, row_nr, GEO(per_value6), GEO(row_shift6));
+}
+
+/* The part of a row's table that its bucket `nr` is in. */
+static __always_inline void *find_part(const struct levee_table *t, void *map, __u32 nr, __u64 bits,
+				       __u64 part)
+{
+	nr = ((__u32)t->row_nr << (bits - part)) | (nr >> part);
+	return bpf_map_lookup_elem(map, &nr);
 }
 
 static __always_inline int find_bucket4(struct levee_bucket4 **b, const struct levee_table *t,
 					__u32 at)
 {
-	void *part;
-	__u32 nr;
+	void *base = t->base;
 
-	if (GEO(per_value4) != LEVEE_PART) {
-		*b = t->base + (at & t->mask);
-		return 0;
+	if (GEO(per_value4) == LEVEE_PART) {
+		base = find_part(t, &sources4, at >> 6, GEO(bits4), GEO(part4));
+		if (!base)
+			return -1;
 	}
-	nr = ((__u32)t->row_nr << (GEO(bits4) - GEO(part4))) | (at >> 6 >> GEO(part4));
-	part = bpf_map_lookup_elem(&sources4, &nr);
-	if (!part)
-		return -1;
-	*b = part + (at & t->mask);
+	*b = base + (at & t->mask);
 	return 0;
 }
 
 static __always_inline int find_bucket6(struct levee_bucket6 **b, const struct levee_table *t,
 					__u32 at)
 {
-	void *part;
-	__u32 nr;
+	void *base = t->base;
 
-	if (GEO(per_value6) != LEVEE_PART) {
-		*b = t->base + (at & t->mask);
-		return 0;
+	if (GEO(per_value6) == LEVEE_PART) {
+		base = find_part(t, &sources6, at >> 7, GEO(bits6), GEO(part6));
+		if (!base)
+			return -1;
 	}
-	nr = ((__u32)t->row_nr << (GEO(bits6) - GEO(part6))) | (at >> 7 >> GEO(part6));
-	part = bpf_map_lookup_elem(&sources6, &nr);
-	if (!part)
-		return -1;
-	*b = part + (at & t->mask);
+	*b = base + (at & t->mask);
 	return 0;
 }
 
