@@ -281,15 +281,22 @@ static int find_source(struct bench_object *object)
 	return -ENOENT;
 }
 
+/* A program that goes on with another has to be like it in this. */
+static void set_frags(struct bpf_object *object, bool frags)
+{
+	struct bpf_program *program;
+
+	bpf_object__for_each_program(program, object)
+		bpf_program__set_flags(program, frags ? BPF_F_XDP_HAS_FRAGS : 0);
+}
+
 static void load_only(struct bpf_object *object, const char *name, bool frags)
 {
 	struct bpf_program *program;
 
 	bpf_object__for_each_program(program, object)
-	{
 		bpf_program__set_autoload(program, !strcmp(bpf_program__name(program), name));
-		bpf_program__set_flags(program, frags ? BPF_F_XDP_HAS_FRAGS : 0);
-	}
+	set_frags(object, frags);
 }
 
 static int open_object(struct bench_object *object, const char *file)
@@ -356,6 +363,8 @@ int bench_peers_load(struct bench_object *object)
 	object->object = bpf_object__open_mem(elf, size, &opts);
 	if (!object->object)
 		ret = -errno;
+	if (!ret)
+		set_frags(object->object, true);
 	if (!ret)
 		ret = bpf_object__load(object->object);
 	if (!ret)
