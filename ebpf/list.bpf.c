@@ -45,17 +45,6 @@ struct bpf_iter__bpf_map_elem {
 		bpf_seq_printf(seq, _format, sizeof(_format), _args, sizeof(_args)); \
 	} while (0)
 
-/* A row is one CPU of one epoch; see struct levee_geometry. */
-static __always_inline __u32 cpu_of(__u32 row)
-{
-	return row / LEVEE_EPOCHS;
-}
-
-static __always_inline __u32 epoch_of(__u32 row)
-{
-	return row % LEVEE_EPOCHS;
-}
-
 /*
  * An iterator goes through a map and prints at each element, into a buffer of 32 KB; and read() ends
  * with EAGAIN after a million elements at which nothing was printed. A table, which is one element,
@@ -69,7 +58,7 @@ static __always_inline __u32 epoch_of(__u32 row)
 /* Buckets a share, of all rows. */
 static __always_inline __u32 share_of(__u32 bits)
 {
-	__u64 buckets = (__u64)LEVEE_EPOCHS * GEO(cpus) << (bits & 31);
+	__u64 buckets = GEO(rows) << (bits & 31);
 
 	return (__u32)((buckets + SHARES - 1) / SHARES);
 }
@@ -90,7 +79,7 @@ static __always_inline int bucket_at(__u32 share, __u32 n, __u32 bits, __u32 *ro
 {
 	__u64 nr = (__u64)share * share_of(bits) + n;
 
-	if (n >= share_of(bits) || nr >= (__u64)LEVEE_EPOCHS * GEO(cpus) << (bits & 31))
+	if (n >= share_of(bits) || nr >= GEO(rows) << (bits & 31))
 		return -1;
 	*row = (__u32)(nr >> (bits & 31));
 	*bucket = (__u32)nr & ((1U << (bits & 31)) - 1);
@@ -101,7 +90,8 @@ static __always_inline void print4(struct seq_file *seq, __u32 addr, __u64 packe
 				   __u32 row)
 {
 	PRINT(seq, "%u.%u.%u.%u %llu %llu %u %u\n", addr >> 24, (addr >> 16) & 255,
-	      (addr >> 8) & 255, addr & 255, packets, bytes, cpu_of(row), epoch_of(row));
+	      (addr >> 8) & 255, addr & 255, packets, bytes, levee_row_cpu(row),
+	      levee_row_epoch(row));
 }
 
 static __always_inline void list_bucket4(struct seq_file *seq, __u32 row, __u32 bucket)
@@ -196,7 +186,7 @@ static __always_inline void print_source6(struct seq_file *seq, __u64 hi, __u64 
 					  __u64 bytes, __u32 row)
 {
 	print6(seq, hi, lo, levee.control.mask6_len);
-	PRINT(seq, " %llu %llu %u %u\n", packets, bytes, cpu_of(row), epoch_of(row));
+	PRINT(seq, " %llu %llu %u %u\n", packets, bytes, levee_row_cpu(row), levee_row_epoch(row));
 }
 
 static __always_inline void list_bucket6(struct seq_file *seq, __u32 row, __u32 bucket)
