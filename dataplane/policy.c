@@ -142,8 +142,8 @@ static __u64 *find_room(const struct levee_policy_memory *m, const struct levee_
 
 /* Where bits are set: the table's own bitmaps, or a private copy that is then written over. */
 struct bitmaps {
-	__u64 *near4, *far4, *top6, *near6, *far6;
-	__u64 *wide4, *mid4; /* or NULL */
+	struct levee_front *front;
+	__u64 *far4, *far6;
 };
 
 static void set_bits(__u64 *words, uint32_t first, uint32_t n)
@@ -164,12 +164,13 @@ static void mark4(const struct bitmaps *to, const struct levee_hash_key *key,
 {
 	uint32_t addr = (uint32_t)p->hi;
 
-	if (to->wide4 && p->length < 24)
-		set_bits(to->wide4, addr >> 16, p->length >= 16 ? 1 : 1U << (16 - p->length));
-	else if (to->mid4)
-		set_bits(to->mid4, levee_mid4_bit(key, addr), 1);
+	if (p->length < 24)
+		set_bits(to->front->wide4, addr >> 16,
+			 p->length >= 16 ? 1 : 1U << (16 - p->length));
+	else
+		set_bits(to->front->mid4, levee_mid4_bit(key, addr), 1);
 	set_bits(to->far4, addr >> 8, p->length >= 24 ? 1 : 1U << (24 - p->length));
-	set_bits(to->near4, addr >> 16, p->length >= 16 ? 1 : 1U << (16 - p->length));
+	set_bits(to->front->near4, addr >> 16, p->length >= 16 ? 1 : 1U << (16 - p->length));
 }
 
 static void mark6(const struct bitmaps *to, const struct levee_hash_key *key,
@@ -179,7 +180,7 @@ static void mark6(const struct bitmaps *to, const struct levee_hash_key *key,
 	uint64_t code;
 
 	if (p->length < 32) {
-		set_bits(to->top6, (uint32_t)(p->hi >> 48),
+		set_bits(to->front->top6, (uint32_t)(p->hi >> 48),
 			 p->length >= 16 ? 1 : 1U << (16 - p->length));
 		return;
 	}
@@ -189,7 +190,8 @@ static void mark6(const struct bitmaps *to, const struct levee_hash_key *key,
 		code = LEVEE_NEAR6_LONG;
 	}
 	cell = levee_near6_cell(key, p->hi);
-	levee_write_once(to->near6[cell >> 5], to->near6[cell >> 5] | (code << ((cell & 31) * 2)));
+	levee_write_once(to->front->near6[cell >> 5],
+			 to->front->near6[cell >> 5] | (code << ((cell & 31) * 2)));
 }
 
 static void mark(const struct levee_policy *policy, const struct bitmaps *to,
@@ -203,18 +205,16 @@ static void mark(const struct levee_policy *policy, const struct bitmaps *to,
 
 static void say_crowded(const struct levee_policy *policy)
 {
-	if (policy->m.crowded4)
-		levee_write_once(*policy->m.crowded4, policy->mid4_bits > LEVEE_MID4_CROWD);
+	levee_write_once(policy->m.front->crowded4, policy->mid4_bits > LEVEE_MID4_CROWD);
 }
 
 static void mark_live(struct levee_policy *policy, const struct levee_prefix *p)
 {
 	const struct levee_policy_memory *m = &policy->m;
-	struct bitmaps live = { policy->m.near4, policy->m.far4,  policy->m.top6, policy->m.near6,
-				policy->m.far6,	 policy->m.wide4, policy->m.mid4 };
+	struct bitmaps live = { m->front, m->far4, m->far6 };
 
-	if (m->mid4 && p->family == 4 && p->length >= 24 &&
-	    !levee_bit(m->mid4, levee_mid4_bit(&m->key, (uint32_t)p->hi)))
+	if (p->family == 4 && p->length >= 24 &&
+	    !levee_bit(m->front->mid4, levee_mid4_bit(&m->key, (uint32_t)p->hi)))
 		policy->mid4_bits++;
 	mark(policy, &live, p);
 	say_crowded(policy);
@@ -237,23 +237,16 @@ static void write_words(__u64 *to, const __u64 *from, size_t n)
 void levee_policy_tidy(struct levee_policy *policy)
 {
 	struct levee_policy_memory *m = &policy->m;
-	size_t words = 3 * LEVEE_NEAR_WORDS + LEVEE_NEAR6_WORDS + LEVEE_MID4_WORDS +
-		       2 * LEVEE_FAR_WORDS;
-	__u64 *copy;
+	struct levee_front *front = m->front;
 	struct bitmaps fresh;
 
 	if (!policy->stale_bits)
 		return;
-	copy = calloc(words, sizeof(*copy));
-	if (!copy)
+	fresh.front = calloc(1, sizeof(*fresh.front) + 2 * LEVEE_FAR_WORDS * sizeof(__u64));
+	if (!fresh.front)
 		return; /* superfluous bits cost time, never a verdict */
-	fresh.near4 = copy;
-	fresh.top6 = fresh.near4 + LEVEE_NEAR_WORDS;
-	fresh.near6 = fresh.top6 + LEVEE_NEAR_WORDS;
-	fresh.far4 = fresh.near6 + LEVEE_NEAR6_WORDS;
+	fresh.far4 = (__u64 *)(fresh.front + 1);
 	fresh.far6 = fresh.far4 + LEVEE_FAR_WORDS;
-	fresh.wide4 = fresh.far6 + LEVEE_FAR_WORDS;
-	fresh.mid4 = fresh.wide4 + LEVEE_NEAR_WORDS;
 	for (uint32_t i = 1; i < m->rule_count; i++) {
 		struct levee_prefix p;
 
@@ -262,20 +255,18 @@ void levee_policy_tidy(struct levee_policy *policy)
 		p = prefix_of(&m->rules[i]);
 		mark(policy, &fresh, &p);
 	}
-	write_words(m->near4, fresh.near4, LEVEE_NEAR_WORDS);
-	write_words(m->top6, fresh.top6, LEVEE_NEAR_WORDS);
-	write_words(m->near6, fresh.near6, LEVEE_NEAR6_WORDS);
+	write_words(front->near4, fresh.front->near4, LEVEE_NEAR_WORDS);
+	write_words(front->wide4, fresh.front->wide4, LEVEE_NEAR_WORDS);
+	write_words(front->mid4, fresh.front->mid4, LEVEE_MID4_WORDS);
 	write_words(m->far4, fresh.far4, LEVEE_FAR_WORDS);
+	write_words(front->top6, fresh.front->top6, LEVEE_NEAR_WORDS);
+	write_words(front->near6, fresh.front->near6, LEVEE_NEAR6_WORDS);
 	write_words(m->far6, fresh.far6, LEVEE_FAR_WORDS);
-	if (m->wide4)
-		write_words(m->wide4, fresh.wide4, LEVEE_NEAR_WORDS);
-	if (m->mid4)
-		write_words(m->mid4, fresh.mid4, LEVEE_MID4_WORDS);
 	policy->mid4_bits = 0;
 	for (size_t i = 0; i < LEVEE_MID4_WORDS; i++)
-		policy->mid4_bits += (uint32_t)__builtin_popcountll(fresh.mid4[i]);
+		policy->mid4_bits += (uint32_t)__builtin_popcountll(fresh.front->mid4[i]);
 	say_crowded(policy);
-	free(copy);
+	free(fresh.front);
 	policy->stale_bits = false;
 }
 
@@ -284,8 +275,9 @@ void levee_policy_tidy(struct levee_policy *policy)
 /* Write the other of the two sets, then point to it. Readers of the old one see a whole list. */
 static void publish_lengths(struct levee_policy *policy)
 {
-	uint32_t other = !(*policy->m.lengths_in_use & 1);
-	struct levee_lengths *l = &policy->m.lengths[other];
+	struct levee_front *front = policy->m.front;
+	uint32_t other = !(front->in_use & 1);
+	struct levee_lengths *l = &front->lengths[other];
 
 	wait_fence(policy, policy->lengths_fence); /* nobody reads the set before the last one */
 	l->n4 = 0;
@@ -296,7 +288,7 @@ static void publish_lengths(struct levee_policy *policy)
 	for (int length = 128; length >= 0; length--)
 		if (policy->lengths6[length])
 			l->len6[l->n6++] = (uint8_t)length;
-	__atomic_store_n(policy->m.lengths_in_use, other, __ATOMIC_RELEASE);
+	__atomic_store_n(&front->in_use, other, __ATOMIC_RELEASE);
 	policy->lengths_fence = start_fence(policy);
 }
 
@@ -926,29 +918,40 @@ size_t levee_policy_allowed(const struct levee_policy *policy)
 
 static bool may_match4(const struct levee_policy_memory *m, uint32_t addr)
 {
-	if (!levee_bit(m->near4, addr >> 16))
+	const struct levee_front *front = m->front;
+
+	if (!levee_bit(front->near4, addr >> 16))
 		return false;
-	if (m->wide4 && !levee_bit(m->wide4, addr >> 16)) {
-		if (!levee_bit(m->mid4, levee_mid4_bit(&m->key, addr)))
+	if (!levee_bit(front->wide4, addr >> 16)) {
+		if (!levee_bit(front->mid4, levee_mid4_bit(&m->key, addr)))
 			return false;
-		if (!levee_read_once(*m->crowded4))
+		if (!levee_read_once(front->crowded4))
 			return true;
 	}
 	return levee_bit(m->far4, addr >> 8);
 }
 
-static bool may_match(const struct levee_policy_memory *m, uint8_t family, uint64_t hi)
+static bool may_match6(const struct levee_policy_memory *m, uint64_t hi)
 {
+	const struct levee_front *front = m->front;
 	uint32_t code;
 
-	if (family == 4)
-		return may_match4(m, (uint32_t)hi);
-	if (levee_bit(m->top6, (uint32_t)(hi >> 48)))
+	if (levee_bit(front->top6, (uint32_t)(hi >> 48)))
 		return true;
-	code = levee_near6_code(m->near6, levee_near6_cell(&m->key, hi));
+	code = levee_near6_code(front->near6, levee_near6_cell(&m->key, hi));
 	if (code & LEVEE_NEAR6_SHORT)
 		return true;
 	return code && levee_bit(m->far6, levee_far6_bit(&m->key, hi));
+}
+
+static bool may_match(const struct levee_policy_memory *m, uint8_t family, uint64_t hi)
+{
+	return family == 4 ? may_match4(m, (uint32_t)hi) : may_match6(m, hi);
+}
+
+static const struct levee_lengths *lengths_of(const struct levee_policy_memory *m)
+{
+	return &m->front->lengths[__atomic_load_n(&m->front->in_use, __ATOMIC_ACQUIRE) & 1];
 }
 
 /* As the kernel does it, for records of several packets: all of them pass, or none. */
@@ -978,7 +981,7 @@ bool levee_policy_ask(const struct levee_policy_memory *m, uint8_t family, uint6
 
 	if (!may_match(m, family, hi))
 		return false;
-	l = &m->lengths[__atomic_load_n(m->lengths_in_use, __ATOMIC_ACQUIRE) & 1];
+	l = lengths_of(m);
 	n = family == 4 ? l->n4 : l->n6;
 	for (uint32_t i = 0; i < n && i < LENGTHS_ASKED; i++) {
 		struct levee_prefix p = { .hi = hi,
@@ -1024,7 +1027,7 @@ enum levee_verdict levee_policy_lookup(const struct levee_policy_memory *m, uint
 
 	if (!may_match(m, family, hi))
 		return LEVEE_VERDICT_NONE;
-	l = &m->lengths[__atomic_load_n(m->lengths_in_use, __ATOMIC_ACQUIRE) & 1];
+	l = lengths_of(m);
 	n = family == 4 ? l->n4 : l->n6;
 	for (uint32_t i = 0; i < n; i++) {
 		struct levee_prefix p = { .hi = hi,

@@ -26,19 +26,12 @@ struct levee_policy;
 
 /** Where the table lives. All pointers are valid for as long as the policy is. */
 struct levee_policy_memory {
-	__u64 *near4;			     /* [LEVEE_NEAR_WORDS] */
+	struct levee_front *front;
 	__u64 *far4;			     /* [LEVEE_FAR_WORDS] */
-	__u64 *top6;			     /* [LEVEE_NEAR_WORDS] */
-	__u64 *near6;			     /* [LEVEE_NEAR6_WORDS] */
 	__u64 *far6;			     /* [LEVEE_FAR_WORDS] */
-	__u64 *wide4;			     /* [LEVEE_NEAR_WORDS]; NULL if nobody looks there */
-	__u64 *mid4;			     /* [LEVEE_MID4_WORDS]; NULL with wide4 */
-	__u64 *crowded4;		     /* NULL with wide4 */
 	struct levee_policy_bucket *buckets; /* [1 << rule_bits] */
 	struct levee_rule *rules;	     /* [rule_count]; rules[0] is never used */
 	struct levee_hits *hits;	     /* [cpus][rule_count] */
-	struct levee_lengths *lengths;	     /* [2] */
-	uint32_t *lengths_in_use;	     /* index into lengths */
 	uint32_t rule_bits;
 	uint32_t rule_count; /* 2 to LEVEE_RULES_MAX */
 	uint32_t cpus;

@@ -117,11 +117,11 @@ static __always_inline __u32 match6_at(__u64 hi, __u64 lo, __u32 length, __u64 n
  */
 __noinline __u32 levee_match4(__u32 addr, __u64 now_ns)
 {
-	__u32 set = levee_read_once(levee.control.lengths) & 1;
-	__u32 n = levee.control.len[set].n4;
+	__u32 set = levee_read_once(levee.front.in_use) & 1;
+	__u32 n = levee.front.lengths[set].n4;
 
 	for (__u32 i = 1; i < 33 && i < n; i++) {
-		__u32 match = match4_at(addr, levee.control.len[set].len4[i] & 63, now_ns);
+		__u32 match = match4_at(addr, levee.front.lengths[set].len4[i] & 63, now_ns);
 
 		if (match)
 			return match;
@@ -131,11 +131,11 @@ __noinline __u32 levee_match4(__u32 addr, __u64 now_ns)
 
 __noinline __u32 levee_match6(__u64 hi, __u64 lo, __u64 now_ns)
 {
-	__u32 set = levee_read_once(levee.control.lengths) & 1;
-	__u32 n = levee.control.len[set].n6;
+	__u32 set = levee_read_once(levee.front.in_use) & 1;
+	__u32 n = levee.front.lengths[set].n6;
 
 	for (__u32 i = 1; i < 129 && i < n; i++) {
-		__u32 match = match6_at(hi, lo, levee.control.len[set].len6[i], now_ns);
+		__u32 match = match6_at(hi, lo, levee.front.lengths[set].len6[i], now_ns);
 
 		if (match)
 			return match;
@@ -190,12 +190,12 @@ static __always_inline __u32 apply_match(const struct levee_where *w, __u32 matc
 
 static __always_inline __u32 decide4(const struct levee_where *w, __u32 addr, __u64 bytes)
 {
-	__u32 set = levee_read_once(levee.control.lengths) & 1;
+	__u32 set = levee_read_once(levee.front.in_use) & 1;
 	__u64 now_ns = coarse_boot_ns(w->row);
 	__u32 match = 0;
 
-	if (levee.control.len[set].n4)
-		match = match4_at(addr, levee.control.len[set].len4[0] & 63, now_ns);
+	if (levee.front.lengths[set].n4)
+		match = match4_at(addr, levee.front.lengths[set].len4[0] & 63, now_ns);
 	if (!match)
 		match = levee_match4(addr, now_ns);
 	return apply_match(w, match, bytes, now_ns);
@@ -203,12 +203,12 @@ static __always_inline __u32 decide4(const struct levee_where *w, __u32 addr, __
 
 static __always_inline __u32 decide6(const struct levee_where *w, __u64 hi, __u64 lo, __u64 bytes)
 {
-	__u32 set = levee_read_once(levee.control.lengths) & 1;
+	__u32 set = levee_read_once(levee.front.in_use) & 1;
 	__u64 now_ns = coarse_boot_ns(w->row);
 	__u32 match = 0;
 
-	if (levee.control.len[set].n6)
-		match = match6_at(hi, lo, levee.control.len[set].len6[0], now_ns);
+	if (levee.front.lengths[set].n6)
+		match = match6_at(hi, lo, levee.front.lengths[set].len6[0], now_ns);
 	if (!match)
 		match = levee_match6(hi, lo, now_ns);
 	return apply_match(w, match, bytes, now_ns);
@@ -223,13 +223,13 @@ static __always_inline int may_match4(const struct levee_packet *pkt)
 	asm("" : "+r"(word)); /* or the mask is left out, without which Linux 6.1 knows no bounds */
 	word &= LEVEE_NEAR_WORDS - 1;
 	bit = (addr >> 16) & 63;
-	if (!((levee.near4[word] >> bit) & 1))
+	if (!((levee.front.near4[word] >> bit) & 1))
 		return 0;
-	if (!((levee.wide4[word] >> bit) & 1)) {
+	if (!((levee.front.wide4[word] >> bit) & 1)) {
 		bit = levee_mid4_bit(KEY_4, addr);
-		if (!((levee.mid4[(bit >> 6) & (LEVEE_MID4_WORDS - 1)] >> (bit & 63)) & 1))
+		if (!((levee.front.mid4[(bit >> 6) & (LEVEE_MID4_WORDS - 1)] >> (bit & 63)) & 1))
 			return 0;
-		if (levee_likely(!levee.crowded4))
+		if (levee_likely(!levee.front.crowded4))
 			return 1;
 	}
 	word = addr >> 14;
@@ -242,10 +242,12 @@ static __always_inline int may_match6(const struct levee_packet *pkt)
 	__u32 bit = (__u32)(pkt->hi >> 48), word, code;
 	__u64 *far;
 
-	if ((levee.top6[(bit >> 6) & (LEVEE_NEAR_WORDS - 1)] >> (bit & 63)) & 1)
+	if ((levee.front.top6[(bit >> 6) & (LEVEE_NEAR_WORDS - 1)] >> (bit & 63)) & 1)
 		return 1;
 	bit = levee_near6_cell(KEY_4, pkt->hi) & 0xffff;
-	code = (__u32)(levee.near6[(bit >> 5) & (LEVEE_NEAR6_WORDS - 1)] >> ((bit & 31) * 2)) & 3;
+	code = (__u32)(levee.front.near6[(bit >> 5) & (LEVEE_NEAR6_WORDS - 1)] >>
+		       ((bit & 31) * 2)) &
+	       3;
 	if (!code)
 		return 0;
 	if (code & LEVEE_NEAR6_SHORT)

@@ -89,9 +89,9 @@ static inline uint64_t may_match6(const struct burst *b, uint64_t hi)
 {
 	uint32_t code;
 
-	if (levee_bit(b->page->top6, (uint32_t)(hi >> 48)))
+	if (levee_bit(b->page->front.top6, (uint32_t)(hi >> 48)))
 		return 1;
-	code = levee_near6_code(b->page->near6, levee_near6_cell(b->key, hi));
+	code = levee_near6_code(b->page->front.near6, levee_near6_cell(b->key, hi));
 	if (code & LEVEE_NEAR6_LONG)
 		__builtin_prefetch(&b->in->tables->policy.far6[levee_far6_bit(b->key, hi) >> 6]);
 	return code != 0;
@@ -126,7 +126,7 @@ static void look(struct burst *b, const struct levee_view *view, unsigned int n)
 {
 	const struct levee_hash_key key = *b->key;
 	struct levee_bucket4 *const sources4 = b->sources4;
-	const __u64 *const near4 = b->page->near4;
+	const __u64 *const near4 = b->page->front.near4;
 	const uint32_t bits4 = b->bits4;
 	uint64_t bytes = 0, four = 0, touched = 0;
 

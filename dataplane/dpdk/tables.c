@@ -74,16 +74,12 @@ static int map_all(struct levee_tables *t, void *at[static LEVEE_AREAS])
 static void describe_policy(struct levee_tables *t, void *at[static LEVEE_AREAS], uint8_t length)
 {
 	t->policy = (struct levee_policy_memory){
-		.near4 = t->page->near4,
+		.front = &t->page->front,
 		.far4 = at[LEVEE_AREA_FAR4],
-		.top6 = t->page->top6,
-		.near6 = t->page->near6,
 		.far6 = at[LEVEE_AREA_FAR6],
 		.buckets = at[LEVEE_AREA_POLICY],
 		.rules = at[LEVEE_AREA_RULES],
 		.hits = at[LEVEE_AREA_HITS],
-		.lengths = t->page->control.len,
-		.lengths_in_use = &t->page->control.lengths,
 		.rule_bits = t->rows.geo.rule_bits,
 		.rule_count = t->rows.geo.rules,
 		.cpus = t->rows.geo.cpus,

@@ -403,16 +403,12 @@ static void offline_close(struct levee_dataplane *dp)
 		o->format->close(o);
 	levee_input_close(&o->input);
 	levee_policy_free(&o->dp.policy);
-	free(o->memory.near4);
+	free(o->memory.front);
 	free(o->memory.far4);
-	free(o->memory.top6);
-	free(o->memory.near6);
 	free(o->memory.far6);
 	free(o->memory.buckets);
 	free(o->memory.rules);
 	free(o->memory.hits);
-	free(o->memory.lengths);
-	free(o->memory.lengths_in_use);
 	levee_sources_free(&o->sources);
 	free((char *)o->name);
 	free(o);
@@ -467,18 +463,13 @@ static int make_policy(struct levee_offline *o, uint32_t rules)
 	m->rule_bits = bits_for(rules);
 	m->cpus = 1;
 	m->source6_length = o->dp.source6_length;
-	m->near4 = calloc(LEVEE_NEAR_WORDS, sizeof(*m->near4));
+	m->front = calloc(1, sizeof(*m->front));
 	m->far4 = calloc(LEVEE_FAR_WORDS, sizeof(*m->far4));
-	m->top6 = calloc(LEVEE_NEAR_WORDS, sizeof(*m->top6));
-	m->near6 = calloc(LEVEE_NEAR6_WORDS, sizeof(*m->near6));
 	m->far6 = calloc(LEVEE_FAR_WORDS, sizeof(*m->far6));
 	m->buckets = calloc((size_t)1 << m->rule_bits, sizeof(*m->buckets));
 	m->rules = calloc(m->rule_count, sizeof(*m->rules));
 	m->hits = calloc(m->rule_count, sizeof(*m->hits));
-	m->lengths = calloc(2, sizeof(*m->lengths));
-	m->lengths_in_use = calloc(1, sizeof(*m->lengths_in_use));
-	if (!m->near4 || !m->far4 || !m->top6 || !m->near6 || !m->far6 || !m->buckets ||
-	    !m->rules || !m->hits || !m->lengths || !m->lengths_in_use)
+	if (!m->front || !m->far4 || !m->far6 || !m->buckets || !m->rules || !m->hits)
 		return -ENOMEM;
 	return levee_policy_new(&o->dp.policy, m);
 }

@@ -619,21 +619,13 @@ static int explain_load(const struct levee_xdp *x, int ret)
 
 static int open_policy(struct levee_xdp *x)
 {
-	struct levee_page *page = x->maps.page;
 	struct levee_policy_memory memory = {
-		.near4 = page->near4,
+		.front = &x->maps.page->front,
 		.far4 = x->maps.area[MAP_FAR4],
-		.wide4 = page->wide4,
-		.mid4 = page->mid4,
-		.crowded4 = &page->crowded4,
-		.top6 = page->top6,
-		.near6 = page->near6,
 		.far6 = x->maps.area[MAP_FAR6],
 		.buckets = x->maps.area[MAP_POLICY],
 		.rules = x->maps.area[MAP_RULES],
 		.hits = x->maps.area[MAP_HITS],
-		.lengths = page->control.len,
-		.lengths_in_use = &page->control.lengths,
 		.rule_bits = x->maps.geo.rule_bits,
 		.rule_count = x->maps.geo.rules,
 		.cpus = x->maps.geo.cpus,

@@ -103,6 +103,22 @@ struct levee_lengths {
 	__u8 len6[132]; /* n6 of them; 129 is the most */
 };
 
+/*
+ * What is asked before the table is, and the lengths in use: all that is small enough to be reached
+ * without a look-up. What nearly every packet asks comes first.
+ */
+struct levee_front {
+	__u64 near4[LEVEE_NEAR_WORDS];
+	__u64 near6[LEVEE_NEAR6_WORDS];
+	__u64 top6[LEVEE_NEAR_WORDS];
+	__u64 wide4[LEVEE_NEAR_WORDS];
+	__u64 mid4[LEVEE_MID4_WORDS];
+	__u64 crowded4; /* 1: what passes mid4 is to be looked for in far4, too */
+	struct levee_lengths lengths[2];
+	__u32 in_use; /* which of the lengths holds */
+	__u32 _pad;
+};
+
 levee_inline __u32 levee_mask4(__u32 length)
 {
 	return (__u32)(0xffffffff00000000ULL >> length);

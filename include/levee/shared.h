@@ -22,7 +22,7 @@
 #include <levee/policy.h>
 
 /* Raised whenever a struct of a pinned map, or what is written into it, changes. */
-#define LEVEE_LAYOUT 6
+#define LEVEE_LAYOUT 7
 
 #define LEVEE_EPOCHS 2
 
@@ -86,9 +86,9 @@ struct levee_scope {
  * read by every packet; most of the rest is the controller's own memory that must outlive it.
  */
 struct levee_control {
-	__u64 seq;	/* epochs opened since the maps were made; epoch = seq & 1 */
-	__u32 audit;	/* 1: nothing is dropped, what would be is counted */
-	__u32 lengths;	/* which of lengths[2] holds */
+	__u64 seq;   /* epochs opened since the maps were made; epoch = seq & 1 */
+	__u32 audit; /* 1: nothing is dropped, what would be is counted */
+	__u32 _pad;
 	__u64 mask6_hi; /* IPv6 source prefix */
 	__u64 mask6_lo;
 	__u32 bits4[LEVEE_EPOCHS]; /* log2 of the buckets in use in a row of the epoch: as many */
@@ -99,24 +99,18 @@ struct levee_control {
 
 	struct levee_geometry geo;
 	__u32 mask6_len;
-	__u32 _pad;
+	__u32 _pad2;
 	__u64 drained;		       /* epochs with seq <= drained are empty or being filled */
 	__u64 opened_ns[LEVEE_EPOCHS]; /* CLOCK_BOOTTIME at which the epoch was opened */
 	__u64 bin_ns[LEVEE_EPOCHS];    /* start of the bin that it belongs to [unix ns] */
 	__u64 taken;		       /* packets of the running bin drained before its close */
-	struct levee_lengths len[2];
 };
 
 /* What is reached without a look-up: the .bss of the XDP program. */
 struct levee_page {
 	struct levee_control control;
 	struct levee_scope scope;
-	__u64 near4[LEVEE_NEAR_WORDS];
-	__u64 top6[LEVEE_NEAR_WORDS];
-	__u64 near6[LEVEE_NEAR6_WORDS];
-	__u64 wide4[LEVEE_NEAR_WORDS];
-	__u64 mid4[LEVEE_MID4_WORDS];
-	__u64 crowded4; /* 1: what passes mid4 is to be looked for in far4, too */
+	struct levee_front front;
 };
 
 /* What became of a packet. Every packet has exactly one outcome. */

@@ -25,9 +25,6 @@
 
 struct table {
 	struct levee_policy_memory memory;
-	struct levee_lengths lengths[2];
-	uint32_t lengths_in_use;
-	__u64 crowded4;
 	struct levee_policy *policy;
 	struct policy_model *model;
 	uint64_t begun;	 /* fences */
@@ -69,21 +66,14 @@ static void make_table(uint32_t rules, uint32_t rule_bits)
 					   .fence_start = start_fence,
 					   .fence_wait = wait_fence,
 					   .ctx = &table };
-	m->near4 = cells(LEVEE_NEAR_WORDS, sizeof(__u64));
+	m->front = cells(1, sizeof(*m->front));
 	m->far4 = cells(LEVEE_FAR_WORDS, sizeof(__u64));
-	m->top6 = cells(LEVEE_NEAR_WORDS, sizeof(__u64));
-	m->near6 = cells(LEVEE_NEAR6_WORDS, sizeof(__u64));
 	m->far6 = cells(LEVEE_FAR_WORDS, sizeof(__u64));
-	m->wide4 = cells(LEVEE_NEAR_WORDS, sizeof(__u64));
-	m->mid4 = cells(LEVEE_MID4_WORDS, sizeof(__u64));
-	m->crowded4 = &table.crowded4;
 	m->buckets = aligned_alloc(64, sizeof(*m->buckets) << rule_bits);
 	assert_non_null(m->buckets);
 	memset(m->buckets, 0, sizeof(*m->buckets) << rule_bits);
 	m->rules = cells(m->rule_count, sizeof(*m->rules));
 	m->hits = cells((size_t)CPUS * m->rule_count, sizeof(*m->hits));
-	m->lengths = table.lengths;
-	m->lengths_in_use = &table.lengths_in_use;
 	m->key = (struct levee_hash_key){ 0x1234567890abcdefULL, 0x9e3779b97f4a7c15ULL,
 					  0xc2b2ae3d27d4eb4fULL, 0x165667b19e3779f9ULL };
 	table.model = cells(1, sizeof(*table.model));
@@ -97,13 +87,9 @@ static int free_table(void **state)
 
 	(void)state;
 	levee_policy_free(&table.policy);
-	free(m->near4);
+	free(m->front);
 	free(m->far4);
-	free(m->top6);
-	free(m->near6);
 	free(m->far6);
-	free(m->wide4);
-	free(m->mid4);
 	free(m->buckets);
 	free(m->rules);
 	free(m->hits);
@@ -499,14 +485,14 @@ static void a_crowded_filter_asks_the_large_bitmap(void **state)
 		p.hi = i * 2654435761U;
 		assert_int_equal(levee_policy_block(table.policy, &p, LEVEE_NEVER, NOW_NS), 0);
 		if (i == LEVEE_MID4_CROWD / 2)
-			assert_true(!table.crowded4);
+			assert_true(!table.memory.front->crowded4);
 	}
-	assert_true(table.crowded4);
+	assert_true(table.memory.front->crowded4);
 	for (uint32_t i = 0; i < n; i++)
 		assert_int_equal(levee_policy_lookup(m, 4, i * 2654435761U, 0, 0, 0, NOW_NS, 0),
 				 LEVEE_VERDICT_BLOCK);
 	for (uint32_t i = 0; i < 100000; i++)
-		passes += (uint32_t)levee_bit(m->mid4,
+		passes += (uint32_t)levee_bit(m->front->mid4,
 					      levee_mid4_bit(&m->key, (i + n) * 2654435761U));
 	assert_in_range(passes, 1, 10000); /* it lets some through, and most not */
 	for (uint32_t i = 0; i < n; i++) {
@@ -515,7 +501,7 @@ static void a_crowded_filter_asks_the_large_bitmap(void **state)
 			levee_policy_unblock(table.policy, &p);
 	}
 	levee_policy_tidy(table.policy);
-	assert_true(!table.crowded4);
+	assert_true(!table.memory.front->crowded4);
 	for (uint32_t i = 0; i < n; i++)
 		assert_int_equal(levee_policy_lookup(m, 4, i * 2654435761U, 0, 0, 0, NOW_NS, 0),
 				 i % 16 ? LEVEE_VERDICT_NONE : LEVEE_VERDICT_BLOCK);
@@ -525,14 +511,15 @@ static void a_crowded_filter_asks_the_large_bitmap(void **state)
 static void assert_clean(void)
 {
 	const struct levee_policy_memory *m = &table.memory;
+	const struct levee_front *front = m->front;
 
 	for (size_t i = 0; i < LEVEE_NEAR_WORDS; i++)
-		assert_true(!m->near4[i] && !m->wide4[i] && !m->top6[i]);
+		assert_true(!front->near4[i] && !front->wide4[i] && !front->top6[i]);
 	for (size_t i = 0; i < LEVEE_MID4_WORDS; i++)
-		assert_true(!m->mid4[i]);
-	assert_true(!table.crowded4);
+		assert_true(!front->mid4[i]);
+	assert_true(!front->crowded4);
 	for (size_t i = 0; i < LEVEE_NEAR6_WORDS; i++)
-		assert_true(!m->near6[i]);
+		assert_true(!front->near6[i]);
 	for (size_t i = 0; i < LEVEE_FAR_WORDS; i++)
 		assert_true(!m->far4[i] && !m->far6[i]);
 	for (uint32_t i = 1; i < m->rule_count; i++)
@@ -770,19 +757,20 @@ static void damage_words(void *area, size_t size, unsigned int n)
 static void damage(unsigned int n)
 {
 	struct levee_policy_memory *m = &table.memory;
+	struct levee_front *front = m->front;
 
 	damage_words(m->buckets, sizeof(*m->buckets) << m->rule_bits, n);
 	damage_words(m->rules, sizeof(*m->rules) * m->rule_count, n);
 	damage_words(m->hits, sizeof(*m->hits) * m->rule_count * CPUS, n);
-	damage_words(m->near4, LEVEE_NEAR_WORDS * sizeof(__u64), n);
+	damage_words(front->near4, sizeof(front->near4), n);
+	damage_words(front->wide4, sizeof(front->wide4), n);
+	damage_words(front->mid4, sizeof(front->mid4), n);
 	damage_words(m->far4, LEVEE_FAR_WORDS * sizeof(__u64), n);
-	damage_words(m->top6, LEVEE_NEAR_WORDS * sizeof(__u64), n);
-	damage_words(m->near6, LEVEE_NEAR6_WORDS * sizeof(__u64), n);
+	damage_words(front->top6, sizeof(front->top6), n);
+	damage_words(front->near6, sizeof(front->near6), n);
 	damage_words(m->far6, LEVEE_FAR_WORDS * sizeof(__u64), n);
-	damage_words(m->wide4, LEVEE_NEAR_WORDS * sizeof(__u64), n);
-	damage_words(m->mid4, LEVEE_MID4_WORDS * sizeof(__u64), n);
-	damage_words(m->lengths, sizeof(table.lengths), 4);
-	*m->lengths_in_use = model_random(table.model);
+	damage_words(front->lengths, sizeof(front->lengths), 4);
+	front->in_use = model_random(table.model);
 }
 
 static void learn(void *ctx, const struct levee_policy_info *info)

@@ -469,18 +469,20 @@ static void damage_words(void *area, size_t size, unsigned int n)
 
 static void damage(unsigned int n)
 {
+	struct levee_front *front = memory.front;
+
 	damage_words(memory.buckets, sizeof(*memory.buckets) << memory.rule_bits, n);
 	damage_words(memory.rules, sizeof(*memory.rules) * memory.rule_count, n);
-	damage_words(memory.near4, LEVEE_NEAR_WORDS * sizeof(__u64), n);
+	damage_words(front->near4, sizeof(front->near4), n);
+	damage_words(front->wide4, sizeof(front->wide4), n);
+	damage_words(front->mid4, sizeof(front->mid4), n);
+	front->crowded4 = model_random(&model) & 1;
 	damage_words(memory.far4, LEVEE_FAR_WORDS * sizeof(__u64), n);
-	damage_words(memory.top6, LEVEE_NEAR_WORDS * sizeof(__u64), n);
-	damage_words(memory.near6, LEVEE_NEAR6_WORDS * sizeof(__u64), n);
+	damage_words(front->top6, sizeof(front->top6), n);
+	damage_words(front->near6, sizeof(front->near6), n);
 	damage_words(memory.far6, LEVEE_FAR_WORDS * sizeof(__u64), n);
-	damage_words(memory.wide4, LEVEE_NEAR_WORDS * sizeof(__u64), n);
-	damage_words(memory.mid4, LEVEE_MID4_WORDS * sizeof(__u64), n);
-	*memory.crowded4 = model_random(&model) & 1;
-	damage_words(memory.lengths, 2 * sizeof(*memory.lengths), n < 20 ? n : 20);
-	*memory.lengths_in_use = model_random(&model);
+	damage_words(front->lengths, sizeof(front->lengths), n < 20 ? n : 20);
+	front->in_use = model_random(&model);
 }
 
 static void learn(void *ctx, const struct levee_policy_info *info)

@@ -257,19 +257,12 @@ void levee_xdp_memory(struct levee_xdp_fixture *f, struct levee_policy_memory *m
 		f->hits = calloc(maps->geo.rules, sizeof(*f->hits));
 	assert_non_null(f->hits);
 	*memory = (struct levee_policy_memory){
-		.near4 = maps->page->near4,
+		.front = &maps->page->front,
 		.far4 = maps->area[MAP_FAR4],
-		.wide4 = maps->page->wide4,
-		.mid4 = maps->page->mid4,
-		.crowded4 = &maps->page->crowded4,
-		.top6 = maps->page->top6,
-		.near6 = maps->page->near6,
 		.far6 = maps->area[MAP_FAR6],
 		.buckets = maps->area[MAP_POLICY],
 		.rules = maps->area[MAP_RULES],
 		.hits = f->hits,
-		.lengths = maps->page->control.len,
-		.lengths_in_use = &maps->page->control.lengths,
 		.rule_bits = maps->geo.rule_bits,
 		.rule_count = maps->geo.rules,
 		.cpus = 1,

@@ -23,8 +23,6 @@
 /* A policy in this process' own memory. */
 struct table {
 	struct levee_policy_memory m;
-	struct levee_lengths lengths[2];
-	uint32_t in_use;
 	struct levee_policy *policy;
 };
 
@@ -36,16 +34,12 @@ struct fixture {
 static void open_table(struct table *t)
 {
 	t->m = (struct levee_policy_memory){
-		.near4 = calloc(LEVEE_NEAR_WORDS, 8),
+		.front = calloc(1, sizeof(struct levee_front)),
 		.far4 = calloc(LEVEE_FAR_WORDS, 8),
-		.top6 = calloc(LEVEE_NEAR_WORDS, 8),
-		.near6 = calloc(LEVEE_NEAR6_WORDS, 8),
 		.far6 = calloc(LEVEE_FAR_WORDS, 8),
 		.buckets = aligned_alloc(64, sizeof(struct levee_policy_bucket) << RULE_BITS),
 		.rules = calloc(RULES, sizeof(struct levee_rule)),
 		.hits = calloc(RULES, sizeof(struct levee_hits)),
-		.lengths = t->lengths,
-		.lengths_in_use = &t->in_use,
 		.rule_bits = RULE_BITS,
 		.rule_count = RULES,
 		.cpus = 1,
@@ -60,10 +54,8 @@ static void open_table(struct table *t)
 static void close_table(struct table *t)
 {
 	levee_policy_free(&t->policy);
-	free(t->m.near4);
+	free(t->m.front);
 	free(t->m.far4);
-	free(t->m.top6);
-	free(t->m.near6);
 	free(t->m.far6);
 	free(t->m.buckets);
 	free(t->m.rules);
