@@ -56,11 +56,14 @@ void levee_geometry_part(struct levee_geometry *geo, uint64_t most)
 }
 
 void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sources,
-			 uint64_t sources6, uint64_t rules)
+			 uint64_t sources6, uint8_t source6_length, uint64_t rules)
 {
 	*geo = (struct levee_geometry){ .layout = LEVEE_LAYOUT,
 					.cpus = cpus,
-					.rows = LEVEE_EPOCHS * cpus };
+					.rows = LEVEE_EPOCHS * cpus,
+					.source6_length = source6_length,
+					.source6_hi = levee_mask6_hi(source6_length),
+					.source6_lo = levee_mask6_lo(source6_length) };
 	geo->bits4 = log2_up((sources + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
 	geo->bits6 = log2_up((sources6 + LEVEE_SLOTS - 1) / LEVEE_SLOTS);
 	levee_geometry_part(geo, UINT64_MAX);
@@ -94,7 +97,7 @@ void levee_rows_use_all(const struct levee_rows *t)
 	}
 }
 
-void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uint64_t now_boot_ns)
+void levee_rows_begin(const struct levee_rows *rows, uint64_t now_boot_ns)
 {
 	struct levee_control *c = rows->control;
 
@@ -103,9 +106,6 @@ void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uin
 	c->seq = 1;
 	levee_rows_use_all(rows);
 	c->opened_ns[1] = now_boot_ns;
-	c->mask6_hi = levee_mask6_hi(source6_length);
-	c->mask6_lo = levee_mask6_lo(source6_length);
-	c->mask6_len = source6_length;
 	c->share_mask = LEVEE_SHARE_OFF - 1;
 	c->burst = LEVEE_BURST;
 }
@@ -188,12 +188,12 @@ static int walk4(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
 	return ret;
 }
 
-static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr, uint8_t length,
+static int walk6(const struct levee_rows *t, uint32_t epoch, uint32_t nr,
 		 const struct levee_sink *sink)
 {
 	const struct levee_bucket6 *b = t->sources6 + ((size_t)nr << t->geo.bits6);
 	const struct levee_evicted6 *e = t->evicted6 + (size_t)nr * t->geo.log6;
-	struct levee_prefix p = { .family = 6, .length = length };
+	struct levee_prefix p = { .family = 6, .length = (uint8_t)t->geo.source6_length };
 	const struct levee_row *row = &t->rows[nr];
 	int ret = 0;
 
@@ -226,7 +226,7 @@ static bool has_counted(const struct levee_row *row)
 }
 
 int levee_rows_walk_cpu(const struct levee_rows *t, uint32_t epoch, uint32_t cpu,
-			uint8_t source6_length, const struct levee_sink *sink)
+			const struct levee_sink *sink)
 {
 	uint32_t nr = levee_row_nr(cpu, epoch);
 	int ret;
@@ -234,11 +234,11 @@ int levee_rows_walk_cpu(const struct levee_rows *t, uint32_t epoch, uint32_t cpu
 	if (!has_counted(&t->rows[nr]))
 		return 0;
 	ret = walk4(t, epoch, nr, sink);
-	return ret ? ret : walk6(t, epoch, nr, source6_length, sink);
+	return ret ? ret : walk6(t, epoch, nr, sink);
 }
 
-int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, uint8_t source6_length,
-		    const struct levee_sink *sink, struct levee_account *account)
+int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, const struct levee_sink *sink,
+		    struct levee_account *account)
 {
 	int ret = 0;
 
@@ -247,7 +247,7 @@ int levee_rows_walk(const struct levee_rows *t, uint32_t epoch, uint8_t source6_
 
 		add_row(account, &t->rows[nr], &t->geo);
 		if (sink)
-			ret = levee_rows_walk_cpu(t, epoch, cpu, source6_length, sink);
+			ret = levee_rows_walk_cpu(t, epoch, cpu, sink);
 	}
 	return ret;
 }

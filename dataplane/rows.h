@@ -35,7 +35,7 @@ struct levee_rows {
  * \param rules  allowed and blocked prefixes
  */
 void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sources,
-			 uint64_t sources6, uint64_t rules);
+			 uint64_t sources6, uint8_t source6_length, uint64_t rules);
 
 /**
  * Have no value of a map larger than `most` bytes, as the kernel at hand demands: a value is then a
@@ -44,7 +44,7 @@ void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sou
 void levee_geometry_part(struct levee_geometry *geo, uint64_t most);
 
 /** Set up the control block of new, empty tables: epoch 1 is open, nothing was ever drained. */
-void levee_rows_begin(const struct levee_rows *rows, uint8_t source6_length, uint64_t now_boot_ns);
+void levee_rows_begin(const struct levee_rows *rows, uint64_t now_boot_ns);
 
 /** Both epochs in all the buckets that there are, as before anything is known of the sources. */
 void levee_rows_use_all(const struct levee_rows *rows);
@@ -54,12 +54,12 @@ void levee_rows_use_all(const struct levee_rows *rows);
  * the account, which may be of the open epoch, too.
  * \return 0; what the sink returned
  */
-int levee_rows_walk(const struct levee_rows *rows, uint32_t epoch, uint8_t source6_length,
-		    const struct levee_sink *sink, struct levee_account *account);
+int levee_rows_walk(const struct levee_rows *rows, uint32_t epoch, const struct levee_sink *sink,
+		    struct levee_account *account);
 
 /** The sources of one CPU's row. \return as levee_rows_walk() */
 int levee_rows_walk_cpu(const struct levee_rows *rows, uint32_t epoch, uint32_t cpu,
-			uint8_t source6_length, const struct levee_sink *sink);
+			const struct levee_sink *sink);
 
 /**
  * What an epoch holds of one source, over all CPUs, its counts that wait and its logs included.

@@ -798,8 +798,8 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 	struct levee_table t;
 	__u64 put, n;
 
-	hi &= levee.control.mask6_hi;
-	lo &= levee.control.mask6_lo;
+	hi &= GEO64(source6_hi);
+	lo &= GEO64(source6_lo);
 	at = (__u32)(levee_hash6(KEY_6, hi, lo) >> (shift & 63));
 	w->row->passed_bytes += bytes;
 	if (shift >= levee_shift6(CACHED_BITS)) {

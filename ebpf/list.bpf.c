@@ -185,7 +185,7 @@ static __always_inline void print6(struct seq_file *seq, __u64 hi, __u64 lo, __u
 static __always_inline void print_source6(struct seq_file *seq, __u64 hi, __u64 lo, __u64 packets,
 					  __u64 bytes, __u32 row)
 {
-	print6(seq, hi, lo, levee.control.mask6_len);
+	print6(seq, hi, lo, (__u32)GEO(source6_length));
 	PRINT(seq, " %llu %llu %u %u\n", packets, bytes, levee_row_cpu(row), levee_row_epoch(row));
 }
 

@@ -26,12 +26,13 @@ const volatile int flows = 0; /* TCP headers are looked at, for the upper bits o
 		    : "i"(&(symbol)), "i"(offset));             \
 		_value;                                         \
 	})
-#define GEO(field) CONSTANT(geo, __builtin_offsetof(struct levee_geometry, field), "u32")
-#define FRAGS	   CONSTANT(frags, 0, "u32")
-#define FLOWS	   CONSTANT(flows, 0, "u32")
+#define GEO(field)   CONSTANT(geo, __builtin_offsetof(struct levee_geometry, field), "u32")
+#define GEO64(field) CONSTANT(geo, __builtin_offsetof(struct levee_geometry, field), "u64")
+#define FRAGS	     CONSTANT(frags, 0, "u32")
+#define FLOWS	     CONSTANT(flows, 0, "u32")
 
 /* The words of the hash key that a hash function uses; it is given no others. */
-#define KEY(word)   .word = CONSTANT(geo, __builtin_offsetof(struct levee_geometry, key.word), "u64")
+#define KEY(word)   .word = GEO64(key.word)
 #define KEY_OF(...) (&(const struct levee_hash_key){ __VA_ARGS__ })
 #define KEY_4	    KEY_OF(KEY(xor_in), KEY(mul_1))
 #define KEY_6	    KEY_OF(KEY(xor_in), KEY(mul_1), KEY(mul_3))

@@ -176,8 +176,7 @@ static int dpdk_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct 
 	levee_rows_describe(&d->tables.rows, seq, drained);
 	d->tables.rows.breathe = dp->breathe;
 	d->tables.rows.ctx = dp->ctx;
-	return levee_rows_walk(&d->tables.rows, (uint32_t)(seq & 1), dp->source6_length, sink,
-			       &drained->account);
+	return levee_rows_walk(&d->tables.rows, (uint32_t)(seq & 1), sink, &drained->account);
 }
 
 /* Counts end with the process that made them. */
@@ -207,7 +206,7 @@ static void dpdk_peek(struct levee_dataplane *dp, struct levee_drained *open)
 	uint64_t seq = rows->control->seq;
 
 	levee_rows_describe(rows, seq, open);
-	levee_rows_walk(rows, (uint32_t)(seq & 1), 0, NULL, &open->account);
+	levee_rows_walk(rows, (uint32_t)(seq & 1), NULL, &open->account);
 }
 
 /* ---- settings ---------------------------------------------------------------------------- */

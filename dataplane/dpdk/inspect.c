@@ -99,8 +99,8 @@ static inline uint64_t may_match6(const struct burst *b, uint64_t hi)
 
 static void look6(struct burst *b, const struct levee_packet *pkt, unsigned int i)
 {
-	const struct levee_control *c = &b->page->control;
-	uint64_t hash = levee_hash6(b->key, pkt->hi & c->mask6_hi, pkt->lo & c->mask6_lo);
+	const struct levee_geometry *geo = &b->in->tables->rows.geo;
+	uint64_t hash = levee_hash6(b->key, pkt->hi & geo->source6_hi, pkt->lo & geo->source6_lo);
 	struct item6 *item = &b->item[i].six;
 
 	item->bucket = &b->sources6[levee_bucket_of(hash, b->bits6)];
@@ -328,7 +328,7 @@ static void pass_share6(struct burst *b, struct levee_bucket6 *bucket, uint32_t 
 	struct levee_prefix source = { .hi = bucket->hi[slot],
 				       .lo = bucket->lo[slot],
 				       .family = 6,
-				       .length = (uint8_t)b->page->control.mask6_len };
+				       .length = (uint8_t)b->in->tables->rows.geo.source6_length };
 
 	raise_trip(b, &source);
 	if (bucket->packets[slot] < LEVEE_SLOT_FULL)
@@ -388,13 +388,15 @@ static inline __attribute__((always_inline)) void count_all4(struct burst *b,
 
 static void count_all6(struct burst *b, const struct levee_view *view, bool deep)
 {
+	const struct levee_geometry *geo = &b->in->tables->rows.geo;
+
 	FOR_EACH_BIT(i, b->six)
 	{
 		struct item6 *item = &b->item[i].six;
 		uint32_t slot;
 
-		item->hi &= b->page->control.mask6_hi;
-		item->lo &= b->page->control.mask6_lo;
+		item->hi &= geo->source6_hi;
+		item->lo &= geo->source6_lo;
 		slot = levee_find6(item->bucket, item->hi, item->lo);
 		if (levee_likely(slot < LEVEE_SLOTS)) {
 			hit6(b, item->bucket, slot, deep ? b->tally[i] : view[i].bytes);

@@ -71,7 +71,7 @@ static int map_all(struct levee_tables *t, void *at[static LEVEE_AREAS])
 	return 0;
 }
 
-static void describe_policy(struct levee_tables *t, void *at[static LEVEE_AREAS], uint8_t length)
+static void describe_policy(struct levee_tables *t, void *at[static LEVEE_AREAS])
 {
 	t->policy = (struct levee_policy_memory){
 		.front = &t->page->front,
@@ -83,7 +83,7 @@ static void describe_policy(struct levee_tables *t, void *at[static LEVEE_AREAS]
 		.rule_bits = t->rows.geo.rule_bits,
 		.rule_count = t->rows.geo.rules,
 		.cpus = t->rows.geo.cpus,
-		.source6_length = length,
+		.source6_length = (uint8_t)t->rows.geo.source6_length,
 		.key = t->rows.geo.key,
 	};
 }
@@ -99,7 +99,7 @@ int levee_tables_open(struct levee_tables *t, const struct levee_tables_sizes *s
 	    sizes->rules > LEVEE_RULES_MAX)
 		return -ENOMEM;
 	levee_geometry_init(&t->rows.geo, sizes->cpus, sizes->sources, sizes->sources6,
-			    sizes->rules);
+			    sizes->source6_length, sizes->rules);
 	ret = map_all(t, at);
 	if (ret) {
 		levee_tables_close(t);
@@ -112,8 +112,8 @@ int levee_tables_open(struct levee_tables *t, const struct levee_tables_sizes *s
 	t->rows.sources6 = at[LEVEE_AREA_SOURCES6];
 	t->rows.evicted4 = at[LEVEE_AREA_EVICTED4];
 	t->rows.evicted6 = at[LEVEE_AREA_EVICTED6];
-	levee_rows_begin(&t->rows, sizes->source6_length, now_boot_ns);
-	describe_policy(t, at, sizes->source6_length);
+	levee_rows_begin(&t->rows, now_boot_ns);
+	describe_policy(t, at);
 	return 0;
 }
 

@@ -88,8 +88,7 @@ static int list_sources(const struct mapset *maps, uint8_t family, FILE *out)
 		(unsigned int)(c->seq & 1));
 	for (ctx.epoch = 0; ctx.epoch < LEVEE_EPOCHS && !ret; ctx.epoch++)
 		for (ctx.cpu = 0; ctx.cpu < rows.geo.cpus && !ret; ctx.cpu++)
-			ret = levee_rows_walk_cpu(&rows, ctx.epoch, ctx.cpu, (uint8_t)c->mask6_len,
-						  &sink);
+			ret = levee_rows_walk_cpu(&rows, ctx.epoch, ctx.cpu, &sink);
 	return ret;
 }
 

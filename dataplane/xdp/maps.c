@@ -82,7 +82,8 @@ static uint64_t largest_value(void)
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options)
 {
 	levee_geometry_init(geo, (uint32_t)libbpf_num_possible_cpus(), options->tables.sources,
-			    options->tables.sources6, options->tables.rules);
+			    options->tables.sources6, options->tables.source6_length,
+			    options->tables.rules);
 	levee_geometry_part(geo, largest_value());
 }
 
@@ -240,7 +241,8 @@ int levee_mapset_open_pinned(struct mapset *maps, const char *pin)
 	if (maps->geo.layout != LEVEE_LAYOUT || !maps->geo.cpus || maps->geo.bits4 > 24 ||
 	    maps->geo.bits6 > 24 || maps->geo.part4 > maps->geo.bits4 ||
 	    maps->geo.part6 > maps->geo.bits6 || maps->geo.rule_bits > 24 ||
-	    maps->geo.rows != LEVEE_EPOCHS * maps->geo.cpus)
+	    maps->geo.rows != LEVEE_EPOCHS * maps->geo.cpus || !maps->geo.source6_length ||
+	    maps->geo.source6_length > 128)
 		goto fail;
 	for (int epoch = 0; epoch < LEVEE_EPOCHS; epoch++)
 		if (maps->page->control.bits4[epoch] > maps->geo.bits4 ||
@@ -435,7 +437,7 @@ int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *opt
 	if (ret)
 		return ret;
 	rows = levee_mapset_rows(&x->maps);
-	levee_rows_begin(&rows, options->tables.source6_length, levee_xdp_boot_ns());
+	levee_rows_begin(&rows, levee_xdp_boot_ns());
 	return 0;
 }
 
@@ -497,14 +499,13 @@ struct levee_rows levee_mapset_rows(const struct mapset *maps)
 
 /* Hand out one epoch, that nobody writes any more if there is a sink; else only the account. */
 int levee_mapset_walk(const struct levee_xdp *x, const struct mapset *maps, uint32_t epoch,
-		      uint8_t source6_length, const struct levee_sink *sink,
-		      struct levee_account *account)
+		      const struct levee_sink *sink, struct levee_account *account)
 {
 	struct levee_rows rows = levee_mapset_rows(maps);
 
 	rows.breathe = x->dp.breathe;
 	rows.ctx = x->dp.ctx;
-	return levee_rows_walk(&rows, epoch, source6_length, sink, account);
+	return levee_rows_walk(&rows, epoch, sink, account);
 }
 
 void levee_mapset_size_next(const struct mapset *maps, uint32_t running)

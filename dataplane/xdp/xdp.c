@@ -277,8 +277,7 @@ static int xdp_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct l
 	x->unreleased = true;
 	fence(x);
 	fill_drained(&x->maps, seq, drained);
-	return levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), dp->source6_length, sink,
-				 &drained->account);
+	return levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), sink, &drained->account);
 }
 
 /* Maps of another geometry, left by the process before: both epochs, in their order. */
@@ -295,8 +294,7 @@ static int drain_before(struct levee_xdp *x, const struct levee_sink *sink,
 	}
 	fill_drained(&x->before, seq, drained);
 	drained->seq = 0; /* of maps that are going: no number in the new ones */
-	return levee_mapset_walk(x, &x->before, (uint32_t)(seq & 1), (uint8_t)c->mask6_len, sink,
-				 &drained->account);
+	return levee_mapset_walk(x, &x->before, (uint32_t)(seq & 1), sink, &drained->account);
 }
 
 static int xdp_redrain(struct levee_dataplane *dp, const struct levee_sink *sink,
@@ -320,8 +318,8 @@ static int xdp_redrain(struct levee_dataplane *dp, const struct levee_sink *sink
 	x->unreleased = true;
 	fence(x); /* the process before may have died right after it switched */
 	fill_drained(&x->maps, c->seq - 1, drained);
-	return levee_mapset_walk(x, &x->maps, (uint32_t)((c->seq - 1) & 1), dp->source6_length,
-				 sink, &drained->account);
+	return levee_mapset_walk(x, &x->maps, (uint32_t)((c->seq - 1) & 1), sink,
+				 &drained->account);
 }
 
 static void xdp_release(struct levee_dataplane *dp)
@@ -346,7 +344,7 @@ static void xdp_peek(struct levee_dataplane *dp, struct levee_drained *open)
 	uint64_t seq = x->maps.page->control.seq;
 
 	fill_drained(&x->maps, seq, open);
-	levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), 0, NULL, &open->account);
+	levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), NULL, &open->account);
 }
 
 /* ---- settings ---------------------------------------------------------------------------- */
@@ -524,8 +522,7 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 	}
 	levee_geometry_from(&wanted, options);
 	ret = levee_mapset_open_pinned(&x->maps, x->pin);
-	if (!ret && levee_mapset_fits(&x->maps, &wanted) &&
-	    x->maps.page->control.mask6_len == options->tables.source6_length) {
+	if (!ret && levee_mapset_fits(&x->maps, &wanted)) {
 		x->resumed = true;
 		return levee_mapset_load(x);
 	}

@@ -151,8 +151,7 @@ bool levee_mapset_fits(const struct mapset *maps, const struct levee_geometry *g
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options);
 struct levee_rows levee_mapset_rows(const struct mapset *maps);
 int levee_mapset_walk(const struct levee_xdp *x, const struct mapset *maps, uint32_t epoch,
-		      uint8_t source6_length, const struct levee_sink *sink,
-		      struct levee_account *account);
+		      const struct levee_sink *sink, struct levee_account *account);
 void levee_mapset_size_next(const struct mapset *maps, uint32_t running);
 void levee_mapset_clear(const struct levee_xdp *x, uint32_t epoch);
 

@@ -64,11 +64,13 @@ struct levee_geometry {
 	__u32 mask6;
 	__u32 row_shift4; /* log2 of the bytes of a row's buckets */
 	__u32 row_shift6;
-	__u32 log4;	 /* entries of a row's IPv4 eviction log */
-	__u32 log6;	 /* entries of a row's IPv6 eviction log */
-	__u32 rule_bits; /* log2 of the policy buckets; 8 slots a bucket */
-	__u32 rules;	 /* rules there is room for; index 0 is never used */
-	__u32 _pad;
+	__u32 log4;	      /* entries of a row's IPv4 eviction log */
+	__u32 log6;	      /* entries of a row's IPv6 eviction log */
+	__u32 rule_bits;      /* log2 of the policy buckets; 8 slots a bucket */
+	__u32 rules;	      /* rules there is room for; index 0 is never used */
+	__u32 source6_length; /* bits of an IPv6 source, 1 to 128 */
+	__u64 source6_hi;     /* and their masks */
+	__u64 source6_lo;
 	struct levee_hash_key key;
 };
 
@@ -89,17 +91,13 @@ struct levee_control {
 	__u64 seq;   /* epochs opened since the maps were made; epoch = seq & 1 */
 	__u32 audit; /* 1: nothing is dropped, what would be is counted */
 	__u32 _pad;
-	__u64 mask6_hi; /* IPv6 source prefix */
-	__u64 mask6_lo;
 	__u32 bits4[LEVEE_EPOCHS]; /* log2 of the buckets in use in a row of the epoch: as many */
 	__u32 bits6[LEVEE_EPOCHS]; /* as its sources need, so that few sources stay in cache */
 	__u32 share_mask; /* packets of a source on one CPU that are an event, a power of two, less 1 */
 	__u32 burst;	  /* counted packets that may wait; a power of two, 1 to LEVEE_BURST */
-	__u64 _line;
+	__u64 _line[3];
 
 	struct levee_geometry geo;
-	__u32 mask6_len;
-	__u32 _pad2;
 	__u64 drained;		       /* epochs with seq <= drained are empty or being filled */
 	__u64 opened_ns[LEVEE_EPOCHS]; /* CLOCK_BOOTTIME at which the epoch was opened */
 	__u64 bin_ns[LEVEE_EPOCHS];    /* start of the bin that it belongs to [unix ns] */

@@ -72,20 +72,9 @@ static void empty(struct levee_xdp_fixture *f)
 	f->dp->ops->set_scope(f->dp, &everything);
 	f->dp->ops->set_audit(f->dp, false);
 	f->dp->ops->set_trip(f->dp, 0);
-	levee_xdp_fixture_set_source6(f, f->sizes.source6_length);
 	levee_rows_use_all(&rows);
 	for (uint32_t epoch = 0; epoch < LEVEE_EPOCHS; epoch++)
 		levee_mapset_clear(of(f), epoch);
-}
-
-void levee_xdp_fixture_set_source6(struct levee_xdp_fixture *f, uint8_t length)
-{
-	struct levee_control *c = &of(f)->maps.page->control;
-
-	f->dp->source6_length = length;
-	c->mask6_hi = levee_mask6_hi(length);
-	c->mask6_lo = levee_mask6_lo(length);
-	c->mask6_len = length;
 }
 
 static struct levee_xdp_sizes fill_in(const struct levee_xdp_sizes *sizes)
@@ -244,7 +233,7 @@ void levee_xdp_take(const struct levee_xdp_fixture *f, const struct levee_sink *
 	int ret;
 
 	*account = (struct levee_account){ 0 };
-	ret = levee_mapset_walk(x, &x->maps, epoch, f->dp->source6_length, sink, account);
+	ret = levee_mapset_walk(x, &x->maps, epoch, sink, account);
 	assert_int_equal(ret, 0);
 	levee_mapset_clear(x, epoch);
 }

@@ -45,9 +45,6 @@ struct levee_xdp_fixture {
  */
 void levee_xdp_fixture_open(struct levee_xdp_fixture *f, const struct levee_xdp_sizes *sizes);
 
-/** Count IPv6 sources by prefixes of this length from now on, as if opened so. */
-void levee_xdp_fixture_set_source6(struct levee_xdp_fixture *f, uint8_t length);
-
 /** Close and remove what is pinned. Accepts what was never opened, if it is all zero. */
 void levee_xdp_fixture_close(struct levee_xdp_fixture *f);
 

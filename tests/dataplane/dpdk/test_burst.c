@@ -129,9 +129,9 @@ static void take(struct world *w)
 
 	levee_rows_size_next(&w->t.rows, (uint32_t)(c->seq & 1));
 	c->seq++;
-	assert_int_equal(levee_rows_walk(&w->t.rows, (uint32_t)((c->seq - 1) & 1), 64, &sink,
-					 &w->got.account),
-			 0);
+	assert_int_equal(
+		levee_rows_walk(&w->t.rows, (uint32_t)((c->seq - 1) & 1), &sink, &w->got.account),
+		0);
 	levee_rows_clear(&w->t.rows, (uint32_t)((c->seq - 1) & 1));
 	collect_merge(&w->got);
 	assert_int_equal(w->got.account.received, collect_sum(&w->got.account));
