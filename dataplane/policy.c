@@ -176,22 +176,20 @@ static void mark4(const struct bitmaps *to, const struct levee_hash_key *key,
 static void mark6(const struct bitmaps *to, const struct levee_hash_key *key,
 		  const struct levee_prefix *p)
 {
-	uint32_t cell;
-	uint64_t code;
+	uint32_t near = levee_near6_bit(key, p->hi);
 
 	if (p->length < 32) {
+		set_bits(&to->front->wide6, (uint32_t)(p->hi >> 58),
+			 p->length >= 6 ? 1 : 1U << (6 - p->length));
 		set_bits(to->front->top6, (uint32_t)(p->hi >> 48),
 			 p->length >= 16 ? 1 : 1U << (16 - p->length));
 		return;
 	}
-	code = LEVEE_NEAR6_SHORT;
-	if (p->length >= 48) {
+	if (p->length >= 48)
 		set_bits(to->far6, levee_far6_bit(key, p->hi), 1);
-		code = LEVEE_NEAR6_LONG;
-	}
-	cell = levee_near6_cell(key, p->hi);
-	levee_write_once(to->front->near6[cell >> 5],
-			 to->front->near6[cell >> 5] | (code << ((cell & 31) * 2)));
+	else
+		set_bits(to->front->short6, near, 1);
+	set_bits(to->front->near6, near, 1);
 }
 
 static void mark(const struct levee_policy *policy, const struct bitmaps *to,
@@ -259,8 +257,10 @@ void levee_policy_tidy(struct levee_policy *policy)
 	write_words(front->wide4, fresh.front->wide4, LEVEE_NEAR_WORDS);
 	write_words(front->mid4, fresh.front->mid4, LEVEE_MID4_WORDS);
 	write_words(m->far4, fresh.far4, LEVEE_FAR_WORDS);
+	write_words(front->near6, fresh.front->near6, LEVEE_NEAR_WORDS);
+	write_words(&front->wide6, &fresh.front->wide6, 1);
 	write_words(front->top6, fresh.front->top6, LEVEE_NEAR_WORDS);
-	write_words(front->near6, fresh.front->near6, LEVEE_NEAR6_WORDS);
+	write_words(front->short6, fresh.front->short6, LEVEE_NEAR_WORDS);
 	write_words(m->far6, fresh.far6, LEVEE_FAR_WORDS);
 	policy->mid4_bits = 0;
 	for (size_t i = 0; i < LEVEE_MID4_WORDS; i++)
@@ -934,14 +934,15 @@ static bool may_match4(const struct levee_policy_memory *m, uint32_t addr)
 static bool may_match6(const struct levee_policy_memory *m, uint64_t hi)
 {
 	const struct levee_front *front = m->front;
-	uint32_t code;
+	uint32_t near = levee_near6_bit(&m->key, hi);
 
+	if (!levee_near6(front, &m->key, hi))
+		return false;
 	if (levee_bit(front->top6, (uint32_t)(hi >> 48)))
 		return true;
-	code = levee_near6_code(front->near6, levee_near6_cell(&m->key, hi));
-	if (code & LEVEE_NEAR6_SHORT)
-		return true;
-	return code && levee_bit(m->far6, levee_far6_bit(&m->key, hi));
+	if (!levee_bit(front->near6, near))
+		return false;
+	return levee_bit(front->short6, near) || levee_bit(m->far6, levee_far6_bit(&m->key, hi));
 }
 
 static bool may_match(const struct levee_policy_memory *m, uint8_t family, uint64_t hi)

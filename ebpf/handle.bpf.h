@@ -214,6 +214,13 @@ static __always_inline __u32 decide6(const struct levee_where *w, __u64 hi, __u6
 	return apply_match(w, match, bytes, now_ns);
 }
 
+/* By the lower 6 bits, which is what the instruction does (RFC 9669, 4.1), but C does not promise. */
+static __always_inline __u64 shift_down(__u64 value, __u64 by)
+{
+	asm("%0 >>= %1" : "+r"(value) : "r"(by));
+	return value;
+}
+
 static __always_inline int may_match4(const struct levee_packet *pkt)
 {
 	__u32 addr = (__u32)pkt->hi, word, bit;
@@ -222,40 +229,41 @@ static __always_inline int may_match4(const struct levee_packet *pkt)
 	word = addr >> 22;
 	asm("" : "+r"(word)); /* or the mask is left out, without which Linux 6.1 knows no bounds */
 	word &= LEVEE_NEAR_WORDS - 1;
-	bit = (addr >> 16) & 63;
-	if (!((levee.front.near4[word] >> bit) & 1))
+	bit = addr >> 16;
+	if (!(shift_down(levee.front.near4[word], bit) & 1))
 		return 0;
-	if (!((levee.front.wide4[word] >> bit) & 1)) {
+	if (!(shift_down(levee.front.wide4[word], bit) & 1)) {
 		bit = levee_mid4_bit(KEY_4, addr);
-		if (!((levee.front.mid4[(bit >> 6) & (LEVEE_MID4_WORDS - 1)] >> (bit & 63)) & 1))
+		if (!(shift_down(levee.front.mid4[(bit >> 6) & (LEVEE_MID4_WORDS - 1)], bit) & 1))
 			return 0;
 		if (levee_likely(!levee.front.crowded4))
 			return 1;
 	}
 	word = addr >> 14;
 	far = bpf_map_lookup_elem(&far4, &word);
-	return far && ((*far >> ((addr >> 8) & 63)) & 1);
+	return far && (shift_down(*far, addr >> 8) & 1);
 }
 
 static __always_inline int may_match6(const struct levee_packet *pkt)
 {
-	__u32 bit = (__u32)(pkt->hi >> 48), word, code;
-	__u64 *far;
+	__u64 hash = levee_near6_hash(KEY_4, pkt->hi), near, wide, *far;
+	__u32 bit, word;
 
-	if ((levee.front.top6[(bit >> 6) & (LEVEE_NEAR_WORDS - 1)] >> (bit & 63)) & 1)
-		return 1;
-	bit = levee_near6_cell(KEY_4, pkt->hi) & 0xffff;
-	code = (__u32)(levee.front.near6[(bit >> 5) & (LEVEE_NEAR6_WORDS - 1)] >>
-		       ((bit & 31) * 2)) &
-	       3;
-	if (!code)
+	near = shift_down(levee.front.near6[hash >> 54], hash >> 48);
+	wide = levee.front.wide6 >> (pkt->hi >> 58);
+	if (levee_likely(!((near | wide) & 1)))
 		return 0;
-	if (code & LEVEE_NEAR6_SHORT)
+	bit = (__u32)(pkt->hi >> 48);
+	if (shift_down(levee.front.top6[bit >> 6], bit) & 1)
+		return 1;
+	if (!(near & 1))
+		return 0;
+	if (shift_down(levee.front.short6[hash >> 54], hash >> 48) & 1)
 		return 1;
 	bit = levee_far6_bit(KEY_FAR6, pkt->hi);
 	word = bit >> 6;
 	far = bpf_map_lookup_elem(&far6, &word);
-	return far && ((*far >> (bit & 63)) & 1);
+	return far && (shift_down(*far, bit) & 1);
 }
 
 /* An event for the controller; one that finds no room is counted, and the next share comes. */
@@ -398,12 +406,37 @@ static __always_inline __u32 as_slot(__u32 slot)
 	return slot & (LEVEE_SLOTS - 1);
 }
 
+static __always_inline __u32 has4(const struct levee_bucket4 *b, __u32 addr, __u32 *slot)
+{
+	__u32 found = levee_has4(b, addr, slot);
+
+	*slot = as_slot(*slot);
+	return found;
+}
+
+/* With fewer instructions where sources have no lower half. */
+static __always_inline __u32 has6(const struct levee_bucket6 *b, __u64 hi, __u64 lo, __u32 *slot)
+{
+	__u32 found;
+
+	if (!GEO64(source6_lo)) {
+		found = levee_may_have6(b, hi, slot);
+		*slot = as_slot(*slot);
+		if (!found || levee_likely(b->hi[*slot] == hi))
+			return found;
+		asm("" : "+r"(hi)); /* or what both ways have in common is kept from here on */
+		lo = 0;
+	}
+	found = levee_has6(b, hi, lo, slot);
+	*slot = as_slot(*slot);
+	return found;
+}
+
 static __always_inline void hit4(struct levee_where *w, struct levee_bucket4 *b, __u32 slot,
 				 __u64 tally)
 {
 	__u32 packets;
 
-	slot = as_slot(slot);
 	packets = b->packets[slot] + 1;
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
@@ -416,7 +449,6 @@ static __always_inline void hit6(struct levee_where *w, struct levee_bucket6 *b,
 {
 	__u64 packets;
 
-	slot = as_slot(slot);
 	packets = b->packets[slot] + 1;
 	b->packets[slot] = packets;
 	b->tally[slot] = add_tally(b->tally[slot], tally);
@@ -548,7 +580,7 @@ static __always_inline void insert4(struct levee_where *w, struct levee_bucket4 
 }
 
 /* Counts a packet at once, `at` being its source's first bucket. */
-static __always_inline void count4(struct levee_where *w, const struct levee_table *t, __u32 at,
+static __always_inline void count4(struct levee_where *w, const struct levee_table *t, __u64 at,
 				   __u32 addr, __u64 tally)
 {
 	struct levee_bucket4 *b, *c;
@@ -557,14 +589,14 @@ static __always_inline void count4(struct levee_where *w, const struct levee_tab
 
 	if (find_bucket4(&b, t, at))
 		return;
-	if (levee_likely(levee_has4(b, addr, &slot))) {
+	if (levee_likely(has4(b, addr, &slot))) {
 		hit4(w, b, slot, tally);
 		return;
 	}
 	hash = levee_hash_again(KEY_AGAIN, levee_hash4(KEY_4, addr));
-	if (find_bucket4(&c, t, (__u32)(hash >> (w->row->shift4 & 63))))
+	if (find_bucket4(&c, t, shift_down(hash, w->row->shift4)))
 		return;
-	if (levee_has4(c, addr, &slot)) {
+	if (has4(c, addr, &slot)) {
 		hit4(w, c, slot, tally);
 		return;
 	}
@@ -589,7 +621,7 @@ static __always_inline void insert6(struct levee_where *w, struct levee_bucket6 
 }
 
 /* Counts a packet at once, `at` being its source's first bucket. */
-static __always_inline void count6(struct levee_where *w, const struct levee_table *t, __u32 at,
+static __always_inline void count6(struct levee_where *w, const struct levee_table *t, __u64 at,
 				   __u64 hi, __u64 lo, __u64 tally)
 {
 	struct levee_bucket6 *b, *c;
@@ -598,14 +630,14 @@ static __always_inline void count6(struct levee_where *w, const struct levee_tab
 
 	if (find_bucket6(&b, t, at))
 		return;
-	if (levee_likely(levee_has6(b, hi, lo, &slot))) {
+	if (levee_likely(has6(b, hi, lo, &slot))) {
 		hit6(w, b, slot, tally);
 		return;
 	}
 	hash = levee_hash_again(KEY_AGAIN, levee_hash6(KEY_6, hi, lo));
-	if (find_bucket6(&c, t, (__u32)(hash >> (w->row->shift6 & 63))))
+	if (find_bucket6(&c, t, shift_down(hash, w->row->shift6)))
 		return;
-	if (levee_has6(c, hi, lo, &slot)) {
+	if (has6(c, hi, lo, &slot)) {
 		hit6(w, c, slot, tally);
 		return;
 	}
@@ -650,8 +682,8 @@ static __always_inline void turn_away4(struct levee_where *w, const struct levee
 				       struct levee_waiting4 *p)
 {
 	__u64 hash = levee_hash4(KEY_4, p->addr);
-	__u32 first = (__u32)(hash >> (w->row->shift4 & 63));
-	__u32 second = (__u32)(levee_hash_again(KEY_AGAIN, hash) >> (w->row->shift4 & 63));
+	__u64 first = shift_down(hash, w->row->shift4);
+	__u64 second = shift_down(levee_hash_again(KEY_AGAIN, hash), w->row->shift4);
 	struct levee_bucket4 *b, *c;
 	struct levee_waiting4 *q;
 	__u32 slot;
@@ -661,12 +693,12 @@ static __always_inline void turn_away4(struct levee_where *w, const struct levee
 		w->row->done4--;
 		q->addr = p->addr;
 		q->tally = p->tally;
-		q->at = second;
+		q->at = (__u32)second;
 		return;
 	}
 	if (find_bucket4(&b, t, first) || find_bucket4(&c, t, second))
 		return;
-	if (levee_has4(b, p->addr, &slot))
+	if (has4(b, p->addr, &slot))
 		hit4(w, b, slot, p->tally);
 	else
 		insert4(w, b, c, p->addr, p->tally);
@@ -677,8 +709,8 @@ static __always_inline void turn_away6(struct levee_where *w, const struct levee
 				       struct levee_waiting6 *p)
 {
 	__u64 hash = levee_hash6(KEY_6, p->hi, p->lo);
-	__u32 first = (__u32)(hash >> (w->row->shift6 & 63));
-	__u32 second = (__u32)(levee_hash_again(KEY_AGAIN, hash) >> (w->row->shift6 & 63));
+	__u64 first = shift_down(hash, w->row->shift6);
+	__u64 second = shift_down(levee_hash_again(KEY_AGAIN, hash), w->row->shift6);
 	struct levee_bucket6 *b, *c;
 	struct levee_waiting6 *q;
 	__u32 slot;
@@ -689,12 +721,12 @@ static __always_inline void turn_away6(struct levee_where *w, const struct levee
 		q->hi = p->hi;
 		q->lo = p->lo;
 		q->tally = p->tally;
-		q->at = second;
+		q->at = (__u32)second;
 		return;
 	}
 	if (find_bucket6(&b, t, first) || find_bucket6(&c, t, second))
 		return;
-	if (levee_has6(b, p->hi, p->lo, &slot))
+	if (has6(b, p->hi, p->lo, &slot))
 		hit6(w, b, slot, p->tally);
 	else
 		insert6(w, b, c, p->hi, p->lo, p->tally);
@@ -726,7 +758,7 @@ __noinline int levee_count_waiting4(__u32 epoch)
 		p = &w.row->waiting4[i];
 		if (find_bucket4(&b, &t, p->at))
 			continue;
-		if (levee_likely(levee_has4(b, p->addr, &slot)))
+		if (levee_likely(has4(b, p->addr, &slot)))
 			hit4(&w, b, slot, p->tally);
 		else
 			turn_away4(&w, &t, p);
@@ -754,7 +786,7 @@ __noinline int levee_count_waiting6(__u32 epoch)
 		p = &w.row->waiting6[i];
 		if (find_bucket6(&b, &t, p->at))
 			continue;
-		if (levee_likely(levee_has6(b, p->hi, p->lo, &slot)))
+		if (levee_likely(has6(b, p->hi, p->lo, &slot)))
 			hit6(&w, b, slot, p->tally);
 		else
 			turn_away6(&w, &t, p);
@@ -766,7 +798,7 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 					   __u64 bytes)
 {
 	__u32 shift = w->row->shift4;
-	__u32 at = (__u32)(levee_hash4(KEY_4, addr) >> (shift & 63));
+	__u64 at = shift_down(levee_hash4(KEY_4, addr), shift);
 	struct levee_waiting4 *p;
 	struct levee_table t;
 	__u64 put, n;
@@ -783,7 +815,7 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 	p = &w->row->waiting4[n & (LEVEE_BURST - 1)];
 	p->tally = tally;
 	p->addr = addr;
-	p->at = at;
+	p->at = (__u32)at;
 	w->row->put4 = put + 1;
 	if (levee_unlikely(n + 1 >= levee.control.burst) &&
 	    levee_count_waiting4(levee_row_epoch((__u32)w->row_nr)))
@@ -793,14 +825,12 @@ static __always_inline void count_or_wait4(struct levee_where *w, __u32 addr, __
 static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u64 lo, __u64 tally,
 					   __u64 bytes)
 {
-	__u32 shift = w->row->shift6, at;
+	__u32 shift = w->row->shift6;
 	struct levee_waiting6 *p;
 	struct levee_table t;
-	__u64 put, n;
+	__u64 at, put, n;
 
-	hi &= GEO64(source6_hi);
-	lo &= GEO64(source6_lo);
-	at = (__u32)(levee_hash6(KEY_6, hi, lo) >> (shift & 63));
+	at = shift_down(levee_hash6(KEY_6, hi, lo), shift);
 	w->row->passed_bytes += bytes;
 	if (shift >= levee_shift6(CACHED_BITS)) {
 		w->row->outcome[LEVEE_COUNTED]++;
@@ -814,7 +844,7 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 	p->hi = hi;
 	p->lo = lo;
 	p->tally = tally;
-	p->at = at;
+	p->at = (__u32)at;
 	w->row->put6 = put + 1;
 	if (levee_unlikely(n + 1 >= levee.control.burst) &&
 	    levee_count_waiting6(levee_row_epoch((__u32)w->row_nr)))
@@ -823,16 +853,29 @@ static __always_inline void count_or_wait6(struct levee_where *w, __u64 hi, __u6
 
 /* ---- all together ------------------------------------------------------------------------ */
 
+/*
+ * The lower half of an IPv6 source, once more and volatile: most packets are counted by their upper
+ * half, and would only carry it along.
+ */
+static __always_inline __u64 read_lower(struct xdp_md *ctx, const struct levee_packet *pkt)
+{
+	const __u8 *data = (const void *)(long)levee_read_once(ctx->data);
+	const __u8 *end = (const void *)(long)levee_read_once(ctx->data_end);
+	const __u8 *lower = data + pkt->l3 + 16;
+
+	return lower + 8 > end ? 0 : levee_be64(levee_load64(lower));
+}
+
 /* Is there a rule, and what does it say? */
-static __always_inline __u32 ask_policy(const struct levee_where *w, const struct levee_packet *pkt,
-					__u64 bytes)
+static __always_inline __u32 ask_policy(struct xdp_md *ctx, const struct levee_where *w,
+					const struct levee_packet *pkt, __u64 bytes)
 {
 	if (pkt->family == 4) {
 		if (levee_unlikely(may_match4(pkt)))
 			return decide4(w, (__u32)pkt->hi, bytes);
 	} else {
 		if (levee_unlikely(may_match6(pkt)))
-			return decide6(w, pkt->hi, pkt->lo, bytes);
+			return decide6(w, pkt->hi, read_lower(ctx, pkt), bytes);
 	}
 	return LEVEE_VERDICT_NONE;
 }
@@ -859,7 +902,7 @@ static __always_inline int handle_ip(struct xdp_md *ctx, struct levee_packet *pk
 
 	if (find_row(&w))
 		return XDP_PASS;
-	verdict = ask_policy(&w, pkt, bytes);
+	verdict = ask_policy(ctx, &w, pkt, bytes);
 	if (levee_unlikely(verdict == LEVEE_VERDICT_ALLOW)) {
 		account(w.row, LEVEE_ALLOWED, bytes);
 		return XDP_PASS;
@@ -889,8 +932,10 @@ static __always_inline int handle_ip(struct xdp_md *ctx, struct levee_packet *pk
 
 	if (pkt->family == 4)
 		count_or_wait4(&w, (__u32)pkt->hi, tally, bytes);
+	else if (GEO64(source6_lo))
+		count_or_wait6(&w, pkt->hi, read_lower(ctx, pkt) & GEO64(source6_lo), tally, bytes);
 	else
-		count_or_wait6(&w, pkt->hi, pkt->lo, tally, bytes);
+		count_or_wait6(&w, pkt->hi & GEO64(source6_hi), 0, tally, bytes);
 	return XDP_PASS;
 }
 

@@ -204,12 +204,12 @@ static __always_inline void *find_part(const struct levee_table *t, void *map, _
 }
 
 static __always_inline int find_bucket4(struct levee_bucket4 **b, const struct levee_table *t,
-					__u32 at)
+					__u64 at)
 {
 	void *base = t->base;
 
 	if (GEO(per_value4) == LEVEE_PART) {
-		base = find_part(t, &sources4, at >> 6, GEO(bits4), GEO(part4));
+		base = find_part(t, &sources4, (__u32)(at >> 6), GEO(bits4), GEO(part4));
 		if (!base)
 			return -1;
 	}
@@ -218,12 +218,12 @@ static __always_inline int find_bucket4(struct levee_bucket4 **b, const struct l
 }
 
 static __always_inline int find_bucket6(struct levee_bucket6 **b, const struct levee_table *t,
-					__u32 at)
+					__u64 at)
 {
 	void *base = t->base;
 
 	if (GEO(per_value6) == LEVEE_PART) {
-		base = find_part(t, &sources6, at >> 7, GEO(bits6), GEO(part6));
+		base = find_part(t, &sources6, (__u32)(at >> 7), GEO(bits6), GEO(part6));
 		if (!base)
 			return -1;
 	}

@@ -87,14 +87,10 @@ static inline void ask_for6(const struct levee_bucket6 *bucket)
 /* An IPv6 source by its bitmaps; the far one is only asked for. */
 static inline uint64_t may_match6(const struct burst *b, uint64_t hi)
 {
-	uint32_t code;
-
-	if (levee_bit(b->page->front.top6, (uint32_t)(hi >> 48)))
-		return 1;
-	code = levee_near6_code(b->page->front.near6, levee_near6_cell(b->key, hi));
-	if (code & LEVEE_NEAR6_LONG)
-		__builtin_prefetch(&b->in->tables->policy.far6[levee_far6_bit(b->key, hi) >> 6]);
-	return code != 0;
+	if (!levee_near6(&b->page->front, b->key, hi))
+		return 0;
+	__builtin_prefetch(&b->in->tables->policy.far6[levee_far6_bit(b->key, hi) >> 6]);
+	return 1;
 }
 
 static void look6(struct burst *b, const struct levee_packet *pkt, unsigned int i)

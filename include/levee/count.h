@@ -100,10 +100,13 @@ levee_inline __u64 levee_hash4(const struct levee_hash_key *k, __u32 addr)
 	return (addr ^ k->xor_in) * k->mul_1;
 }
 
+/* With nothing in the lower half, as for all sources up to /64, one word is hashed as for IPv4. */
 levee_inline __u64 levee_hash6(const struct levee_hash_key *k, __u64 hi, __u64 lo)
 {
 	__u64 h = (hi ^ k->xor_in) * k->mul_1;
 
+	if (!lo)
+		return h;
 	h ^= h >> 32;
 	return (h + lo) * k->mul_3;
 }
@@ -172,6 +175,23 @@ levee_inline __u32 levee_has6(const struct levee_bucket6 *b, __u64 hi, __u64 lo,
 	__u32 e1 = levee_is_zero64((b->hi[1] ^ hi) | (b->lo[1] ^ lo));
 	__u32 e2 = levee_is_zero64((b->hi[2] ^ hi) | (b->lo[2] ^ lo));
 	__u32 e3 = levee_is_zero64((b->hi[3] ^ hi) | (b->lo[3] ^ lo));
+
+	*slot = (e1 | e3) | ((e2 | e3) << 1);
+	return e0 | e1 | e2 | e3;
+}
+
+/*
+ * Of a source with nothing in its lower half: may it be in the bucket, and in which slot? By half of
+ * its upper half, which is to be compared whole then; if another source is there, one does not know.
+ * Takes half as many instructions as levee_has6().
+ */
+levee_inline __u32 levee_may_have6(const struct levee_bucket6 *b, __u64 hi, __u32 *slot)
+{
+	__u32 half = levee_load32(&hi);
+	__u32 e0 = levee_is_zero(levee_load32(&b->hi[0]) ^ half);
+	__u32 e1 = levee_is_zero(levee_load32(&b->hi[1]) ^ half);
+	__u32 e2 = levee_is_zero(levee_load32(&b->hi[2]) ^ half);
+	__u32 e3 = levee_is_zero(levee_load32(&b->hi[3]) ^ half);
 
 	*slot = (e1 | e3) | ((e2 | e3) << 1);
 	return e0 | e1 | e2 | e3;

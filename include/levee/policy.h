@@ -12,10 +12,11 @@
  *	                                       it stays in a core's own cache where the next one does not
  *	      far[address / 2^8]        2 MB   some rule touches this /24; only asked below a wide
  *	                                       /16, and when mid4 is crowded
- *	IPv6  top[address / 2^112]      8 KB   a rule shorter than /32 touches this /16
- *	      near6[h(upper 32 bits)]  16 KB   two bits: a rule of /32 to /47 lies under this /32;
- *	                                       a rule of /48 or longer does
- *	      far6[h(upper 48 bits)]    2 MB   if the latter: one lies under this /48
+ *	IPv6  near6[h(upper 32 bits)]   8 KB   a rule of /32 or longer may lie under this /32
+ *	      wide6[address / 2^122]   1 word  a rule shorter than /32 touches this /6
+ *	      top6[address / 2^112]     8 KB   if the latter: one touches this /16
+ *	      short6[as near6]          8 KB   if the former: one of /32 to /47 may lie there
+ *	      far6[h(upper 48 bits)]    2 MB   if not: one of /48 or longer may lie under this /48
  *
  * What passes is looked up by each length in use, longest first, and the first rule that is in
  * force decides. Because the allow list wins over every block, user space keeps blocks below an
@@ -31,15 +32,12 @@
 #include <levee/compiler.h>
 #include <levee/count.h>
 
-#define LEVEE_NEAR_WORDS  (65536 / 64)
-#define LEVEE_NEAR6_WORDS (65536 * 2 / 64)
-#define LEVEE_NEAR6_SHORT 1 /* a rule of /32 to /47 */
-#define LEVEE_NEAR6_LONG  2 /* a rule of /48 or longer */
-#define LEVEE_MID4_BITS	  19
-#define LEVEE_MID4_WORDS  ((1 << LEVEE_MID4_BITS) / 64)
-#define LEVEE_MID4_CROWD  (1 << (LEVEE_MID4_BITS - 6)) /* bits that let 1.6 % through for nothing */
-#define LEVEE_FAR_BITS	  24
-#define LEVEE_FAR_WORDS	  ((1 << LEVEE_FAR_BITS) / 64)
+#define LEVEE_NEAR_WORDS (65536 / 64)
+#define LEVEE_MID4_BITS	 19
+#define LEVEE_MID4_WORDS ((1 << LEVEE_MID4_BITS) / 64)
+#define LEVEE_MID4_CROWD (1 << (LEVEE_MID4_BITS - 6)) /* bits that let 1.6 % through for nothing */
+#define LEVEE_FAR_BITS	 24
+#define LEVEE_FAR_WORDS	 ((1 << LEVEE_FAR_BITS) / 64)
 
 #define LEVEE_POLICY_SLOTS 8
 #define LEVEE_RULES_MAX	   (1 << 22) /* an index has 24 bits in a slot; memory ends sooner */
@@ -108,9 +106,11 @@ struct levee_lengths {
  * without a look-up. What nearly every packet asks comes first.
  */
 struct levee_front {
+	__u64 wide6;
 	__u64 near4[LEVEE_NEAR_WORDS];
-	__u64 near6[LEVEE_NEAR6_WORDS];
+	__u64 near6[LEVEE_NEAR_WORDS];
 	__u64 top6[LEVEE_NEAR_WORDS];
+	__u64 short6[LEVEE_NEAR_WORDS];
 	__u64 wide4[LEVEE_NEAR_WORDS];
 	__u64 mid4[LEVEE_MID4_WORDS];
 	__u64 crowded4; /* 1: what passes mid4 is to be looked for in far4, too */
@@ -187,17 +187,26 @@ levee_inline __u32 levee_mid4_bit(const struct levee_hash_key *k, __u32 addr)
 	return (__u32)((((addr >> 8) ^ k->xor_in) * k->mul_1) >> (64 - LEVEE_MID4_BITS));
 }
 
-/* Cell of near6 for the upper 32 bits of an address, and bit of far6 for the upper 48. */
-levee_inline __u32 levee_near6_cell(const struct levee_hash_key *k, __u64 hi)
+/* The upper 16 bits are the bit of near6 and short6 for the upper 32 bits of an address. */
+levee_inline __u64 levee_near6_hash(const struct levee_hash_key *k, __u64 hi)
 {
-	return (__u32)((((hi >> 32) ^ k->xor_in) * k->mul_1) >> 48);
+	return ((hi >> 32) ^ k->xor_in) * k->mul_1;
 }
 
-/* LEVEE_NEAR6_* of a cell. */
-levee_inline __u32 levee_near6_code(const __u64 *words, __u32 cell)
+levee_inline __u32 levee_near6_bit(const struct levee_hash_key *k, __u64 hi)
 {
-	return (__u32)(words[cell >> 5] >> ((cell & 31) * 2)) & 3;
+	return (__u32)(levee_near6_hash(k, hi) >> 48);
 }
+
+/* The first question about an IPv6 source, which nearly every one answers with no. */
+levee_inline int levee_near6(const struct levee_front *front, const struct levee_hash_key *k,
+			     __u64 hi)
+{
+	return levee_bit(front->near6, levee_near6_bit(k, hi)) |
+	       (int)((front->wide6 >> (hi >> 58)) & 1);
+}
+
+/* Bit of far6 for the upper 48 bits of an address. */
 
 levee_inline __u32 levee_far6_bit(const struct levee_hash_key *k, __u64 hi)
 {

@@ -514,12 +514,11 @@ static void assert_clean(void)
 	const struct levee_front *front = m->front;
 
 	for (size_t i = 0; i < LEVEE_NEAR_WORDS; i++)
-		assert_true(!front->near4[i] && !front->wide4[i] && !front->top6[i]);
+		assert_true(!front->near4[i] && !front->wide4[i] && !front->top6[i] &&
+			    !front->near6[i] && !front->short6[i]);
 	for (size_t i = 0; i < LEVEE_MID4_WORDS; i++)
 		assert_true(!front->mid4[i]);
-	assert_true(!front->crowded4);
-	for (size_t i = 0; i < LEVEE_NEAR6_WORDS; i++)
-		assert_true(!front->near6[i]);
+	assert_true(!front->crowded4 && !front->wide6);
 	for (size_t i = 0; i < LEVEE_FAR_WORDS; i++)
 		assert_true(!m->far4[i] && !m->far6[i]);
 	for (uint32_t i = 1; i < m->rule_count; i++)
@@ -768,6 +767,8 @@ static void damage(unsigned int n)
 	damage_words(m->far4, LEVEE_FAR_WORDS * sizeof(__u64), n);
 	damage_words(front->top6, sizeof(front->top6), n);
 	damage_words(front->near6, sizeof(front->near6), n);
+	damage_words(front->short6, sizeof(front->short6), n);
+	damage_words(&front->wide6, sizeof(front->wide6), n);
 	damage_words(m->far6, LEVEE_FAR_WORDS * sizeof(__u64), n);
 	damage_words(front->lengths, sizeof(front->lengths), 4);
 	front->in_use = model_random(table.model);

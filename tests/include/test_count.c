@@ -417,6 +417,34 @@ static void a_source_is_found_in_each_slot(void **state)
 	assert_int_equal(levee_find6(&b6, 3, 1), LEVEE_SLOTS);
 }
 
+/* Whoever is there may be there, and in that slot, if nobody else may be. */
+static void a_source_that_is_there_may_be_there(void **state)
+{
+	uint64_t random = 20261126;
+
+	(void)state;
+	for (int round = 0; round < 100000; round++) {
+		struct levee_bucket6 b = { .packets = { 1, 1, 1, 1 } };
+		unsigned int alike = 0;
+		uint64_t hi = 0;
+		uint32_t slot;
+
+		/* of 4 x 4 values, so that halves are shared */
+		for (uint32_t i = 0; i <= LEVEE_SLOTS; i++) {
+			random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+			hi = (random >> 60 & 3) << 32 | (random >> 62);
+			if (i < LEVEE_SLOTS)
+				b.hi[i] = hi;
+		}
+		for (uint32_t i = 0; i < LEVEE_SLOTS; i++)
+			alike += levee_load32(&b.hi[i]) == levee_load32(&hi);
+		assert_int_equal(levee_may_have6(&b, hi, &slot), alike > 0);
+		assert_in_range(slot, 0, LEVEE_SLOTS - 1);
+		if (alike == 1 && levee_find6(&b, hi, 0) < LEVEE_SLOTS)
+			assert_int_equal(slot, levee_find6(&b, hi, 0));
+	}
+}
+
 static void addresses_that_differ_in_one_bit_are_told_apart(void **state)
 {
 	(void)state;
@@ -590,6 +618,7 @@ int main(void)
 		cmocka_unit_test(source_zero_may_come_first_in_between_or_last),
 		cmocka_unit_test(an_evicted_source_zero_keeps_its_count_in_the_log),
 		cmocka_unit_test(a_source_is_found_in_each_slot),
+		cmocka_unit_test(a_source_that_is_there_may_be_there),
 		cmocka_unit_test(addresses_that_differ_in_one_bit_are_told_apart),
 		cmocka_unit_test(the_least_slot_is_the_lowest_of_equals),
 		cmocka_unit_test(a_slot_moves_to_the_log_before_its_packets_wrap),

@@ -25,16 +25,24 @@
 
 #define SEED	20261127U
 #define NUMBERS 4096
-#define SECOND	LEVEE_NS_PER_S
+
+#define ALIKE_BITS  52
+#define ALIKE_ZEROS (1ULL << ALIKE_BITS)
+#define ALIKE_SOME  (ALIKE_ZEROS | 0x123456789abcdULL)
+#define SECOND	    LEVEE_NS_PER_S
 
 typedef unsigned __int128 uint128_t;
 
 static struct levee_xdp_fixture fixture;
 static struct levee_stream stream;
 
+/* Not 0: IPv6 sources differ in their upper bits alone, and these are the lower ones. */
+static uint64_t alike;
+
 static int close_stream(void **state)
 {
 	(void)state;
+	alike = 0;
 	levee_stream_close(&stream);
 	return 0;
 }
@@ -90,12 +98,19 @@ static void forget_truth(void)
 	memset(&truth, 0, sizeof(truth));
 }
 
+static uint64_t alike_hi(uint32_t nr)
+{
+	return (uint64_t)nr << ALIKE_BITS | (alike & ((1ULL << ALIKE_BITS) - 1));
+}
+
 static struct stream_source source_of(unsigned int six, uint32_t nr)
 {
 	if (!six)
 		return (struct stream_source){ .family = 4, .hi = nr * STREAM_SCATTER4 };
 	/* The lower half is outside the prefix, and must not matter. */
-	return (struct stream_source){ .family = 6, .hi = nr * STREAM_SCATTER6, .lo = nr * 77ULL };
+	return (struct stream_source){ .family = 6,
+				       .hi = alike ? alike_hi(nr) : nr * STREAM_SCATTER6,
+				       .lo = nr * 77ULL };
 }
 
 /* x with x * odd = 1 modulo 2^64, by Newton's iteration. */
@@ -114,6 +129,8 @@ static uint32_t nr_of(const struct levee_prefix *p)
 
 	if (p->family == 4)
 		nr = (uint32_t)(p->hi * inverse(STREAM_SCATTER4));
+	else if (alike)
+		nr = p->hi >> ALIKE_BITS;
 	else
 		nr = p->hi * inverse(STREAM_SCATTER6);
 	assert_int_equal(p->lo, 0);
@@ -164,6 +181,16 @@ static void assert_exact(void)
 				 (unsigned long long)got->bytes);
 		}
 	assert_int_equal(truth.all_sent.packets, truth.all_got.packets);
+}
+
+static uint64_t sources_sent(void)
+{
+	uint64_t n = 0;
+
+	for (unsigned int six = 0; six < 2; six++)
+		for (uint32_t nr = 0; nr < NUMBERS; nr++)
+			n += truth.sent[six][nr].packets != 0;
+	return n;
 }
 
 static void assert_adds_up(const struct levee_account *a)
@@ -326,6 +353,33 @@ static void a_tiny_table_that_is_drained_on_pressure_loses_no_name(void **state)
 	assert_true(sum.evicted > 300);
 	assert_int_equal(sum.fold.n, 0);
 	assert_exact();
+}
+
+/* What is compared first is equal for all of them; with zeros as in a free slot, too. */
+static void sources_that_are_alike_are_told_apart(void **state)
+{
+	static const uint64_t kinds[] = { ALIKE_ZEROS, ALIKE_SOME };
+	static const uint64_t sizes[] = { 16384, 65536 }; /* counted at once, and after a wait */
+	static const uint64_t waiting[] = { 0, 2 * (LEVEE_BURST - 1) };
+	uint64_t random = SEED + 3;
+
+	(void)state;
+	print_message("# seed %u\n", SEED + 3);
+	for (int i = 0; i < 4; i++) {
+		struct levee_account sum = { 0 };
+
+		open_sized(sizes[i / 2]);
+		alike = kinds[i % 2];
+		for (int n = 0; n < 4; n++)
+			send_random(&random, STREAM_LIST_MAX, NUMBERS, true);
+		drain_and_release(&sum);
+		assert_exact();
+		assert_int_equal(sum.outcome[LEVEE_COUNTED], truth.all_sent.packets);
+		assert_int_equal(sum.fold.n, 0);
+		/* each has one slot, but for what waits for it */
+		assert_in_range(truth.parts, sources_sent(), sources_sent() + waiting[i / 2]);
+		levee_stream_close(&stream);
+	}
 }
 
 static void cpus_add_up(void **state)
@@ -1161,6 +1215,7 @@ int main(void)
 		T(a_table_with_room_counts_every_source_exactly),
 		T(a_crowded_table_that_is_drained_on_pressure_loses_no_name),
 		T(a_tiny_table_that_is_drained_on_pressure_loses_no_name),
+		T(sources_that_are_alike_are_told_apart),
 		T(cpus_add_up),
 		T(every_outcome_is_in_the_account_across_drains),
 		T(what_finds_the_log_full_is_folded_with_exact_moments),

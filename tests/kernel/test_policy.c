@@ -480,6 +480,8 @@ static void damage(unsigned int n)
 	damage_words(memory.far4, LEVEE_FAR_WORDS * sizeof(__u64), n);
 	damage_words(front->top6, sizeof(front->top6), n);
 	damage_words(front->near6, sizeof(front->near6), n);
+	damage_words(front->short6, sizeof(front->short6), n);
+	front->wide6 = random64();
 	damage_words(memory.far6, LEVEE_FAR_WORDS * sizeof(__u64), n);
 	damage_words(front->lengths, sizeof(front->lengths), n < 20 ? n : 20);
 	front->in_use = model_random(&model);
