@@ -419,10 +419,12 @@ static __always_inline __u32 has6(const struct levee_bucket6 *b, __u64 hi, __u64
 {
 	__u32 found;
 
-	if (!GEO64(source6_lo)) {
+	if (levee_likely(!GEO64(source6_lo))) {
 		found = levee_may_have6(b, hi, slot);
 		*slot = as_slot(*slot);
-		if (!found || levee_likely(b->hi[*slot] == hi))
+		if (levee_unlikely(!found))
+			return 0;
+		if (levee_likely(b->hi[*slot] == hi))
 			return found;
 		asm("" : "+r"(hi)); /* or what both ways have in common is kept from here on */
 		lo = 0;
@@ -932,7 +934,7 @@ static __always_inline int handle_ip(struct xdp_md *ctx, struct levee_packet *pk
 
 	if (pkt->family == 4)
 		count_or_wait4(&w, (__u32)pkt->hi, tally, bytes);
-	else if (GEO64(source6_lo))
+	else if (levee_unlikely(GEO64(source6_lo)))
 		count_or_wait6(&w, pkt->hi, read_lower(ctx, pkt) & GEO64(source6_lo), tally, bytes);
 	else
 		count_or_wait6(&w, pkt->hi & GEO64(source6_hi), 0, tally, bytes);

@@ -171,7 +171,7 @@ static __always_inline int find_table(struct levee_table *t, void *map, __u64 ro
 
 	t->row_nr = row_nr;
 	t->base = 0;
-	if (per_value == LEVEE_ROWS) {
+	if (levee_likely(per_value == LEVEE_ROWS)) {
 		t->base = VALUE_OF(map);
 		if (!IS_THERE(t->base))
 			return -1;
@@ -208,7 +208,7 @@ static __always_inline int find_bucket4(struct levee_bucket4 **b, const struct l
 {
 	void *base = t->base;
 
-	if (GEO(per_value4) == LEVEE_PART) {
+	if (levee_unlikely(GEO(per_value4) == LEVEE_PART)) {
 		base = find_part(t, &sources4, (__u32)(at >> 6), GEO(bits4), GEO(part4));
 		if (!base)
 			return -1;
@@ -222,7 +222,7 @@ static __always_inline int find_bucket6(struct levee_bucket6 **b, const struct l
 {
 	void *base = t->base;
 
-	if (GEO(per_value6) == LEVEE_PART) {
+	if (levee_unlikely(GEO(per_value6) == LEVEE_PART)) {
 		base = find_part(t, &sources6, (__u32)(at >> 7), GEO(bits6), GEO(part6));
 		if (!base)
 			return -1;
