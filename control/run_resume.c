@@ -69,12 +69,13 @@ static void take_up_drained(struct levee_run *r, const struct levee_time *now, i
 	struct levee_controller *c = &r->controller;
 	struct levee_sink nowhere = { .source = ignore_source };
 	struct levee_drained open, left;
+	uint64_t seq;
 	bool kept;
-	int ret;
+	int ret = 0;
 
-	for (;;) {
+	while ((seq = r->dp->ops->left(r->dp)) != 0) {
 		r->dp->ops->peek(r->dp, &open);
-		kept = open.seq > 1 && levee_controller_keeps(c, open.seq - 1);
+		kept = levee_controller_keeps(c, seq);
 		ret = kept ? r->dp->ops->redrain(r->dp, &nowhere, &left)
 			   : levee_controller_redrain(c, &left);
 		if (ret)
@@ -86,7 +87,7 @@ static void take_up_drained(struct levee_run *r, const struct levee_time *now, i
 		join_drained(r, &left, &open, now, held_s);
 		levee_controller_save(c);
 	}
-	if (ret != -ENOENT)
+	if (ret)
 		levee_warning("an epoch of the process before could not be read: %s",
 			      strerror(-ret));
 }

@@ -101,7 +101,7 @@ struct levee_sink {
 /** What a drained epoch was. */
 struct levee_drained {
 	struct levee_account account;
-	uint64_t seq;	    /* number of the epoch, counted since the maps were made */
+	uint64_t seq;	    /* number of the epoch; tables that replace others count on */
 	uint64_t opened_ns; /* CLOCK_BOOTTIME at which it began */
 	uint64_t bin_ns;    /* start of the bin it was opened for [unix ns]; 0 if unknown */
 };
@@ -157,8 +157,12 @@ struct levee_dataplane_ops {
 	int (*drain)(struct levee_dataplane *dp, uint64_t bin_ns, const struct levee_sink *sink,
 		     struct levee_drained *drained);
 
+	/** Number of the epoch that redrain() hands out next; 0: there is none. */
+	uint64_t (*left)(struct levee_dataplane *dp);
+
 	/**
-	 * Hand out an epoch that a process before this one had drained and not released.
+	 * Hand out an epoch that a process before this one had drained and not released, or that
+	 * is in tables which others have taken the place of.
 	 * \return 0; -ENOENT if there is none
 	 */
 	int (*redrain)(struct levee_dataplane *dp, const struct levee_sink *sink,

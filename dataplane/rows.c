@@ -97,15 +97,15 @@ void levee_rows_use_all(const struct levee_rows *t)
 	}
 }
 
-void levee_rows_begin(const struct levee_rows *rows, uint64_t now_boot_ns)
+void levee_rows_begin(const struct levee_rows *rows, uint64_t seq, uint64_t now_boot_ns)
 {
 	struct levee_control *c = rows->control;
 
 	c->geo = rows->geo;
-	/* Epoch 1 is open from the start; 0 stands for "never drained". */
-	c->seq = 1;
+	c->seq = seq;
+	c->drained = seq - 1;
 	levee_rows_use_all(rows);
-	c->opened_ns[1] = now_boot_ns;
+	c->opened_ns[seq & 1] = now_boot_ns;
 	c->share_mask = LEVEE_SHARE_OFF - 1;
 	c->burst = LEVEE_BURST;
 }

@@ -43,8 +43,11 @@ void levee_geometry_init(struct levee_geometry *geo, uint32_t cpus, uint64_t sou
  */
 void levee_geometry_part(struct levee_geometry *geo, uint64_t most);
 
-/** Set up the control block of new, empty tables: epoch 1 is open, nothing was ever drained. */
-void levee_rows_begin(const struct levee_rows *rows, uint64_t now_boot_ns);
+/**
+ * Set up the control block of new, empty tables, of which one epoch is open.
+ * \param seq  its number: 1, or one more than the last of the tables that these take the place of
+ */
+void levee_rows_begin(const struct levee_rows *rows, uint64_t seq, uint64_t now_boot_ns);
 
 /** Both epochs in all the buckets that there are, as before anything is known of the sources. */
 void levee_rows_use_all(const struct levee_rows *rows);

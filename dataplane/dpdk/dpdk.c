@@ -180,6 +180,12 @@ static int dpdk_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct 
 }
 
 /* Counts end with the process that made them. */
+static uint64_t dpdk_left(struct levee_dataplane *dp)
+{
+	(void)dp;
+	return 0;
+}
+
 static int dpdk_redrain(struct levee_dataplane *dp, const struct levee_sink *sink,
 			struct levee_drained *drained)
 {
@@ -284,6 +290,7 @@ static const struct levee_dataplane_ops dpdk_ops = {
 	.wait = dpdk_wait,
 	.watch = dpdk_watch,
 	.drain = dpdk_drain,
+	.left = dpdk_left,
 	.redrain = dpdk_redrain,
 	.release = dpdk_release,
 	.peek = dpdk_peek,

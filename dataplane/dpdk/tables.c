@@ -112,7 +112,7 @@ int levee_tables_open(struct levee_tables *t, const struct levee_tables_sizes *s
 	t->rows.sources6 = at[LEVEE_AREA_SOURCES6];
 	t->rows.evicted4 = at[LEVEE_AREA_EVICTED4];
 	t->rows.evicted6 = at[LEVEE_AREA_EVICTED6];
-	levee_rows_begin(&t->rows, now_boot_ns);
+	levee_rows_begin(&t->rows, 1, now_boot_ns);
 	describe_policy(t, at);
 	return 0;
 }

@@ -334,6 +334,12 @@ static int offline_drain(struct levee_dataplane *dp, uint64_t bin_ns, const stru
 	return 0;
 }
 
+static uint64_t offline_left(struct levee_dataplane *dp)
+{
+	(void)dp;
+	return 0;
+}
+
 static int offline_redrain(struct levee_dataplane *dp, const struct levee_sink *sink,
 			   struct levee_drained *drained)
 {
@@ -420,6 +426,7 @@ static const struct levee_dataplane_ops offline_ops = {
 	.wait = offline_wait,
 	.watch = offline_watch,
 	.drain = offline_drain,
+	.left = offline_left,
 	.redrain = offline_redrain,
 	.release = offline_release,
 	.peek = offline_peek,

@@ -95,7 +95,7 @@ static int list_sources(const struct mapset *maps, uint8_t family, FILE *out)
 int levee_xdp_list(const char *pin, const char *what, FILE *out)
 {
 	struct mapset maps;
-	int ret = levee_mapset_open_pinned(&maps, pin);
+	int ret = levee_mapset_open_pinned(&maps, pin, LEVEE_MAPS);
 
 	if (ret)
 		return ret;

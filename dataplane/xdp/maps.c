@@ -210,17 +210,17 @@ static bool is_sized(const struct mapset *maps, enum map_nr nr)
 }
 
 /**
- * Open the maps pinned below `pin`.
+ * Open the maps pinned below `pin`, in LEVEE_MAPS or LEVEE_ASIDE.
  * \return 0; -ENOENT if there are none; -EPROTO if they are of another layout, or not ours
  */
-int levee_mapset_open_pinned(struct mapset *maps, const char *pin)
+int levee_mapset_open_pinned(struct mapset *maps, const char *pin, const char *dir)
 {
 	char path[PATH_MAX + 32];
 	int ret;
 
 	levee_mapset_init(maps);
 	for (int i = 0; i < MAPS; i++) {
-		snprintf(path, sizeof(path), "%s/maps/%s", pin, map_table[i].pin);
+		snprintf(path, sizeof(path), "%s/%s/%s", pin, dir, map_table[i].pin);
 		maps->fd[i] = bpf_obj_get(path);
 		if (maps->fd[i] < 0) {
 			/* One that is missing among others: the work of a process that was killed. */
@@ -431,13 +431,17 @@ int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *opt
 
 	levee_mapset_init(&x->maps);
 	levee_geometry_from(&x->maps.geo, options);
+	/* What takes the place of others goes by their name, and counts on in their numbers. */
+	if (x->has_before)
+		x->maps.geo.key = x->before.geo.key;
 	ret = load_program(x, false);
 	if (!ret)
 		ret = adopt_maps(x);
 	if (ret)
 		return ret;
 	rows = levee_mapset_rows(&x->maps);
-	levee_rows_begin(&rows, levee_xdp_boot_ns());
+	levee_rows_begin(&rows, x->has_before ? x->before.page->control.seq + 1 : 1,
+			 levee_xdp_boot_ns());
 	return 0;
 }
 
@@ -453,34 +457,48 @@ static int make_dir(const char *path)
 	return mkdir(path, 0700) && errno != EEXIST ? -errno : 0;
 }
 
-int levee_mapset_pin(struct levee_xdp *x)
-{
-	char path[PATH_MAX + 32];
-	int ret;
-
-	snprintf(path, sizeof(path), "%s/maps", x->pin);
-	ret = make_dir(path);
-	for (int i = 0; i < MAPS && !ret; i++) {
-		snprintf(path, sizeof(path), "%s/maps/%s", x->pin, map_table[i].pin);
-		if (bpf_obj_pin(x->maps.fd[i], path))
-			ret = -errno;
-	}
-	return ret;
-}
-
-int levee_mapset_unpin(const char *pin)
+int levee_mapset_unpin(const char *pin, const char *dir)
 {
 	char path[PATH_MAX + 32];
 	int ret = 0;
 
 	for (int i = 0; i < MAPS; i++) {
-		snprintf(path, sizeof(path), "%s/maps/%s", pin, map_table[i].pin);
+		snprintf(path, sizeof(path), "%s/%s/%s", pin, dir, map_table[i].pin);
 		if (unlink(path) && errno != ENOENT)
 			ret = -errno;
 	}
-	snprintf(path, sizeof(path), "%s/maps", pin);
+	snprintf(path, sizeof(path), "%s/%s", pin, dir);
 	if (rmdir(path) && errno != ENOENT)
 		ret = -errno;
+	return ret;
+}
+
+/* If that fails, what they counted last is lost if this process is killed before it has drained them. */
+static void set_aside(struct levee_xdp *x)
+{
+	char from[PATH_MAX + 32], to[PATH_MAX + 32];
+
+	levee_mapset_unpin(x->pin, LEVEE_ASIDE);
+	snprintf(from, sizeof(from), "%s/%s", x->pin, LEVEE_MAPS);
+	snprintf(to, sizeof(to), "%s/%s", x->pin, LEVEE_ASIDE);
+	x->is_aside = !rename(from, to);
+}
+
+int levee_mapset_pin(struct levee_xdp *x)
+{
+	char path[PATH_MAX + 32];
+	int ret;
+
+	if (x->has_before && !x->is_aside)
+		set_aside(x);
+	levee_mapset_unpin(x->pin, LEVEE_MAPS);
+	snprintf(path, sizeof(path), "%s/%s", x->pin, LEVEE_MAPS);
+	ret = make_dir(path);
+	for (int i = 0; i < MAPS && !ret; i++) {
+		snprintf(path, sizeof(path), "%s/%s/%s", x->pin, LEVEE_MAPS, map_table[i].pin);
+		if (bpf_obj_pin(x->maps.fd[i], path))
+			ret = -errno;
+	}
 	return ret;
 }
 

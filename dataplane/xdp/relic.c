@@ -31,7 +31,8 @@ struct levee_relic {
 };
 
 /* \return 0; -errno: not there, or of another size */
-static int map_pinned(const char *pin, const char *name, size_t value, struct area *area)
+static int map_pinned(const char *pin, const char *dir, const char *name, size_t value,
+		      struct area *area)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct bpf_map_info info = { 0 };
@@ -39,7 +40,7 @@ static int map_pinned(const char *pin, const char *name, size_t value, struct ar
 	char path[PATH_MAX + 32];
 	int fd, ret = 0;
 
-	snprintf(path, sizeof(path), "%s/maps/%s", pin, name);
+	snprintf(path, sizeof(path), "%s/%s/%s", pin, dir, name);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return -errno;
@@ -59,14 +60,14 @@ static int map_pinned(const char *pin, const char *name, size_t value, struct ar
 	return ret;
 }
 
-int levee_relic_open(struct levee_relic **out, const char *pin)
+int levee_relic_open(struct levee_relic **out, const char *pin, const char *dir)
 {
 	struct levee_relic *r = calloc(1, sizeof(*r));
-	int ret = r ? map_pinned(pin, "rules", sizeof(struct levee_rule), &r->rules) : -ENOMEM;
+	int ret = r ? map_pinned(pin, dir, "rules", sizeof(struct levee_rule), &r->rules) : -ENOMEM;
 
 	*out = NULL;
 	if (!ret)
-		ret = map_pinned(pin, "hits", sizeof(struct levee_hits), &r->hits);
+		ret = map_pinned(pin, dir, "hits", sizeof(struct levee_hits), &r->hits);
 	if (!ret && (r->rules.entries < 2 || r->hits.entries % r->rules.entries))
 		ret = -EPROTO;
 	if (!ret) {

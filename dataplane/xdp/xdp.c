@@ -280,21 +280,36 @@ static int xdp_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct l
 	return levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), sink, &drained->account);
 }
 
+/* Maps that others took the place of have nothing more to say. */
+static void forget_drained(struct levee_xdp *x)
+{
+	const struct levee_control *c = &x->before.page->control;
+
+	if (c->drained < c->seq)
+		return;
+	levee_mapset_close(&x->before);
+	levee_mapset_unpin(x->pin, LEVEE_ASIDE);
+	x->has_before = x->is_aside = false;
+}
+
 /* Maps of another geometry, left by the process before: both epochs, in their order. */
 static int drain_before(struct levee_xdp *x, const struct levee_sink *sink,
 			struct levee_drained *drained)
 {
-	struct levee_control *c = &x->before.page->control;
-	uint64_t seq = c->drained + 1;
+	uint64_t seq = x->before.page->control.drained + 1;
 
-	if (seq > c->seq) {
-		levee_mapset_close(&x->before);
-		x->has_before = false;
-		return -ENOENT;
-	}
 	fill_drained(&x->before, seq, drained);
-	drained->seq = 0; /* of maps that are going: no number in the new ones */
 	return levee_mapset_walk(x, &x->before, (uint32_t)(seq & 1), sink, &drained->account);
+}
+
+static uint64_t xdp_left(struct levee_dataplane *dp)
+{
+	const struct levee_xdp *x = of(dp);
+	const struct levee_control *c = &x->maps.page->control;
+
+	if (x->has_before)
+		return x->before.page->control.drained + 1;
+	return c->drained + 1 < c->seq ? c->seq - 1 : 0;
 }
 
 static int xdp_redrain(struct levee_dataplane *dp, const struct levee_sink *sink,
@@ -308,10 +323,8 @@ static int xdp_redrain(struct levee_dataplane *dp, const struct levee_sink *sink
 		return -EBUSY;
 	if (x->has_before) {
 		ret = drain_before(x, sink, drained);
-		if (ret != -ENOENT) {
-			x->unreleased = !ret;
-			return ret;
-		}
+		x->unreleased = !ret;
+		return ret;
 	}
 	if (c->drained + 1 >= c->seq)
 		return -ENOENT;
@@ -332,6 +345,7 @@ static void xdp_release(struct levee_dataplane *dp)
 	x->unreleased = false;
 	if (x->has_before) {
 		x->before.page->control.drained++;
+		forget_drained(x);
 		return;
 	}
 	levee_mapset_clear(x, (uint32_t)((c->seq - 1) & 1));
@@ -427,6 +441,7 @@ static const struct levee_dataplane_ops xdp_ops = {
 	.wait = xdp_wait,
 	.watch = xdp_watch,
 	.drain = xdp_drain,
+	.left = xdp_left,
 	.redrain = xdp_redrain,
 	.release = xdp_release,
 	.peek = xdp_peek,
@@ -508,7 +523,32 @@ static void name_maps(struct levee_xdp *x)
 		 (unsigned long long)levee_hash6(key, key->mul_1 >> 7, key->mul_2 >> 9));
 }
 
-/* Pinned maps of the same sizes are taken over; of other sizes, they are drained and replaced. */
+/* Of a process that was killed while it took the place of others: these are still to be drained. */
+static void open_aside(struct levee_xdp *x)
+{
+	x->has_before = x->is_aside = !levee_mapset_open_pinned(&x->before, x->pin, LEVEE_ASIDE);
+	if (x->has_before)
+		forget_drained(x);
+}
+
+/*
+ * Pinned maps of the same sizes are taken over; of other sizes, they are drained and replaced. Not
+ * while older ones still wait for that: only one set of maps can.
+ */
+static bool is_to_stay(struct levee_xdp *x, const struct levee_geometry *wanted)
+{
+	if (levee_mapset_fits(&x->maps, wanted))
+		return true;
+	if (!x->is_aside || x->maps.geo.source6_length != wanted->source6_length)
+		return false;
+	levee_xdp_say(
+		x, LEVEE_XDP_NOTICE,
+		"a start that changed the tables' sizes was killed, and older maps are still to be "
+		"read: the sizes of those pinned in %s stay until the next start",
+		x->pin);
+	return true;
+}
+
 static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *options)
 {
 	struct levee_geometry wanted;
@@ -521,8 +561,9 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 		return ret ? ret : -EIO;
 	}
 	levee_geometry_from(&wanted, options);
-	ret = levee_mapset_open_pinned(&x->maps, x->pin);
-	if (!ret && levee_mapset_fits(&x->maps, &wanted)) {
+	ret = levee_mapset_open_pinned(&x->maps, x->pin, LEVEE_MAPS);
+	open_aside(x);
+	if (!ret && is_to_stay(x, &wanted)) {
 		x->resumed = true;
 		return levee_mapset_load(x);
 	}
@@ -530,8 +571,10 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 		levee_xdp_say(x, LEVEE_XDP_NOTICE,
 			      "sizes changed: new maps take the place of those pinned in %s",
 			      x->pin);
+		levee_mapset_close(&x->before);
 		x->before = x->maps;
 		x->has_before = true;
+		x->is_aside = false;
 	} else if (ret != -ENOENT) {
 		levee_xdp_say(x, LEVEE_XDP_WARNING,
 			      "maps pinned in %s are of another version or damaged (%s): new ones "
@@ -539,7 +582,8 @@ static int open_maps(struct levee_xdp *x, const struct levee_xdp_options *option
 			      "and all else comes from the state file",
 			      x->pin, strerror(-ret));
 	}
-	if (ret != -ENOENT && levee_relic_open(&x->relic, x->pin))
+	if ((ret != -ENOENT || x->is_aside) &&
+	    levee_relic_open(&x->relic, x->pin, x->is_aside ? LEVEE_ASIDE : LEVEE_MAPS))
 		levee_xdp_say(x, LEVEE_XDP_NOTICE,
 			      "what each block has dropped so far is known from the state file "
 			      "alone: the maps pinned in %s cannot be read",
@@ -797,7 +841,6 @@ static int pin_maps(struct levee_xdp *x)
 
 	if (x->resumed)
 		return 0;
-	levee_mapset_unpin(x->pin);
 	ret = levee_mapset_pin(x);
 	if (ret)
 		levee_xdp_say(
@@ -1039,7 +1082,8 @@ static void remove_pins(const char *pin)
 		snprintf(path, sizeof(path), "%s/%s", pin, files[i]);
 		unlink(path);
 	}
-	remove_dir(pin, "maps", &removed);
+	remove_dir(pin, LEVEE_MAPS, &removed);
+	remove_dir(pin, LEVEE_ASIDE, &removed);
 	rmdir(pin);
 }
 

@@ -79,6 +79,7 @@ struct levee_xdp {
 	struct mapset maps;
 	struct mapset before; /* maps of another geometry that this one replaces; drained once */
 	bool has_before;
+	bool is_aside;		   /* `before` is pinned where levee_mapset_set_aside() puts it */
 	struct levee_relic *relic; /* their rules and drops; also of another layout. NULL: none */
 	struct levee_bpf *skel;
 	struct list_bpf *list;
@@ -105,7 +106,7 @@ struct levee_xdp {
 
 /* relic.c */
 struct levee_policy;
-int levee_relic_open(struct levee_relic **out, const char *pin);
+int levee_relic_open(struct levee_relic **out, const char *pin, const char *dir);
 void levee_relic_free(struct levee_relic **relic);
 /** Before blocks are put, and before a program uses them: they are to begin with the old counts. */
 void levee_relic_begin(struct levee_relic *relic, struct levee_policy *policy);
@@ -137,16 +138,21 @@ void levee_xdp_forget_complaint(void);
 uint64_t levee_xdp_boot_ns(void);
 
 /* maps.c */
+/* Where maps are pinned: those in use, and those that they took the place of until these are drained. */
+#define LEVEE_MAPS  "maps"
+#define LEVEE_ASIDE "before"
+
 void levee_mapset_init(struct mapset *maps);
 void levee_mapset_close(struct mapset *maps);
-int levee_mapset_open_pinned(struct mapset *maps, const char *pin);
+int levee_mapset_open_pinned(struct mapset *maps, const char *pin, const char *dir);
 int levee_mapset_create(struct levee_xdp *x, const struct levee_xdp_options *options);
 /** Does the program reach all values of this map by the address of the first, if it has but one? */
 bool levee_mapset_is_direct(const char *name);
 int levee_mapset_reuse(struct bpf_object *object, const struct mapset *maps);
 int levee_mapset_load(struct levee_xdp *x);
+/** In LEVEE_MAPS; what is there, and still to be drained, is put into LEVEE_ASIDE. */
 int levee_mapset_pin(struct levee_xdp *x);
-int levee_mapset_unpin(const char *pin);
+int levee_mapset_unpin(const char *pin, const char *dir);
 bool levee_mapset_fits(const struct mapset *maps, const struct levee_geometry *geo);
 void levee_geometry_from(struct levee_geometry *geo, const struct levee_xdp_options *options);
 struct levee_rows levee_mapset_rows(const struct mapset *maps);

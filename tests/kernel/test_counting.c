@@ -376,8 +376,9 @@ static void sources_that_are_alike_are_told_apart(void **state)
 		assert_exact();
 		assert_int_equal(sum.outcome[LEVEE_COUNTED], truth.all_sent.packets);
 		assert_int_equal(sum.fold.n, 0);
-		/* each has one slot, but for what waits for it */
-		assert_in_range(truth.parts, sources_sent(), sources_sent() + waiting[i / 2]);
+		/* each has one slot, but for what waits for it, or went to the log */
+		assert_in_range(truth.parts, sources_sent(),
+				sources_sent() + waiting[i / 2] + sum.evicted);
 		levee_stream_close(&stream);
 	}
 }
@@ -1160,16 +1161,100 @@ static void maps_of_other_sizes_are_drained_once_and_replaced(void **state)
 	levee_stream_open(&stream, &fixture);
 	send_random(&random, 200, 100, true); /* into the new ones */
 	while (!(ret = fixture.dp->ops->redrain(fixture.dp, &sink, &drained))) {
-		assert_int_equal(drained.seq, 0);
+		assert_int_equal(drained.seq, ++epochs);
 		levee_account_add(&sum, &drained.account);
 		levee_dataplane_release(fixture.dp);
-		epochs++;
 	}
 	assert_int_equal(ret, -ENOENT);
 	assert_int_equal(epochs, 2);
 	drain_and_release(&sum);
 	assert_exact();
 	assert_int_equal(sum.received, truth.all_sent.packets);
+}
+
+/* How far a start with other sizes comes before it is killed. */
+enum step { OPENED, PINNED, DRAINED, RELEASED, RELEASED_BOTH, STEPS };
+
+static void resize_and_die(enum step step)
+{
+	struct levee_account sum = { 0 };
+	struct levee_drained drained;
+
+	setenv("CMOCKA_TEST_ABORT", "1", 1);
+	levee_xdp_fixture_reopen(&fixture);
+	assert_false(levee_xdp_resumed(fixture.dp));
+	if (step >= PINNED)
+		levee_xdp_fixture_pin(&fixture);
+	for (enum step at = DRAINED; at <= step; at++) {
+		if (at != RELEASED)
+			assert_int_equal(fixture.dp->ops->redrain(fixture.dp, &sink, &drained), 0);
+		levee_account_add(&sum, &drained.account);
+		if (at != DRAINED)
+			levee_dataplane_release(fixture.dp);
+	}
+	kill(getpid(), SIGKILL);
+}
+
+static void check_resizes(enum step step)
+{
+	struct levee_account sum = { 0 };
+	struct levee_drained drained;
+	uint64_t first = SEED + 12, second = SEED + 13, third = SEED + 14;
+	uint64_t next = step >= RELEASED ? 2 : 1, epochs = 0;
+	int status;
+	pid_t pid;
+
+	open_anew(2048);
+	levee_xdp_fixture_pin(&fixture);
+	send_random(&first, 1000, 700, true);
+	assert_int_equal(levee_dataplane_drain(fixture.dp, SECOND, NULL, &drained), 0);
+	send_random(&second, 1000, 700, true);
+	levee_stream_close(&stream);
+	levee_dataplane_close(&fixture.dp);
+	fixture.sizes.sources = 512;
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		resize_and_die(step);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+
+	/* What was released was told; all else is this one's to tell. */
+	forget_truth();
+	first = SEED + 12;
+	second = SEED + 13;
+	if (step < RELEASED)
+		send_random(&first, 1000, 700, false);
+	if (step < RELEASED_BOTH)
+		send_random(&second, 1000, 700, false);
+	levee_xdp_fixture_reopen(&fixture);
+	assert_int_equal(levee_xdp_resumed(fixture.dp), step >= PINNED);
+	levee_stream_open(&stream, &fixture);
+	send_random(&third, 200, 100, true);
+	while (fixture.dp->ops->left(fixture.dp)) {
+		assert_int_equal(fixture.dp->ops->left(fixture.dp), next + epochs);
+		assert_int_equal(fixture.dp->ops->redrain(fixture.dp, &sink, &drained), 0);
+		assert_int_equal(drained.seq, next + epochs);
+		levee_account_add(&sum, &drained.account);
+		levee_dataplane_release(fixture.dp);
+		epochs++;
+	}
+	assert_int_equal(epochs, step < RELEASED ? 2 : step < RELEASED_BOTH ? 1 : 0);
+	assert_int_equal(fixture.dp->ops->redrain(fixture.dp, &sink, &drained), -ENOENT);
+	drain(&sum);
+	levee_dataplane_release(fixture.dp);
+	assert_exact();
+	assert_int_equal(sum.received, truth.all_sent.packets);
+}
+
+static void a_start_with_other_sizes_may_be_killed_at_any_step(void **state)
+{
+	(void)state;
+	for (enum step step = OPENED; step < STEPS; step++) {
+		print_message("# step %d\n", step);
+		check_resizes(step);
+		levee_stream_close(&stream);
+	}
 }
 
 /* dataplane/xdp/rewrite.c has put them in, and the account and the tables by their addresses. */
@@ -1238,6 +1323,7 @@ int main(void)
 		T(nothing_is_doubled_if_it_is_killed_after_the_release),
 		T(an_epoch_that_is_half_cleared_is_told_by_its_number_and_cleared_whole),
 		T(maps_of_other_sizes_are_drained_once_and_replaced),
+		T(a_start_with_other_sizes_may_be_killed_at_any_step),
 		T(the_program_loads_no_constant_and_looks_no_row_up),
 	};
 
