@@ -399,7 +399,8 @@ static int start_services(void *ctx)
 
 /*
  * In this order: nothing is attached before the allow list and the stored blocks are in the
- * policy, so the first packet already meets both.
+ * policy, so the first packet already meets both; and nothing is taken up that was counted before
+ * this process while the program of the one before may still count there.
  */
 static int start(struct levee_run *r)
 {
@@ -453,11 +454,11 @@ static int start(struct levee_run *r)
 	if (ret)
 		return ret;
 	levee_run_open_drill(r);
-	levee_run_resume(r, &now);
 
 	ret = levee_run_start_path(r);
 	if (ret)
 		return ret;
+	levee_run_resume(r, &now);
 	ret = r->dp->ops->watch(r->dp, r->signal_fd);
 	if (!ret)
 		ret = r->dp->ops->watch(r->dp, levee_board_fd(r->board));

@@ -4,7 +4,8 @@
 # SIGKILL at any moment: the kernel goes on, blocks end by themselves, and a restart resumes window,
 # blocks and counts without detaching; over many kills no packet is lost or counted twice. Once as it
 # is by default, and once with tables that fill up and bins that are judged before they close, so that
-# what was counted is drained many times in a bin. LEVEE_KILLS=100 kills that often each time.
+# what was counted is drained many times in a bin, and once with starts that change the tables' sizes
+# and are killed themselves. LEVEE_KILLS=100 kills that often each time.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 need_root
@@ -118,6 +119,50 @@ configure 'bin = 3' 'window = 10080' 'min_packets = 1500' 'min_zscore = 3' 'eval
 sed -i '/^pin/a sources = 1024\nsources6 = 1024' "$config"
 scenario 20000 0.4 3000 >"$dir/long.ini"
 all_of_it
+
+# ---- starts that change the tables' sizes, and are killed, too -------------------------------
+
+# Until one is left alone. Its drops go on under whichever program is attached.
+resize_often() {
+	local round
+	bad='' killed=0
+	for ((round = 1; round <= rounds; round++)); do
+		sleep "0.$((RANDOM % 10))$((RANDOM % 10))"
+		kill_daemon
+		while :; do
+			sed -i "s/^sources = .*/sources = $((4096 << RANDOM % 3))/" "$config"
+			[ $((RANDOM % 4)) -ne 0 ] || break
+			nsenter --net="/run/netns/$server" "$levee" run --config "$config" 2>>"$log" &
+			daemon=$!
+			sleep "$((RANDOM % 2)).$((RANDOM % 10))$((RANDOM % 10))"
+			kill_daemon
+			killed=$((killed + 1))
+			flood_is_blocked || bad="$bad; round $round: a block is gone"
+		done
+		start_levee || bad="$bad; round $round: no start"
+		flood_is_blocked || bad="$bad; round $round: a block is gone after the start"
+	done
+	echo "# $killed starts were killed"
+	end_sending
+	pass_bins 2
+}
+nothing_aside() { [ ! -e "$pin/before" ]; }
+
+fresh
+configure 'bin = 3' 'window = 10080' 'min_packets = 1500' 'min_zscore = 3' 'evaluate_every = 1'
+sed -i '/^pin/a sources = 4096' "$config"
+scenario 300 10 50 >"$dir/long.ini"
+check 'the daemon starts' start_levee
+send "$dir/truth.csv"
+check 'a flood is blocked' wait_for 20 flood_is_blocked
+resize_often
+add_up "$dir/truth.csv"
+check 'every kill left the blocks as they were' nothing_bad
+check 'every packet sent was counted or dropped, once' nothing_lost
+check 'the values of all bins add up to what was counted' window_whole
+check 'no client was blocked' no_client_blocked
+check 'no maps were left aside' nothing_aside
+stop_levee
 
 # ---- a block that nobody looks after -------------------------------------------------------
 
