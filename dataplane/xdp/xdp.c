@@ -280,6 +280,14 @@ static int xdp_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct l
 	return levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), sink, &drained->account);
 }
 
+/* Epoch of the maps before that is to be drained next; the last but one was switched from, and not released. */
+static uint64_t left_before(const struct levee_xdp *x)
+{
+	const struct levee_control *c = &x->before.page->control;
+
+	return c->drained + 1 < c->seq ? c->seq - 1 : c->seq;
+}
+
 /* Maps that others took the place of have nothing more to say. */
 static void forget_drained(struct levee_xdp *x)
 {
@@ -296,7 +304,7 @@ static void forget_drained(struct levee_xdp *x)
 static int drain_before(struct levee_xdp *x, const struct levee_sink *sink,
 			struct levee_drained *drained)
 {
-	uint64_t seq = x->before.page->control.drained + 1;
+	uint64_t seq = left_before(x);
 
 	fill_drained(&x->before, seq, drained);
 	return levee_mapset_walk(x, &x->before, (uint32_t)(seq & 1), sink, &drained->account);
@@ -308,7 +316,7 @@ static uint64_t xdp_left(struct levee_dataplane *dp)
 	const struct levee_control *c = &x->maps.page->control;
 
 	if (x->has_before)
-		return x->before.page->control.drained + 1;
+		return left_before(x);
 	return c->drained + 1 < c->seq ? c->seq - 1 : 0;
 }
 
@@ -344,7 +352,7 @@ static void xdp_release(struct levee_dataplane *dp)
 		return;
 	x->unreleased = false;
 	if (x->has_before) {
-		x->before.page->control.drained++;
+		x->before.page->control.drained = left_before(x);
 		forget_drained(x);
 		return;
 	}
@@ -526,9 +534,13 @@ static void name_maps(struct levee_xdp *x)
 /* Of a process that was killed while it took the place of others: these are still to be drained. */
 static void open_aside(struct levee_xdp *x)
 {
-	x->has_before = x->is_aside = !levee_mapset_open_pinned(&x->before, x->pin, LEVEE_ASIDE);
+	int ret = levee_mapset_open_pinned(&x->before, x->pin, LEVEE_ASIDE);
+
+	x->has_before = x->is_aside = !ret;
 	if (x->has_before)
 		forget_drained(x);
+	else if (ret != -ENOENT)
+		levee_mapset_unpin(x->pin, LEVEE_ASIDE); /* of another version: nobody reads them */
 }
 
 /*

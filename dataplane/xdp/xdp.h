@@ -82,7 +82,10 @@ int levee_xdp_set_flows(struct levee_dataplane *dp, bool flows);
 bool levee_xdp_is_due(const struct levee_dataplane *dp);
 void levee_xdp_tend(struct levee_dataplane *dp);
 
-/** Names the set of maps: kept while they are, new with new maps. Valid until close. */
+/**
+ * Names the set of maps, and those of other sizes that take its place: their epochs have one count.
+ * Valid until close.
+ */
 const char *levee_xdp_maps_id(const struct levee_dataplane *dp);
 
 /** Were blocks and counts of a process before found and taken over? */

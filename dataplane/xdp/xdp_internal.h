@@ -79,7 +79,7 @@ struct levee_xdp {
 	struct mapset maps;
 	struct mapset before; /* maps of another geometry that this one replaces; drained once */
 	bool has_before;
-	bool is_aside;		   /* `before` is pinned where levee_mapset_set_aside() puts it */
+	bool is_aside;		   /* `before` is pinned in LEVEE_ASIDE */
 	struct levee_relic *relic; /* their rules and drops; also of another layout. NULL: none */
 	struct levee_bpf *skel;
 	struct list_bpf *list;
