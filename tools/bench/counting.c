@@ -200,7 +200,7 @@ static struct bench_samples net(const struct group *g, unsigned int subject)
 	return bench_difference(&s->ns, &g->subject[s->family == 4 ? PARSE4 : PARSE6].ns);
 }
 
-/* The targets of the issue, for IPv4. */
+/* The targets, for IPv4; IPv6 may take 1.6 times as long. For one source there is none. */
 static double limit_ns(uint64_t sources)
 {
 	if (sources <= 1024)
@@ -220,9 +220,10 @@ static void report_full(const struct group *g, struct bench_report *report)
 		bench_limit(row, limit_ns(g->sources));
 	bench_report_figure(report, "ns net", &v6, make_key(g, "full", 6), "IPv6, full program");
 	ratio = bench_ratio(&v6, &v4);
-	bench_limit(bench_report_figure(report, "ratio", &ratio, make_key(g, "ipv6_to_ipv4", 0),
-					"IPv6 to IPv4"),
-		    1.6);
+	row = bench_report_figure(report, "ratio", &ratio, make_key(g, "ipv6_to_ipv4", 0),
+				  "IPv6 to IPv4");
+	if (g->sources > 1)
+		bench_limit(row, 1.6);
 	bench_report_figure(report, "ns net", &percpu, make_key(g, "percpu_hash", 4),
 			    "IPv4, PERCPU_HASH counter and nothing else");
 	bench_report_figure(report, "ns net", &lru, make_key(g, "lru_hash", 4),
