@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/bench/path.h"
 #include "tools/bench/sections.h"
 
 #define ROUNDS	     9
@@ -207,6 +208,7 @@ int main(int argc, char **argv)
 		ret = run_sections(&s);
 	if (s.run.touch.ns[0].n)
 		bench_touch_report(&s.run.touch, &s.run.report);
+	bench_subject_report(&s.run.report);
 	bench_report_print(&s.run.report);
 	if (write_json(&s))
 		ret = -EIO;

@@ -6,6 +6,7 @@
 #ifndef LEVEE_BENCH_MEASURE_H
 #define LEVEE_BENCH_MEASURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -37,6 +38,13 @@ void bench_unpin(void);
 
 /** The CPU to measure on: the last that this process may use, interrupts liking the first. */
 unsigned int bench_cpu(void);
+
+/**
+ * Has this CPU a core to itself? In a virtual machine the other thread of a core may be somebody
+ * else's, and while it is busy all work takes half as long again, which nothing else tells. Takes a
+ * millisecond: a loop that fills the core, against the fastest that it ever was in this process.
+ */
+bool bench_is_quiet(void);
 
 /** Forgotten silently beyond BENCH_SAMPLES_MAX. */
 void bench_add(struct bench_samples *samples, double value);

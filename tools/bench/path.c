@@ -473,9 +473,8 @@ static int check_verdict(const struct bench_subject *s, uint32_t verdict)
 	return -EPROTO;
 }
 
-int bench_subject_run(struct bench_subject *s)
+static int run_once(struct bench_subject *s, double *ns)
 {
-	double ns = 0;
 	uint32_t verdict = 0;
 	int ret = 0;
 
@@ -483,15 +482,74 @@ int bench_subject_run(struct bench_subject *s)
 		s->seed = 88172645463325252ULL;
 	set_source(s, !s->sources, s->seed);
 	if (s->warm)
-		ret = run(s, s->warm, &ns, &verdict);
+		ret = run(s, s->warm, ns, &verdict);
 	if (!ret)
-		ret = run(s, s->repeat, &ns, &verdict);
+		ret = run(s, s->repeat, ns, &verdict);
 	if (ret)
 		return ret;
 	if (s->source)
 		s->seed = s->source->state;
-	bench_add(&s->ns, ns);
 	return check_verdict(s, verdict);
+}
+
+static struct {
+	unsigned int taken;
+	unsigned int again; /* measured, and not kept */
+	unsigned int loud;  /* kept, because patience was over */
+	double spent_ns;
+} samples;
+
+static bool is_patient(void)
+{
+	return samples.spent_ns < BENCH_PATIENCE_NS;
+}
+
+static void wait_until_quiet(void)
+{
+	while (is_patient()) {
+		double begin = bench_wall_ns();
+
+		if (bench_is_quiet())
+			return;
+		samples.spent_ns += bench_wall_ns() - begin;
+	}
+}
+
+int bench_subject_run(struct bench_subject *s)
+{
+	for (;;) {
+		double ns = 0, begin;
+		bool quiet;
+		int ret;
+
+		wait_until_quiet();
+		begin = bench_wall_ns();
+		ret = run_once(s, &ns);
+		if (ret)
+			return ret;
+		quiet = bench_is_quiet();
+		if (quiet || !is_patient()) {
+			samples.taken++;
+			samples.loud += !quiet;
+			bench_add(&s->ns, ns);
+			return 0;
+		}
+		samples.spent_ns += bench_wall_ns() - begin;
+		samples.again++;
+	}
+}
+
+void bench_subject_report(struct bench_report *report)
+{
+	char text[200];
+
+	if (!samples.taken)
+		return;
+	snprintf(text, sizeof(text),
+		 "%u samples of XDP programs; %u more were taken again, and %.0f s waited, because "
+		 "something else used the core; %u were kept although it did",
+		 samples.taken, samples.again, samples.spent_ns / 1e9, samples.loud);
+	bench_remark(report, "neighbour", text);
 }
 
 int bench_round(struct bench_subject *subjects, size_t n, unsigned int round)

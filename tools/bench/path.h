@@ -14,6 +14,7 @@
 
 #include "dataplane/dataplane.h"
 #include "tools/bench/measure.h"
+#include "tools/bench/report.h"
 #include "tools/bench/shared.h"
 
 struct bench_path_options {
@@ -102,8 +103,16 @@ struct bench_subject {
 /** Let a packet of each source through, once. */
 int bench_subject_fill(struct bench_subject *subject);
 
-/** Take one sample. \return 0; -errno, said, also if the verdict is not the one expected */
+/**
+ * Take one sample, once the core is quiet, and again if it is not any more: BENCH_PATIENCE_NS are
+ * spent on that in all. \return 0; -errno, said, also if the verdict is not the one expected
+ */
 int bench_subject_run(struct bench_subject *subject);
+
+#define BENCH_PATIENCE_NS 120e9
+
+/** Say how many samples there were, and what became of those that a neighbour slowed down. */
+void bench_subject_report(struct bench_report *report);
 
 /** One sample of each subject; each round begins with another one. */
 int bench_round(struct bench_subject *subjects, size_t n, unsigned int round);
