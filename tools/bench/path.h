@@ -109,7 +109,7 @@ int bench_subject_fill(struct bench_subject *subject);
  */
 int bench_subject_run(struct bench_subject *subject);
 
-#define BENCH_PATIENCE_NS 120e9
+#define BENCH_PATIENCE_NS 300e9
 
 /** Say how many samples there were, and what became of those that a neighbour slowed down. */
 void bench_subject_report(struct bench_report *report);
