@@ -83,7 +83,7 @@ static int fill(struct closing *c)
 	}
 	s.sources = HEAVY;
 	s.repeat = HEAVY_SENDS;
-	return ret ? ret : bench_subject_run(&s);
+	return ret ? ret : bench_subject_run_now(&s);
 }
 
 static int throw_away(void *ctx, const struct levee_prefix *source,
@@ -323,7 +323,7 @@ static void *flood(void *ctx)
 	struct pressure *p = ctx;
 
 	bench_pin(p->cpu);
-	p->ret = bench_subject_run(&p->flood);
+	p->ret = bench_subject_run_now(&p->flood);
 	return NULL;
 }
 

@@ -515,8 +515,20 @@ static void wait_until_quiet(void)
 	}
 }
 
+int bench_subject_run_now(struct bench_subject *s)
+{
+	double ns = 0;
+	int ret = run_once(s, &ns);
+
+	if (!ret)
+		bench_add(&s->ns, ns);
+	return ret;
+}
+
 int bench_subject_run(struct bench_subject *s)
 {
+	bool again = !s->source || s->sources;
+
 	for (;;) {
 		double ns = 0, begin;
 		bool quiet;
@@ -528,7 +540,7 @@ int bench_subject_run(struct bench_subject *s)
 		if (ret)
 			return ret;
 		quiet = bench_is_quiet();
-		if (quiet || !is_patient()) {
+		if (quiet || !again || !is_patient()) {
 			samples.taken++;
 			samples.loud += !quiet;
 			bench_add(&s->ns, ns);
@@ -549,7 +561,9 @@ void bench_subject_report(struct bench_report *report)
 		 "%u samples of XDP programs; %u more were taken again, and %.0f s waited, because "
 		 "something else used the core; %u were kept although it did",
 		 samples.taken, samples.again, samples.spent_ns / 1e9, samples.loud);
-	bench_remark(report, "neighbour", text);
+	bench_section(report, "neighbour", "Who else used the core",
+		      "by a loop of fixed work before and after each sample");
+	bench_remark(report, "neighbour.samples", text);
 }
 
 int bench_round(struct bench_subject *subjects, size_t n, unsigned int round)

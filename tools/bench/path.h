@@ -105,9 +105,13 @@ int bench_subject_fill(struct bench_subject *subject);
 
 /**
  * Take one sample, once the core is quiet, and again if it is not any more: BENCH_PATIENCE_NS are
- * spent on that in all. \return 0; -errno, said, also if the verdict is not the one expected
+ * spent on that in all. Sources of which none comes twice are not sent again.
+ * \return 0; -errno, said, also if the verdict is not the one expected
  */
 int bench_subject_run(struct bench_subject *subject);
+
+/** The same at once, whoever uses the core: for what is measured beside it. */
+int bench_subject_run_now(struct bench_subject *subject);
 
 #define BENCH_PATIENCE_NS 300e9
 

@@ -152,7 +152,7 @@ static int pour(struct bench_subject *s, uint64_t packets)
 
 	quiet.repeat = packets;
 	quiet.ns.n = 0;
-	ret = bench_subject_run(&quiet);
+	ret = bench_subject_run_now(&quiet);
 	s->seed = quiet.seed;
 	return ret;
 }
