@@ -280,7 +280,7 @@ static int xdp_drain(struct levee_dataplane *dp, uint64_t bin_ns, const struct l
 	return levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), sink, &drained->account);
 }
 
-/* Epoch of the maps before that is to be drained next; the last but one was switched from, and not released. */
+/* Of maps of another geometry, left by the process before: one of both epochs, in their order. */
 static uint64_t left_before(const struct levee_xdp *x)
 {
 	const struct levee_control *c = &x->before.page->control;
@@ -300,16 +300,6 @@ static void forget_drained(struct levee_xdp *x)
 	x->has_before = x->is_aside = false;
 }
 
-/* Maps of another geometry, left by the process before: both epochs, in their order. */
-static int drain_before(struct levee_xdp *x, const struct levee_sink *sink,
-			struct levee_drained *drained)
-{
-	uint64_t seq = left_before(x);
-
-	fill_drained(&x->before, seq, drained);
-	return levee_mapset_walk(x, &x->before, (uint32_t)(seq & 1), sink, &drained->account);
-}
-
 static uint64_t xdp_left(struct levee_dataplane *dp)
 {
 	const struct levee_xdp *x = of(dp);
@@ -324,23 +314,24 @@ static int xdp_redrain(struct levee_dataplane *dp, const struct levee_sink *sink
 		       struct levee_drained *drained)
 {
 	struct levee_xdp *x = of(dp);
-	struct levee_control *c = &x->maps.page->control;
+	uint64_t seq = xdp_left(dp);
 	int ret;
 
 	if (x->unreleased)
 		return -EBUSY;
 	if (x->has_before) {
-		ret = drain_before(x, sink, drained);
+		fill_drained(&x->before, seq, drained);
+		ret = levee_mapset_walk(x, &x->before, (uint32_t)(seq & 1), sink,
+					&drained->account);
 		x->unreleased = !ret;
 		return ret;
 	}
-	if (c->drained + 1 >= c->seq)
+	if (!seq)
 		return -ENOENT;
 	x->unreleased = true;
 	fence(x); /* the process before may have died right after it switched */
-	fill_drained(&x->maps, c->seq - 1, drained);
-	return levee_mapset_walk(x, &x->maps, (uint32_t)((c->seq - 1) & 1), sink,
-				 &drained->account);
+	fill_drained(&x->maps, seq, drained);
+	return levee_mapset_walk(x, &x->maps, (uint32_t)(seq & 1), sink, &drained->account);
 }
 
 static void xdp_release(struct levee_dataplane *dp)

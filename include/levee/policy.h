@@ -207,7 +207,6 @@ levee_inline int levee_near6(const struct levee_front *front, const struct levee
 }
 
 /* Bit of far6 for the upper 48 bits of an address. */
-
 levee_inline __u32 levee_far6_bit(const struct levee_hash_key *k, __u64 hi)
 {
 	return (__u32)((((hi >> 16) ^ k->xor_in) * k->mul_2) >> (64 - LEVEE_FAR_BITS));

@@ -88,7 +88,7 @@ struct levee_scope {
  * read by every packet; most of the rest is the controller's own memory that must outlive it.
  */
 struct levee_control {
-	__u64 seq;   /* epochs opened since the maps were made; epoch = seq & 1 */
+	__u64 seq;   /* number of the open epoch, seq & 1; maps that replace others count on */
 	__u32 audit; /* 1: nothing is dropped, what would be is counted */
 	__u32 _pad;
 	__u32 bits4[LEVEE_EPOCHS]; /* log2 of the buckets in use in a row of the epoch: as many */

@@ -25,11 +25,11 @@
 
 #define SEED	20261127U
 #define NUMBERS 4096
+#define SECOND	LEVEE_NS_PER_S
 
 #define ALIKE_BITS  52
 #define ALIKE_ZEROS (1ULL << ALIKE_BITS)
 #define ALIKE_SOME  (ALIKE_ZEROS | 0x123456789abcdULL)
-#define SECOND	    LEVEE_NS_PER_S
 
 typedef unsigned __int128 uint128_t;
 

@@ -62,8 +62,8 @@ unsigned int bench_cpu(void)
 
 #define LOOPS	   20
 #define LOOP_TURNS 50000
-#define LOUD \
-	1.25 /* quiet means differ by a twentieth, and a neighbour makes them half as much again */
+/* Quiet means differ by a twentieth, and a neighbour makes them half as much again. */
+#define LOUD 1.25
 
 /* More that does not depend on each other than half a core could do at once. */
 static double loop_ns(void)
